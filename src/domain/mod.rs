@@ -1,0 +1,13 @@
+//! What the data mean and what to do next, free of every framework.
+//!
+//! No kube, sqlx, axum, AWS or tokio; no clock: time is an argument.
+
+pub mod agent_day;
+pub mod counts_csv;
+pub mod data_source;
+pub mod fetch;
+pub mod finding;
+pub mod integrity;
+pub mod plan;
+pub mod schedule;
+pub mod status;

@@ -1,0 +1,34 @@
+//! sumsq turns CSVs of aggregated conversion counts in S3 into experiment reports.
+//!
+//! The modules in reading order, and what each must not know:
+//!
+//! - [`domain`]: what the data mean and what to do next. Plain types and functions; no kube, sqlx,
+//!   axum, AWS or tokio; time is an argument.
+//! - [`crd`]: the custom resources' schema. Imports nothing of ours and has no behaviour.
+//! - [`validate`]: the raw resource, parsed once into the domain's [`domain::data_source::DataSource`].
+//! - [`object`]: the S3 object, and what to tell the user when it cannot be read.
+//! - [`store`]: what was fetched, kept: one block per agent and day, and the fetch log.
+//! - [`metrics`]: every metric, registered once.
+//! - [`ingest`]: object stream -> cells -> one store transaction.
+//! - [`controller`]: Kubernetes: dereference (I/O) -> validate (pure) -> act -> publish.
+//! - [`http`]: probes and metrics. Never imports [`controller`], nor the other way round.
+//! - [`local`]: a folder in the place of the cluster.
+//! - [`check`]: the linter of a CSV before it is uploaded.
+//! - [`app`]: the composition root: the only place that names every adapter.
+//!
+//! The import arrow is held by `tests/architecture.rs`.
+
+pub mod app;
+pub mod args;
+pub mod check;
+pub mod controller;
+pub mod crd;
+pub mod domain;
+pub mod http;
+pub mod ingest;
+pub mod local;
+pub mod metrics;
+pub mod object;
+pub mod store;
+pub mod validate;
+mod yaml;

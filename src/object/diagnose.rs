@@ -1,0 +1,1 @@
+//! What AWS sends, and what the user is told.

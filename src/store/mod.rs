@@ -1,0 +1,162 @@
+//! What was fetched, kept: one block per agent and day, and the log of every fetch.
+//!
+//! [`Store`] speaks the domain's words; [`sqlite`] is the embedded one.
+
+pub mod block;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::agent_day::{AgentDay, Day};
+use crate::domain::data_source::{SourceId, SourceKey};
+use crate::domain::fetch::{FetchRecord, Import, Outcome};
+use crate::domain::plan::{CursorUpdate, FetchPlan};
+use crate::domain::status::Stored;
+
+/// Everything that a fetch replaces goes through one transaction, and one transaction touches one
+/// data source only: readers see all of a fetch or nothing of it, whatever dies when.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What is known of a source. One never seen before is entered, and one whose object is new
+    /// (another UID under a known id) starts with its data but without missed slots, cursor,
+    /// handled tokens, failures or history: those belonged to the object that is gone.
+    /// `history` at most so many records, newest first.
+    async fn observe(&self, source: &SourceRef, history: usize) -> Result<Stored, StoreError>;
+
+    /// Moves the slot cursor and adds to the missed slots.
+    async fn advance_cursor(&self, id: SourceId, update: &CursorUpdate) -> Result<(), StoreError>;
+
+    /// Keeps the ARN whose identity reads.
+    async fn set_reader(&self, id: SourceId, reader: &str) -> Result<(), StoreError>;
+
+    /// Begins a fetch: writes its row to the log, claims its slot, moves the cursor, resets the
+    /// failures where the plan says so. With `plan.resume` the row that is there is taken up again
+    /// as it is. A slot that the log already holds is [`StoreError::SlotTaken`].
+    async fn begin_fetch(&self, begin: &BeginFetch) -> Result<Uuid, StoreError>;
+
+    /// Ends a fetch that changed no data: `NotModified` or `Failed`. Tokens count as handled from
+    /// here on. A repeat of the newest failure becomes one more attempt of that record.
+    async fn complete_fetch(&self, end: &EndFetch) -> Result<(), StoreError>;
+
+    /// Ends a fetch with its data, all in one transaction: every (agent, day) named replaces what
+    /// was held for it; a day whose content hash is unchanged is not written. `end.outcome` is
+    /// `Imported`; its `agent_days` and `changed_agent_days` are filled in here, and the whole is
+    /// returned as it was logged.
+    async fn import(
+        &self,
+        end: &EndFetch,
+        agent_days: Box<dyn Iterator<Item = AgentDay> + Send>,
+    ) -> Result<Import, StoreError>;
+
+    /// Strikes a fetch from the log that was begun and is no longer wanted. Its slot stays claimed.
+    async fn abandon_fetch(&self, id: SourceId, fetch: Uuid) -> Result<(), StoreError>;
+
+    /// Marks a source whose object is gone: its data stay, lists no longer show it, and an object
+    /// of the same id has them again.
+    async fn retire(&self, id: SourceId) -> Result<(), StoreError>;
+
+    /// Removes a source and everything it held.
+    async fn delete(&self, id: SourceId) -> Result<(), StoreError>;
+
+    /// Every source, by key; also those whose object is gone (`present: false`).
+    async fn sources(&self) -> Result<Vec<SourceRow>, StoreError>;
+
+    /// Every agent of a source, by code.
+    async fn agents(&self, id: SourceId) -> Result<Vec<AgentRow>, StoreError>;
+
+    /// One agent's days from `from` to `to` (both included), in order.
+    async fn agent_days(
+        &self,
+        id: SourceId,
+        agent: &str,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<AgentDay>, StoreError>;
+
+    /// The fetch log of a source, newest first, of fetches that began before `before`.
+    async fn fetches(
+        &self,
+        id: SourceId,
+        limit: usize,
+        before: Option<Uuid>,
+    ) -> Result<Vec<FetchRecord>, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Writes everything out and closes.
+    async fn close(&self);
+}
+
+/// What names a source's object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRef {
+    pub id: SourceId,
+    pub key: SourceKey,
+    pub uid: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct BeginFetch {
+    pub source: SourceId,
+    pub uid: String,
+    pub plan: FetchPlan,
+    pub cursor: Option<CursorUpdate>,
+    pub fingerprint: String,
+    pub started_at: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+pub struct EndFetch {
+    pub source: SourceId,
+    pub fetch: Uuid,
+    pub outcome: Outcome,
+    /// Of the object that was imported.
+    pub etag: Option<String>,
+    pub completed_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    pub id: SourceId,
+    pub key: SourceKey,
+    pub present: bool,
+    pub agent_count: u64,
+    pub first_day: Option<Day>,
+    pub last_day: Option<Day>,
+    pub last_success_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRow {
+    pub code: String,
+    pub days: u64,
+    pub first_day: Day,
+    pub last_day: Day,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store has no room left")]
+    Full(#[source] sqlx::Error),
+    #[error("the store was written by a newer version of sumsq (schema {found}, this one knows {known})")]
+    Newer { found: i64, known: i64 },
+    #[error("slot {slot} of {source_id} has been fetched already")]
+    SlotTaken { source_id: SourceId, slot: Timestamp },
+    #[error("the fetch is not in the log, or has ended")]
+    UnknownFetch(Uuid),
+    #[error("a stored block cannot be read")]
+    Block(#[from] block::BlockError),
+    #[error("cannot open the store {path}")]
+    Open {
+        path: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("the store failed")]
+    Database(#[source] sqlx::Error),
+    #[error("the store could not be brought to this version's schema")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+}

@@ -1,0 +1,1 @@
+//! The raw resource, parsed once into the domain's data source.
