@@ -1,5 +1,6 @@
 -- The roll-up: from one row per exposure and one per event to counts and sums of squares per day.
--- This is the part to copy. docs/export.md says more, and has it in other dialects.
+-- This is the part to copy. It runs as it stands in PostgreSQL and DuckDB, to the same bytes;
+-- docs/export.md says more, and what to change for BigQuery and Snowflake.
 --
 -- Nothing about a single visitor leaves the warehouse: only this query's result is uploaded.
 
