@@ -81,3 +81,8 @@ pub struct Rejected {
     pub findings: Vec<Finding>,
     pub total: u64,
 }
+
+impl Rejected {
+    pub fn message(&self) -> String { todo!() }
+    pub fn hint(&self) -> String { todo!() }
+}

@@ -33,3 +33,5 @@ pub enum FindingKind {
     /// Unusual, not wrong.
     Warning,
 }
+
+impl std::fmt::Display for Finding { fn fmt(&self,f:&mut std::fmt::Formatter<'_>)->std::fmt::Result{ f.write_str(&self.message)} }
