@@ -111,7 +111,7 @@ pub fn data_source(
     let schedule = Schedule::parse(&spec.schedule, zone)
         .map_err(|error| problems.push(schedule_problem(&error)))
         .ok();
-    let object = spec.source.s3.as_ref().map(object);
+    let object = spec.source.as_ref().and_then(|source| source.s3.as_ref()).map(object);
     if object.is_none() {
         problems.push(invalid("spec.source", "source is missing: write source: {s3: {...}}"));
     }

@@ -13,7 +13,8 @@ pub enum Error {
     UnknownField(String),
 }
 
-/// Every document of a stream, read strictly: a field that the type does not know is an error.
+/// Every document of a stream, read strictly: a field that the type does not know is an error
+/// (but for `apiVersion` and `kind`, which say what the document is and stand in no type).
 /// `wanted` looks at a document's raw value first; those that it does not want are passed over.
 ///
 /// # Errors
@@ -33,7 +34,10 @@ pub fn documents<T: DeserializeOwned>(
         }
         let mut unknown = None;
         let read = serde_ignored::deserialize(document, |path| {
-            unknown.get_or_insert_with(|| path.to_string());
+            let path = path.to_string();
+            if path != "apiVersion" && path != "kind" {
+                unknown.get_or_insert(path);
+            }
         })?;
         if let Some(field) = unknown {
             return Err(Error::UnknownField(field.replace(".?", "")));

@@ -42,6 +42,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.source) && has(self.source.s3)")
+    .message("source is missing: write source: {s3: {region, bucket, key, accountId}}"))]
 pub struct DataSourceSpec {
     /// What people call it, such as "Internal Conversion Events".
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,8 +71,8 @@ pub struct DataSourceSpec {
     pub dating: Dating,
 
     /// Where the CSV lies: exactly one member; s3 is the only one today.
-    #[serde(default)]
-    pub source: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 
     /// When to fetch: cron with five fields (minute hour day-of-month month day-of-week).
     #[serde(default = "default_schedule")]
@@ -101,9 +103,9 @@ pub struct DataSourceSpec {
     /// The largest object that is read, such as 1Gi; of what it decompresses to, too.
     #[serde(default = "default_max_object_bytes")]
     #[x_kube(
-        validation = Rule::new("type(self) == int || isQuantity(string(self))")
+        validation = Rule::new("isQuantity(string(self))")
             .message("maxObjectBytes takes a quantity of bytes, such as 500Mi or 1Gi"),
-        validation = Rule::new("type(self) == int ? (self >= 1024 && self <= 1099511627776) : (!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Ki')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0))")
+        validation = Rule::new("!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Ki')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0)")
             .message("maxObjectBytes takes 1Ki to 1Ti")
     )]
     pub max_object_bytes: IntOrString,
@@ -131,7 +133,7 @@ pub struct DataSourceSpec {
 pub struct Goal {
     /// The column's name in the CSV; `<code>_sumsq` stands beside it, and for values `<code>_val`
     /// and `<code>_val_sumsq`.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 200))]
     #[x_kube(
         validation = Rule::new("self.size() >= 1 && self.size() <= 128")
             .message("a goal's code takes 1 to 128 characters: the name of its column in the CSV"),
@@ -191,8 +193,6 @@ pub enum DeletionPolicy {
 /// Where the CSV lies.
 #[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.s3)")
-    .message("source is missing: write source: {s3: {region, bucket, key, accountId}}"))]
 pub struct Source {
     /// An object in S3, or in a store that speaks its language.
     #[serde(default, skip_serializing_if = "Option::is_none")]
