@@ -86,12 +86,12 @@ fn each_rule_says_what_the_numbers_say_and_why_they_cannot_be() {
     Always SingleEventSquare: 1 event with a value of 9.99 has 9.99² as its sum of squares, not 90.0000
     Always ValueSquaresTooSmall: a sum of squares of 30.9700 is too small for a value of 30.97 from 3 events: spread evenly over as many visitors as can be, the squares would still add up to more
     Dating EventsWithoutVisitors: 3 events, but no visitors
-    Dating MoreConvertersThanVisitors: the sum of squares equals the 25 events, so each is another visitor's, but there are only 10 visitors
+    Dating MoreConvertersThanVisitors: the sum of squares equals the 25 events, so each is another visitor's, but the cell has only 10 visitors
     Dating SumOfSquaresBelowEven: a sum of squares of 27 is too small for 25 events of 10 visitors: spread evenly they would still give more
     Dating SingleVisitorSquare: the 1 visitor's 3 events have 3² as the sum of squares, not 5
-    Dating MoreConvertersThanVisitors: the sum of squares equals the 2 events, so each is another visitor's, but there are only 1 visitor
+    Dating MoreConvertersThanVisitors: the sum of squares equals the 2 events, so each is another visitor's, but the cell has only 1 visitor
     Dating SingleVisitorValueSquare: the 1 visitor's value of 30.97 has 30.97² as its sum of squares, not 539.9605
-    Dating MoreConvertersThanVisitors: the sum of squares equals the 4 events, so each is another visitor's, but there are only 2 visitors
+    Dating MoreConvertersThanVisitors: the sum of squares equals the 4 events, so each is another visitor's, but the cell has only 2 visitors
     Dating ValueSquaresBelowEven: a sum of squares of 300.00 is too small for a value of 30.97 of 2 visitors: spread evenly the squares would still add up to more
     Always ValueSquaresTooSmall: a sum of squares of 450.1504 is too small for a value of 30.97 from 3 events: spread evenly over as many visitors as can be, the squares would still add up to more
     "#);

@@ -136,7 +136,7 @@ impl Rule {
             }
             Self::EventsWithoutVisitors => format!("{c}, but no visitors"),
             Self::MoreConvertersThanVisitors => format!(
-                "the sum of squares equals the {c}, so each is another visitor's, but there are \
+                "the sum of squares equals the {c}, so each is another visitor's, but the cell has \
                  only {n}"
             ),
             Self::SumOfSquaresBelowEven => format!(
