@@ -199,7 +199,10 @@ fn a_line_of_ten_megabytes_is_refused_while_it_is_read() {
         "a".repeat(10 << 20)
     );
     let rejected = read(long.as_bytes(), spec(), Limits::default(), 1 << 16).unwrap_err();
-    insta::assert_snapshot!(shown_refusal(&rejected), @"");
+    insta::assert_snapshot!(shown_refusal(&rejected), @r##"
+    RecordTooLong: line 2: a row longer than 1,048,576 bytes
+      hint: a row is some hundred bytes: check that the file's lines end with newlines
+    "##);
     // An unclosed quote does the same to a file of ordinary lines.
     let row = "1710720000,agent-1,A,1,0,0,0,0\n";
     let open = format!(
@@ -217,7 +220,10 @@ fn a_line_of_ten_megabytes_is_refused_while_it_is_read() {
         })
         .unwrap();
     assert!(fed < 1 << 21, "{fed} bytes were read before the refusal");
-    insta::assert_snapshot!(shown_refusal(&rejected), @"");
+    insta::assert_snapshot!(shown_refusal(&rejected), @r##"
+    RecordTooLong: line 3: a row longer than 1,048,576 bytes
+      hint: a quote that is opened and never closed swallows the lines after it: close it, or double each quote that belongs to the text ("")
+    "##);
     assert_eq!(reader.finish().unwrap_err(), rejected);
 }
 
@@ -231,8 +237,10 @@ fn the_first_problems_are_told_and_all_are_counted() {
     file.push_str("1710720000,,A,1,0,0,0,0\n");
     let rejected = read_whole(file.as_bytes(), spec).unwrap_err();
     assert_eq!((rejected.findings.len(), rejected.total), (100, 2001));
-    insta::assert_snapshot!(rejected.message(), @"");
-    insta::assert_snapshot!(rejected.hint(), @"");
+    insta::assert_snapshot!(rejected.message(), @r##"
+    2,001 problems: line 2, column Date: "2024-03-18" is not a date in Unix seconds; line 2, column Sels: "-1" is negative
+    "##);
+    insta::assert_snapshot!(rejected.hint(), @"a date as text: write 1710720000 for 2024-03-18. Nothing was imported; `sumsq check` lists every problem before an upload");
 }
 
 #[test]
@@ -245,7 +253,13 @@ fn broken_rules_reject_where_the_source_says_so() {
     reject.on_integrity_problem = OnIntegrityProblem::Reject;
     let rejected = read_whole(file.as_bytes(), reject).unwrap_err();
     assert_eq!(rejected.class(), ErrorCode::IntegrityProblem);
-    insta::assert_snapshot!(format!("{}{}\n{}", shown_refusal(&rejected), rejected.message(), rejected.hint()), @"");
+    insta::assert_snapshot!(format!("{}{}\n{}", shown_refusal(&rejected), rejected.message(), rejected.hint()), @r##"
+    NoConverters: line 2, column g-sales_sumsq: no number of visitors can have 3 events in all and 7 as the sum of their squares; and 1 more like it
+      hint: sampled, scaled, rounded or noised counts look like this, and squares over other rows than the count's: add up each visitor's events first, square that number, then sum the squares over visitors
+    2 in all
+    2 problems: line 2, column g-sales_sumsq: no number of visitors can have 3 events in all and 7 as the sum of their squares; and 1 more like it
+    sampled, scaled, rounded or noised counts look like this, and squares over other rows than the count's: add up each visitor's events first, square that number, then sum the squares over visitors. Nothing was imported; `sumsq check` lists every problem before an upload
+    "##);
 
     // What only the dating may explain never rejects.
     let file = format!("{HEADER}\n1710720000,a,B,10,25,25,25,25\n");

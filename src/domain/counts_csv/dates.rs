@@ -159,7 +159,20 @@ fn iso(text: &str) -> Option<String> {
     } else {
         "a date as text"
     };
-    Some(format!("{what}: {}", write_seconds(day)))
+    // The moment's UTC day need not be the day that the text names.
+    let named = text
+        .get(..10)
+        .and_then(|date| date.parse::<Date>().ok())
+        .and_then(Day::from_date);
+    Some(match named {
+        Some(named) if named != day => {
+            format!(
+                "{what}: {}; in UTC the moment lies in {day}",
+                write_seconds(named)
+            )
+        }
+        _ => format!("{what}: {}", write_seconds(day)),
+    })
 }
 
 /// `3/18/2024`, `18.03.2024`, `2024/03/18`: month or day first, where the numbers tell.
@@ -306,7 +319,7 @@ mod tests {
     1710720000.5: write whole seconds: 1710720000
     1.71072e9: scientific notation, which has often lost digits: write all of them, as 1710720000
     2024-03-18: a date as text: write 1710720000 for 2024-03-18
-    2024-03-18T23:30:00-05:00: a date and time as text: write 1710806400 for 2024-03-19
+    2024-03-18T23:30:00-05:00: a date and time as text: write 1710720000 for 2024-03-18; in UTC the moment lies in 2024-03-19
     2024-03-18 00:00:00: a date and time as text: write 1710720000 for 2024-03-18
     2024-03-18 00:00:00 UTC: a date and time as text: write 1710720000 for 2024-03-18
     2024-03-18T00:00:00Z: a date and time as text: write 1710720000 for 2024-03-18

@@ -119,7 +119,7 @@ impl Review<'_> {
             for rule in broken.into_iter().flatten() {
                 self.broken(rule, row, counts, index);
             }
-            if counts.count > 1 {
+            if counts.count > 1 && row.visitors > 1 {
                 let squares = &mut self.squares[index];
                 let squared = u128::from(counts.count) * u128::from(counts.count);
                 squares.cells += 1;

@@ -205,7 +205,11 @@ impl Rule {
                 "squares summed per event rather than per visitor come out too small: \
                  {VALUE_PER_VISITOR}; else {CHECK_DATING}"
             ),
-            Self::EventsWithoutVisitors | Self::MoreConvertersThanVisitors => CHECK_DATING.into(),
+            Self::MoreConvertersThanVisitors => format!(
+                "squares summed per event rather than per visitor equal the count: {PER_VISITOR}; \
+                 else {CHECK_DATING}"
+            ),
+            Self::EventsWithoutVisitors => CHECK_DATING.into(),
         }
     }
 }
