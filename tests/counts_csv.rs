@@ -1,6 +1,8 @@
 //! The corpus in `tests/data`: what each file is read as, or how it is refused, in the very words
 //! that a person gets to see.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -186,8 +188,6 @@ fn chunks_of_any_size_make_no_difference() {
     }
 }
 
-/// A file after which every rule of design and parsing has been met once: used where the number of
-/// problems matters, not their words.
 const HEADER: &str =
     "Date,Agent,Variation,Sels,g-sales,g-sales_sumsq,g-sales_val,g-sales_val_sumsq";
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::agent_day::{CellKey, Day, GoalCounts};
+use super::super::agent_day::{CellKey, Day, Decimal, GoalCounts};
 use super::super::data_source::Dating;
 use super::super::finding::{Finding, FindingKind, excerpt, grouped};
 use super::super::integrity;
@@ -121,9 +121,9 @@ impl Review<'_> {
             }
             if counts.count > 1 && row.visitors > 1 {
                 let squares = &mut self.squares[index];
-                let squared = u128::from(counts.count) * u128::from(counts.count);
+                let of_total = u128::from(counts.count) * u128::from(counts.count);
                 squares.cells += 1;
-                if counts.count_sumsq == squared {
+                if counts.count_sumsq == of_total {
                     squares.of_totals += 1;
                     squares.line = if squares.of_totals == 1 {
                         row.line
@@ -170,9 +170,9 @@ impl Review<'_> {
                     )
                 });
         }
-        let one = super::super::agent_day::Decimal::ONE;
-        let is_count = counts.count > 1 && values.sum.units == i128::from(counts.count) * one;
-        if is_count && values.sumsq.to_f64().round() != to_f64(counts.count_sumsq) {
+        let is_count =
+            counts.count > 1 && values.sum.units == i128::from(counts.count) * Decimal::ONE;
+        if is_count && (values.sumsq.to_f64() - to_f64(counts.count_sumsq)).abs() > 0.5 {
             self.told.notes.add("ValueEqualsCount", column, Some(row.line), || {
                 let message = format!(
                     "the value equals the {} events, as if each were worth 1, but their sums of \

@@ -262,22 +262,22 @@ fn within_unit(value: Decimal) -> bool {
 
 /// V^2 > `visitors` W, beyond the tolerance.
 fn above(sum: Decimal, squares: Decimal, visitors: u64) -> bool {
-    let (squared, times_squares) = roughly(sum, squares, visitors);
-    if squared * CLEARLY < times_squares {
+    let (left, right) = roughly(sum, squares, visitors);
+    if left * CLEARLY < right {
         return false;
     }
     let sides = Sides::new(sum, squares, visitors);
-    sides.squared - sides.times_squares > sides.tolerance
+    sides.left - sides.right > sides.tolerance
 }
 
 /// V^2 < W, beyond the tolerance.
 fn beneath(sum: Decimal, squares: Decimal) -> bool {
-    let (squared, times_squares) = roughly(sum, squares, 1);
-    if times_squares * CLEARLY < squared {
+    let (left, right) = roughly(sum, squares, 1);
+    if right * CLEARLY < left {
         return false;
     }
     let sides = Sides::new(sum, squares, 1);
-    sides.times_squares - sides.squared > sides.tolerance
+    sides.right - sides.left > sides.tolerance
 }
 
 /// Beyond all that doubles lose.
@@ -298,8 +298,8 @@ fn roughly(sum: Decimal, squares: Decimal, visitors: u64) -> (f64, f64) {
 /// Both sides of V^2 <= k W and what they may differ by, in units of 1e-24. At most 1e73, where
 /// 256 bits hold 5e76.
 struct Sides {
-    squared: I256,
-    times_squares: I256,
+    left: I256,
+    right: I256,
     tolerance: I256,
 }
 
@@ -309,15 +309,15 @@ impl Sides {
         let magnitude = I256::from(sum.units.abs());
         let digit = I256::from(last_digit(sum));
         let visitors = I256::from(visitors);
-        let squared = magnitude * magnitude;
-        let times_squares = visitors * I256::from(squares.units) * one;
+        let left = magnitude * magnitude;
+        let right = visitors * I256::from(squares.units) * one;
         let written = I256::from(2) * magnitude * digit
             + digit * digit
             + visitors * I256::from(last_digit(squares)) * one;
-        let relative = squared.max(times_squares) / I256::from(1_000_000_000);
+        let relative = left.max(right) / I256::from(1_000_000_000);
         Self {
-            squared,
-            times_squares,
+            left,
+            right,
             tolerance: written + relative,
         }
     }
