@@ -1,1 +1,227 @@
-//! 
+//! The composition root and shutdown: the only place that names every adapter.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, StoreAddress};
+use crate::controller::secrets::KubeSecrets;
+use crate::domain::plan::PlanSettings;
+use crate::http::Probes;
+use crate::ingest::engine::{Clock, Engine};
+use crate::ingest::pool::Pool;
+use crate::ingest::{Ingest, NoProgress};
+use crate::metrics::Metrics;
+use crate::object::Objects;
+use crate::store::Store;
+use crate::store::sqlite::Sqlite;
+use crate::validate::Defaults;
+use crate::{check, controller, http, local};
+
+/// From the signal until fetches that still run are left to the next start. Kubernetes kills after
+/// 30 s by default; ours is over within 10.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
+
+/// Runs the command that was asked for.
+///
+/// # Errors
+/// What stops it from starting, or from going on.
+pub fn run(args: Args) -> Result<ExitCode> {
+    match args.command {
+        Command::Crd => {
+            // A reader that has seen enough (`| head`) is no error.
+            std::io::stdout().write_all(crd_yaml()?.as_bytes()).ok();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
+        Command::Controller(args) => runtime()?.block_on(run_controller(args)),
+        Command::Local(args) => runtime()?.block_on(run_local(args)),
+    }
+}
+
+/// The custom resource definitions, as `sumsq crd` prints them and `crds/` holds them.
+///
+/// # Errors
+/// A schema that cannot be written: a bug.
+pub fn crd_yaml() -> Result<String> {
+    crate::validate::crd_yaml().context("cannot write the custom resource definitions")
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
+    let shutdown = shutdown_signal()?;
+    let StoreAddress::Sqlite(path) = &args.store;
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).await?);
+    let metrics = Arc::new(Metrics::new()?);
+    let config = kube::Config::infer()
+        .await
+        .context("no Kubernetes cluster: neither in-cluster nor by KUBECONFIG or ~/.kube/config")?;
+    let client = kube::Client::try_from(config).context("cannot use the Kubernetes configuration")?;
+
+    let synced = Arc::new(AtomicBool::new(false));
+    let probes = Probes {
+        metrics: Arc::clone(&metrics),
+        store: Arc::clone(&store),
+        readiness: {
+            let synced = Arc::clone(&synced);
+            Arc::new(move || {
+                (!synced.load(Ordering::Acquire)).then_some("data sources are not synced yet")
+            })
+        },
+    };
+    let server = Server::bind(args.listen, http::probes(probes), "metrics and probes").await?;
+    let pool = Pool::start(args.fetch.concurrency.into(), Arc::clone(&metrics));
+    let ingest = Ingest {
+        objects: Objects::new(None).await,
+        store: Arc::clone(&store),
+        secrets: Arc::new(KubeSecrets::new(client.clone())),
+        progress: Arc::new(NoProgress),
+        clock: system_clock(),
+    };
+    let (engine, ended) = Engine::new(ingest, pool, Arc::clone(&metrics), plan_settings(&args.fetch));
+    controller::run(controller::Settings {
+        client,
+        engine: Arc::clone(&engine),
+        ended,
+        metrics,
+        namespace: args.namespace,
+        defaults: defaults(&args.fetch),
+        synced,
+        shutdown: shutdown.clone(),
+    })
+    .await;
+    tracing::info!("shutting down");
+    engine.shut_down(SHUTDOWN_GRACE).await;
+    store.close().await;
+    server.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_local(args: LocalArgs) -> Result<ExitCode> {
+    let shutdown = shutdown_signal()?;
+    let folder = local::Folder::open(&args.dir)?;
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&folder.store_path()).await?);
+    let metrics = Arc::new(Metrics::new()?);
+    let bucket_server = local::BucketServer::start(&folder.buckets()).await?;
+    let screen = Arc::new(local::Screen::new());
+    let pool = Pool::start(args.fetch.concurrency.into(), Arc::clone(&metrics));
+    let ingest = Ingest {
+        objects: Objects::new(Some(bucket_server.endpoint().to_owned())).await,
+        store: Arc::clone(&store),
+        secrets: Arc::new(bucket_server.secrets()),
+        progress: Arc::clone(&screen) as _,
+        clock: system_clock(),
+    };
+    let (engine, ended) = Engine::new(ingest, pool, Arc::clone(&metrics), plan_settings(&args.fetch));
+    let server = if args.once {
+        None
+    } else {
+        let probes =
+            Probes { metrics, store: Arc::clone(&store), readiness: Arc::new(|| None) };
+        Some(Server::bind(args.listen, http::probes(probes), "metrics and probes").await?)
+    };
+    let mut local = local::Local::new(
+        folder,
+        Arc::clone(&engine),
+        ended,
+        defaults(&args.fetch),
+        screen,
+        args.output,
+    );
+    let succeeded = if args.once {
+        tokio::select! {
+            done = local.once() => done?,
+            () = shutdown.cancelled() => false,
+        }
+    } else {
+        local.serve(&shutdown).await?;
+        true
+    };
+    engine.shut_down(SHUTDOWN_GRACE).await;
+    store.close().await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plan_settings(args: &FetchArgs) -> PlanSettings {
+    PlanSettings { schedule_jitter: args.schedule_jitter }
+}
+
+fn defaults(args: &FetchArgs) -> Defaults {
+    Defaults { default_time_zone: args.default_time_zone.clone() }
+}
+
+fn system_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+/// Cancelled by SIGTERM or SIGINT; the second one ends the process at once.
+fn shutdown_signal() -> Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        for round in 0.. {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if round > 0 {
+                std::process::exit(130);
+            }
+            cancelled.cancel();
+        }
+    });
+    Ok(token)
+}
+
+/// An HTTP server that stops gracefully.
+struct Server {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn bind(address: SocketAddr, router: Router, what: &str) -> Result<Self> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}; --listen names another address"))?;
+        // Said on standard error, where it is found also when results are piped.
+        eprintln!("{what} on http://{}", listener.local_addr()?);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let served = axum::serve(listener, router)
+                .with_graceful_shutdown(async move { stopped.cancelled().await });
+            if let Err(error) = served.await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the server failed");
+            }
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// Open connections get a second.
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(1), self.task).await.ok();
+    }
+}

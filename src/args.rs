@@ -1,1 +1,233 @@
-//! 
+//! Flags and environment -> typed settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Experiment reports from daily CSVs of aggregated conversion counts in S3.
+///
+/// A data team rolls conversions up per day, agent (experiment) and variation - counts, values and
+/// their sums of squares per visitor - and puts the CSV in a bucket. sumsq fetches it, checks it,
+/// keeps it, and shows what it means. No visitor-level datum ever enters it.
+#[derive(Debug, Parser)]
+#[command(name = "sumsq", version, propagate_version = true, styles = STYLES)]
+#[command(after_help = "\
+Start here:
+  sumsq local examples/quickstart --once      the whole job in a folder, with no cluster
+  sumsq check counts.csv --data-source ds.yaml   lint an export before it is uploaded
+  sumsq crd | kubectl apply -f -              the custom resource, for a cluster
+
+Every flag can also be given as an environment variable, named beside it.")]
+pub struct Args {
+    /// How log lines on standard error look.
+    #[arg(long, global = true, env = "SUMSQ_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator: watch DataSources, fetch, ingest, write status, events and metrics
+    Controller(ControllerArgs),
+    /// Run everything in one process over a folder, with no cluster
+    Local(LocalArgs),
+    /// Lint a CSV before it is uploaded: every problem with line and column
+    Check(CheckArgs),
+    /// Print the custom resource definitions
+    #[command(after_help = "Example:\n  sumsq crd | kubectl apply --server-side -f -")]
+    Crd,
+}
+
+/// Settings of everything that decides and fetches.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct FetchArgs {
+    /// How many fetches run at once, over all data sources
+    #[arg(long, env = "SUMSQ_CONCURRENCY", value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+
+    /// Time zone of schedules that name none (IANA)
+    #[arg(long, env = "SUMSQ_DEFAULT_TIME_ZONE", value_name = "ZONE", default_value = "UTC",
+          value_parser = time_zone)]
+    pub default_time_zone: String,
+
+    /// At most how long after its slot a fetch begins, spread over the data sources
+    #[arg(long, env = "SUMSQ_SCHEDULE_JITTER", value_name = "DURATION", default_value = "5m",
+          value_parser = duration)]
+    pub schedule_jitter: Duration,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Kubernetes and AWS are found the usual way: in-cluster ServiceAccount or KUBECONFIG; AWS_* variables,
+web identity, container and instance roles.
+
+Example:
+  sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth")]
+pub struct ControllerArgs {
+    /// Where the data are kept
+    #[arg(long, env = "SUMSQ_STORE", value_name = "sqlite:PATH",
+          default_value = "sqlite:/var/lib/sumsq/sumsq.db")]
+    pub store: StoreAddress,
+
+    /// Address of metrics and probes; port 0 picks one
+    #[arg(long, env = "SUMSQ_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8081")]
+    pub listen: SocketAddr,
+
+    /// Watch this namespace only [default: all]
+    #[arg(long, env = "SUMSQ_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+DIR holds DataSource manifests (*.yaml) and the objects they name, as DIR/buckets/BUCKET/KEY.
+They are read through a real S3 endpoint on this machine; region, accountId, endpoint and secretRef
+are not needed for that and are left alone. What was imported is kept in DIR/.sumsq.
+
+Without --once it goes on: schedules run, and editing a manifest or its annotation acts as
+`kubectl apply` would.
+
+Examples:
+  sumsq local examples/quickstart --once
+  sumsq local . --once --output json | jq .dataSources")]
+pub struct LocalArgs {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Fetch every data source once, print what was imported, and exit: 0, or 1 where a fetch failed
+    #[arg(long)]
+    pub once: bool,
+
+    /// What is printed at the end of the first round
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: Output,
+
+    /// Address of metrics and probes; port 0 picks one
+    #[arg(long, env = "SUMSQ_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Exit status: 0 clean or warnings only, 1 problems, 2 usage.
+
+Examples:
+  sumsq check counts.csv --data-source datasource.yaml
+  ./export.sh | sumsq check - --data-source datasource.yaml --output json")]
+pub struct CheckArgs {
+    /// The CSV, also compressed with gzip or zstd; - is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Manifest of the DataSource that is to read it
+    #[arg(long, value_name = "YAML")]
+    pub data_source: PathBuf,
+
+    /// Which DataSource, where the manifest holds several
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One object, for programs.
+    Json,
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreAddress {
+    Sqlite(PathBuf),
+}
+
+impl FromStr for StoreAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(
+                path.strip_prefix("//").unwrap_or(path),
+            ))),
+            // The text is not repeated: an address of another kind may hold a password.
+            _ => Err("write sqlite:PATH, such as sqlite:/var/lib/sumsq/sumsq.db".to_owned()),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "write a duration such as 5m, 90s or 1h 30m".to_owned())
+}
+
+fn time_zone(text: &str) -> Result<String, String> {
+    jiff::tz::TimeZone::get(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "write an IANA time zone such as Europe/Berlin or UTC".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        assert_eq!(duration("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(duration("-5m").is_err());
+        assert!(duration("soon").is_err());
+    }
+
+    #[test]
+    fn an_address_that_is_not_understood_is_not_repeated() {
+        let error = "postgres://user:secret@db/sumsq".parse::<StoreAddress>().unwrap_err();
+        assert!(!error.contains("secret"));
+        assert_eq!(
+            "sqlite:/var/lib/sumsq/sumsq.db".parse(),
+            Ok(StoreAddress::Sqlite("/var/lib/sumsq/sumsq.db".into()))
+        );
+    }
+}

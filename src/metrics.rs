@@ -1,1 +1,312 @@
-//! 
+//! Every metric, registered once.
+//!
+//! Labels come from closed lists (trigger, result, error code) plus a data source's namespace and
+//! name; a data source's series end with its object.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::domain::data_source::SourceKey;
+use crate::domain::fetch::{ErrorCode, Import, Outcome, Trigger};
+
+const SOURCE: &[&str] = &["namespace", "name"];
+
+/// The counters, gauges and histograms of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    fetches: IntCounterVec,
+    fetch_errors: IntCounterVec,
+    fetch_duration: HistogramVec,
+    object_bytes: IntGaugeVec,
+    rows: IntGaugeVec,
+    agents: IntGaugeVec,
+    changed_agent_days: IntCounterVec,
+    last_success: GaugeVec,
+    next_fetch: GaugeVec,
+    missed_fetches: IntGaugeVec,
+    suspended: IntGaugeVec,
+    stalled: IntGaugeVec,
+    ready: IntGaugeVec,
+    reconcile_duration: Histogram,
+    reconcile_errors: IntCounter,
+    status_writes: IntCounter,
+    /// Fetches that wait for a worker.
+    pub queue_depth: IntGauge,
+    /// Fetches under way.
+    pub fetches_in_flight: IntGauge,
+}
+
+/// What a data source's gauges say at rest.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceGauges {
+    pub agents: u64,
+    pub last_success: Option<Timestamp>,
+    pub next_fetch: Option<Timestamp>,
+    pub missed_fetches: u64,
+    pub suspended: bool,
+    pub stalled: bool,
+    pub ready: bool,
+}
+
+impl Metrics {
+    /// # Errors
+    /// A name that is registered twice or malformed: a bug.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let info = IntGaugeVec::new(
+            Opts::new("sumsq_build_info", "The running version; always 1."),
+            &["version"],
+        )?;
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        register(&registry, info)?;
+        let by_source = |name: &str, help: &str| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), SOURCE)?)
+        };
+        let timestamps = |name: &str, help: &str| {
+            register(&registry, GaugeVec::new(Opts::new(name, help), SOURCE)?)
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        Ok(Self {
+            fetches: counters(
+                "sumsq_fetches_total",
+                "Fetches that ended, by what started them and what came of them.",
+                &["namespace", "name", "trigger", "result"],
+            )?,
+            fetch_errors: counters(
+                "sumsq_fetch_errors_total",
+                "Fetches that failed, by error code.",
+                &["namespace", "name", "code"],
+            )?,
+            fetch_duration: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "sumsq_fetch_duration_seconds",
+                        "From the request to the commit.",
+                    )
+                    .buckets(vec![
+                        0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+                    ]),
+                    &["result"],
+                )?,
+            )?,
+            object_bytes: by_source(
+                "sumsq_object_bytes",
+                "Size of the newest imported file, decompressed.",
+            )?,
+            rows: by_source("sumsq_rows", "Data rows of the newest imported file.")?,
+            agents: by_source("sumsq_agents", "Agents that the store holds.")?,
+            changed_agent_days: counters(
+                "sumsq_changed_agent_days_total",
+                "Agent days whose content a fetch changed.",
+                SOURCE,
+            )?,
+            last_success: timestamps(
+                "sumsq_last_success_timestamp_seconds",
+                "When a fetch last succeeded.",
+            )?,
+            next_fetch: timestamps(
+                "sumsq_next_fetch_timestamp_seconds",
+                "When the next fetch is due, with jitter; absent where none is.",
+            )?,
+            missed_fetches: by_source(
+                "sumsq_missed_fetches",
+                "Slots of the schedule that were skipped since the object was created.",
+            )?,
+            suspended: by_source("sumsq_suspended", "1 while the data source is suspended.")?,
+            stalled: by_source(
+                "sumsq_stalled",
+                "1 while only a change of the spec helps (schedule or time zone).",
+            )?,
+            ready: by_source("sumsq_ready", "1 while the newest fetch succeeded.")?,
+            reconcile_duration: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "sumsq_reconcile_duration_seconds",
+                        "One look at one data source, without its fetch.",
+                    )
+                    .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]),
+                )?,
+            )?,
+            reconcile_errors: register(
+                &registry,
+                IntCounter::new(
+                    "sumsq_reconcile_errors_total",
+                    "Looks at a data source that failed and are tried again.",
+                )?,
+            )?,
+            status_writes: register(
+                &registry,
+                IntCounter::new("sumsq_status_writes_total", "Writes to a status subresource.")?,
+            )?,
+            queue_depth: register(
+                &registry,
+                IntGauge::new("sumsq_fetch_queue_depth", "Fetches that wait for a worker.")?,
+            )?,
+            fetches_in_flight: register(
+                &registry,
+                IntGauge::new("sumsq_fetches_in_flight", "Fetches under way.")?,
+            )?,
+            registry,
+        })
+    }
+
+    /// In Prometheus' text format.
+    ///
+    /// # Errors
+    /// A metric that cannot be encoded: a bug.
+    pub fn encode(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// One fetch has ended.
+    pub fn fetch_ended(
+        &self,
+        source: &SourceKey,
+        trigger: Trigger,
+        outcome: &Outcome,
+        took: Duration,
+    ) {
+        let (namespace, name) = (source.namespace.as_str(), source.name.as_str());
+        self.fetches
+            .with_label_values(&[namespace, name, trigger.as_str(), outcome.as_str()])
+            .inc();
+        self.fetch_duration.with_label_values(&[outcome.as_str()]).observe(took.as_secs_f64());
+        match outcome {
+            Outcome::Imported(import) => self.imported(source, import),
+            Outcome::NotModified => {}
+            Outcome::Failed(error) => self
+                .fetch_errors
+                .with_label_values(&[namespace, name, error.class.as_str()])
+                .inc(),
+        }
+    }
+
+    fn imported(&self, source: &SourceKey, import: &Import) {
+        let labels = [source.namespace.as_str(), source.name.as_str()];
+        self.object_bytes.with_label_values(&labels).set(gauge(import.bytes));
+        self.rows.with_label_values(&labels).set(gauge(import.rows));
+        self.changed_agent_days.with_label_values(&labels).inc_by(import.changed_agent_days);
+    }
+
+    /// What is known of a data source after a look at it.
+    pub fn observed(&self, source: &SourceKey, seen: SourceGauges) {
+        let labels = [source.namespace.as_str(), source.name.as_str()];
+        self.agents.with_label_values(&labels).set(gauge(seen.agents));
+        self.missed_fetches.with_label_values(&labels).set(gauge(seen.missed_fetches));
+        self.suspended.with_label_values(&labels).set(i64::from(seen.suspended));
+        self.stalled.with_label_values(&labels).set(i64::from(seen.stalled));
+        self.ready.with_label_values(&labels).set(i64::from(seen.ready));
+        for (metric, at) in
+            [(&self.last_success, seen.last_success), (&self.next_fetch, seen.next_fetch)]
+        {
+            match at {
+                Some(at) => metric.with_label_values(&labels).set(at.as_duration().as_secs_f64()),
+                None => drop(metric.remove_label_values(&labels)),
+            }
+        }
+    }
+
+    /// The object is gone: so are its series.
+    pub fn forget(&self, source: &SourceKey) {
+        let (namespace, name) = (source.namespace.as_str(), source.name.as_str());
+        let labels = [namespace, name];
+        for metric in [
+            &self.object_bytes,
+            &self.rows,
+            &self.agents,
+            &self.missed_fetches,
+            &self.suspended,
+            &self.stalled,
+            &self.ready,
+        ] {
+            drop(metric.remove_label_values(&labels));
+        }
+        drop(self.last_success.remove_label_values(&labels));
+        drop(self.next_fetch.remove_label_values(&labels));
+        drop(self.changed_agent_days.remove_label_values(&labels));
+        for trigger in Trigger::ALL {
+            for result in ["Imported", "NotModified", "Error"] {
+                drop(self.fetches.remove_label_values(&[namespace, name, trigger.as_str(), result]));
+            }
+        }
+        for code in ErrorCode::ALL {
+            drop(self.fetch_errors.remove_label_values(&[namespace, name, code.as_str()]));
+        }
+    }
+
+    /// One look at one data source, which took so long.
+    pub fn reconciled(&self, took: Duration, succeeded: bool) {
+        self.reconcile_duration.observe(took.as_secs_f64());
+        if !succeeded {
+            self.reconcile_errors.inc();
+        }
+    }
+
+    pub fn status_written(&self) {
+        self.status_writes.inc();
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SourceKey {
+        SourceKey { namespace: "growth".into(), name: "sales".into() }
+    }
+
+    #[test]
+    fn series_end_with_their_object() {
+        let metrics = Metrics::new().unwrap();
+        for outcome in [
+            Outcome::Imported(Import { rows: 2, changed_agent_days: 1, ..Import::default() }),
+            Outcome::NotModified,
+            Outcome::Failed(crate::domain::fetch::FetchError::new(ErrorCode::NoSuchKey, "no", "")),
+        ] {
+            metrics.fetch_ended(&key(), Trigger::Manual, &outcome, Duration::from_millis(3));
+        }
+        metrics.observed(
+            &key(),
+            SourceGauges {
+                agents: 1,
+                last_success: Some(Timestamp::UNIX_EPOCH),
+                next_fetch: Some(Timestamp::UNIX_EPOCH),
+                missed_fetches: 0,
+                suspended: false,
+                stalled: false,
+                ready: true,
+            },
+        );
+        assert!(metrics.encode().unwrap().contains(r#"name="sales""#));
+
+        metrics.forget(&key());
+
+        let left = metrics.encode().unwrap();
+        assert!(!left.contains(r#"name="sales""#), "left over:\n{left}");
+    }
+}

@@ -144,6 +144,13 @@ impl Decimal {
         })
     }
 
+    /// A sum of squared counts; beyond what fits (1.7e26) the most that does.
+    #[must_use]
+    pub fn saturating_from(whole: u128) -> Self {
+        let units = i128::try_from(whole).unwrap_or(i128::MAX).saturating_mul(Self::ONE);
+        Self { units, decimals: 0 }
+    }
+
     /// The nearest double.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a double is what is asked for")]
@@ -152,5 +159,11 @@ impl Decimal {
         let whole = self.units / Self::ONE;
         let fraction = self.units % Self::ONE;
         whole as f64 + fraction as f64 / Self::ONE as f64
+    }
+}
+
+impl From<u64> for Decimal {
+    fn from(whole: u64) -> Self {
+        Self { units: i128::from(whole) * Self::ONE, decimals: 0 }
     }
 }

@@ -11,3 +11,4 @@ pub mod integrity;
 pub mod plan;
 pub mod schedule;
 pub mod status;
+pub mod totals;

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::data_source::DataSource;
-use super::fetch::{FetchRecord, Trigger};
+use super::fetch::{FetchRecord, NextStep, Trigger};
+
+/// Slots missed in one go are counted up to this many.
+pub const MAX_MISSED_COUNTED: u32 = 10_000;
 
 /// All that [`decide`] looks at besides the data source itself.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +39,9 @@ pub struct Observed {
 pub struct InFlight {
     /// Of the spec it was begun with.
     pub fingerprint: String,
-    pub started_at: Timestamp,
+    pub queued_at: Timestamp,
+    /// None while it waits for a worker.
+    pub started_at: Option<Timestamp>,
 }
 
 /// A row of the fetch log that was begun and never completed.
@@ -129,13 +134,186 @@ pub struct FetchPlan {
 }
 
 /// What to do now.
+///
+/// All that is due at once is settled by one fetch: it echoes the tokens, claims the newest slot,
+/// and reads under today's spec.
 #[must_use]
-pub fn decide(source: &DataSource, observed: &Observed, settings: PlanSettings, now: Timestamp) -> Decision {
-    todo!()
+pub fn decide(
+    source: &DataSource,
+    observed: &Observed,
+    settings: PlanSettings,
+    now: Timestamp,
+) -> Decision {
+    let jitter = source.schedule.jitter(&source.uid, settings.schedule_jitter);
+    let fingerprint = source.fingerprint();
+    if let Some(flight) = &observed.in_flight {
+        return if flight.fingerprint == fingerprint && !source.goals.is_empty() {
+            let until = Some(flight.shows_at()).filter(|at| *at > now);
+            let next_fetch = next_slot(source, jitter, now);
+            Decision::new(Plan::Wait { reason: Waiting::ForFetch, until, next_fetch })
+        } else {
+            Decision::new(Plan::Cancel)
+        };
+    }
+    if let Some(row) = &observed.interrupted {
+        let wanted = row.uid == source.uid
+            && row.fingerprint == fingerprint
+            && !source.goals.is_empty();
+        return Decision::new(if wanted { resume(row) } else { Plan::Abandon(row.id) });
+    }
+    if source.goals.is_empty() {
+        return Decision { cursor: without_schedule(observed, now), plan: idle(Waiting::NoGoals) };
+    }
+
+    let slots = due_slots(source, observed, jitter, now);
+    let requested = unhandled(observed.requested.as_ref(), observed.handled.as_ref());
+    let forced = unhandled(observed.force_requested.as_ref(), observed.force_handled.as_ref());
+    let manual = requested.is_some() || forced.is_some();
+    if source.suspend {
+        // Slots are neither fired nor passed over: at the resume the newest runs.
+        let cursor = slots.adopted.clone();
+        if !manual {
+            return Decision { cursor, plan: idle(Waiting::Suspended) };
+        }
+        let plan = FetchPlan {
+            trigger: Trigger::Manual,
+            resume: None,
+            slot: None,
+            ignore_etag: forced.is_some(),
+            request: requested,
+            force_request: forced,
+            resets_backoff: true,
+        };
+        return Decision { cursor, plan: Plan::Fetch(plan) };
+    }
+
+    let spec_changed =
+        observed.newest.as_ref().is_some_and(|newest| newest.fingerprint != fingerprint);
+    let retry_at = retry_at(observed);
+    let trigger = if manual {
+        Some(Trigger::Manual)
+    } else if observed.newest.is_none() {
+        Some(Trigger::Created)
+    } else if spec_changed {
+        Some(Trigger::SpecChange)
+    } else if slots.to_fire.is_some() {
+        Some(Trigger::Schedule)
+    } else {
+        retry_at.filter(|at| *at <= now).map(|_| Trigger::Retry)
+    };
+    let plan = match trigger {
+        Some(trigger) => Plan::Fetch(FetchPlan {
+            trigger,
+            resume: None,
+            slot: slots.to_fire,
+            ignore_etag: forced.is_some() || spec_changed,
+            request: requested,
+            force_request: forced,
+            resets_backoff: manual || spec_changed,
+        }),
+        None => wait(next_slot(source, jitter, now), retry_at),
+    };
+    Decision { cursor: slots.update, plan }
 }
 
 /// How long to wait after the `failures`th failure in a row: from 30 s, doubling, to 15 min.
 #[must_use]
 pub fn backoff(failures: u32) -> Duration {
-    todo!()
+    let doublings = failures.saturating_sub(1).min(10);
+    Duration::from_secs(30 << doublings).min(Duration::from_mins(15))
+}
+
+impl InFlight {
+    /// From when on status tells of it: a fetch of a few seconds is not worth a write of its own,
+    /// nor is a short queue.
+    #[must_use]
+    pub fn shows_at(&self) -> Timestamp {
+        match self.started_at {
+            Some(started_at) => started_at + Duration::from_secs(5),
+            None => self.queued_at + Duration::from_secs(30),
+        }
+    }
+}
+
+impl Decision {
+    fn new(plan: Plan) -> Self {
+        Self { cursor: None, plan }
+    }
+}
+
+fn idle(reason: Waiting) -> Plan {
+    Plan::Wait { reason, until: None, next_fetch: None }
+}
+
+fn resume(row: &UnfinishedFetch) -> Plan {
+    Plan::Fetch(FetchPlan {
+        trigger: row.trigger,
+        resume: Some(row.id),
+        slot: row.slot,
+        ignore_etag: row.force_request.is_some() || row.trigger == Trigger::SpecChange,
+        request: row.request.clone(),
+        force_request: row.force_request.clone(),
+        resets_backoff: false,
+    })
+}
+
+fn wait(next_slot: Option<Timestamp>, retry_at: Option<Timestamp>) -> Plan {
+    let next_fetch = [next_slot, retry_at].into_iter().flatten().min();
+    let reason = if retry_at.is_some() { Waiting::ForRetry } else { Waiting::ForSlot };
+    Plan::Wait { reason, until: next_fetch, next_fetch }
+}
+
+/// When the newest fetch is tried again; None where it succeeded, or where only another spec helps.
+fn retry_at(observed: &Observed) -> Option<Timestamp> {
+    let newest = observed.newest.as_ref()?;
+    let retried = newest.error()?.class.next_step() == NextStep::Retry;
+    newest.completed_at.filter(|_| retried).map(|at| at + backoff(observed.failures))
+}
+
+fn next_slot(source: &DataSource, jitter: Duration, now: Timestamp) -> Option<Timestamp> {
+    source.schedule.next_after(now - jitter).map(|slot| slot + jitter)
+}
+
+/// A token that no completed fetch has echoed; an empty one is none.
+fn unhandled(token: Option<&String>, handled: Option<&String>) -> Option<String> {
+    token.filter(|token| !token.is_empty() && Some(*token) != handled).cloned()
+}
+
+struct Slots {
+    /// The newest slot that is due and not too late.
+    to_fire: Option<Timestamp>,
+    /// Where the cursor has to move to.
+    update: Option<CursorUpdate>,
+    /// Where it has to move to although no slot may be passed over.
+    adopted: Option<CursorUpdate>,
+}
+
+fn due_slots(source: &DataSource, observed: &Observed, jitter: Duration, now: Timestamp) -> Slots {
+    let text = source.schedule.text();
+    let kept = observed.cursor.as_ref().filter(|cursor| cursor.schedule == text);
+    let cursor_at = |until| SlotCursor { schedule: text.to_owned(), until };
+    // Another schedule's slots start now: none fires retroactively.
+    let Some(kept) = kept else {
+        let adopted = CursorUpdate { cursor: cursor_at(now), missed: 0 };
+        return Slots { to_fire: None, update: Some(adopted.clone()), adopted: Some(adopted) };
+    };
+    let Some(due) = source.schedule.due(kept.until, now - jitter, MAX_MISSED_COUNTED) else {
+        return Slots { to_fire: None, update: None, adopted: None };
+    };
+    let late = now.duration_since(due.newest + jitter);
+    let in_time = Duration::try_from(late).unwrap_or_default() <= source.starting_deadline;
+    let update = CursorUpdate {
+        cursor: cursor_at(due.newest),
+        missed: due.count - u32::from(in_time),
+    };
+    Slots { to_fire: in_time.then_some(due.newest), update: Some(update), adopted: None }
+}
+
+/// While there are no goals no slot is missed, and none is made up for later.
+fn without_schedule(observed: &Observed, now: Timestamp) -> Option<CursorUpdate> {
+    let had_one = observed.cursor.as_ref().is_some_and(|cursor| !cursor.schedule.is_empty());
+    had_one.then(|| CursorUpdate {
+        cursor: SlotCursor { schedule: String::new(), until: now },
+        missed: 0,
+    })
 }

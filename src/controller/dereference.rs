@@ -1,0 +1,51 @@
+//! What an object refers to, looked up: I/O and nothing else.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, ResourceExt};
+
+use crate::crd::data_source::DataSource;
+use crate::domain::data_source::{SourceId, SourceKey};
+
+/// UIDs of namespaces, kept by the UID of the object that asked: an object lives in one namespace
+/// all its life, while a namespace's name may come to mean another one.
+pub(super) struct Namespaces {
+    client: Client,
+    by_object: Mutex<HashMap<String, String>>,
+}
+
+impl Namespaces {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, by_object: Mutex::default() }
+    }
+
+    pub(super) async fn uid_of(&self, object: &DataSource) -> Result<String, kube::Error> {
+        let object_uid = object.uid().unwrap_or_default();
+        if let Some(uid) = self.lock().get(&object_uid) {
+            return Ok(uid.clone());
+        }
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let namespace = api.get_metadata(&object.namespace().unwrap_or_default()).await?;
+        let uid = namespace.uid().unwrap_or_default();
+        self.lock().insert(object_uid, uid.clone());
+        Ok(uid)
+    }
+
+    pub(super) fn forget(&self, object: &DataSource) {
+        self.lock().remove(&object.uid().unwrap_or_default());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.by_object.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn key(object: &DataSource) -> SourceKey {
+    SourceKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+pub(super) fn source_id(object: &DataSource, namespace_uid: &str) -> SourceId {
+    SourceId::derive(namespace_uid, &object.name_any())
+}

@@ -1,0 +1,136 @@
+//! Secrets that data sources name, read on demand and never kept.
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+
+use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::ingest::Secrets;
+use crate::object::SecretCredentials;
+
+#[derive(Clone)]
+pub struct KubeSecrets {
+    client: Client,
+}
+
+impl std::fmt::Debug for KubeSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeSecrets").finish_non_exhaustive()
+    }
+}
+
+impl KubeSecrets {
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl Secrets for KubeSecrets {
+    async fn read(&self, namespace: &str, name: &str) -> Result<SecretCredentials, FetchError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        match api.get_opt(name).await {
+            Ok(Some(secret)) => credentials(namespace, name, &secret),
+            Ok(None) => Err(FetchError::new(
+                ErrorCode::SecretNotFound,
+                format!("there is no Secret {name} in namespace {namespace}"),
+                "create it with the keys accessKeyId and secretAccessKey (and sessionToken where \
+                 they are temporary), or let secretRef name another",
+            )),
+            Err(kube::Error::Api(status)) if status.code == 403 => Err(FetchError::new(
+                ErrorCode::SecretNotFound,
+                format!("the operator may not read Secret {name} in namespace {namespace}"),
+                "grant its ServiceAccount `get` on secrets in this namespace",
+            )),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a Secret");
+                Err(FetchError::new(
+                    ErrorCode::SecretNotFound,
+                    format!("Secret {name} in namespace {namespace} could not be read"),
+                    "the Kubernetes API did not answer; nothing need be changed",
+                ))
+            }
+        }
+    }
+}
+
+fn credentials(
+    namespace: &str,
+    name: &str,
+    secret: &Secret,
+) -> Result<SecretCredentials, FetchError> {
+    let value = |key: &str| -> Result<Option<String>, FetchError> {
+        let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else {
+            return Ok(None);
+        };
+        // A newline at the end is how `echo` and editors write files, never part of a key.
+        let text = std::str::from_utf8(&bytes.0).unwrap_or_default().trim();
+        if text.is_empty() || text.contains(char::is_whitespace) {
+            return Err(FetchError::new(
+                ErrorCode::SecretInvalid,
+                format!("{key} in Secret {namespace}/{name} is empty or not text"),
+                format!("write the plain key into {key}; kubectl encodes it"),
+            ));
+        }
+        Ok(Some(text.to_owned()))
+    };
+    let required = |key: &str| -> Result<String, FetchError> {
+        value(key)?.ok_or_else(|| {
+            let present: Vec<&str> =
+                secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
+            FetchError::new(
+                ErrorCode::SecretInvalid,
+                format!("Secret {namespace}/{name} has no key {key}"),
+                format!(
+                    "it needs accessKeyId and secretAccessKey (and sessionToken where they are \
+                     temporary); it has {}",
+                    if present.is_empty() { "none".to_owned() } else { present.join(", ") }
+                ),
+            )
+        })
+    };
+    Ok(SecretCredentials {
+        access_key_id: required("accessKeyId")?,
+        secret_access_key: required("secretAccessKey")?,
+        session_token: value("sessionToken")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    fn secret(entries: &[(&str, &str)]) -> Secret {
+        let data = entries
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
+            .collect();
+        Secret { data: Some(data), ..Secret::default() }
+    }
+
+    #[test]
+    fn a_complete_secret_is_read_without_the_newline_of_a_file() {
+        let found = credentials(
+            "growth",
+            "s3",
+            &secret(&[("accessKeyId", "AKIA\n"), ("secretAccessKey", "s3cr3t")]),
+        )
+        .unwrap();
+        assert_eq!(found.access_key_id, "AKIA");
+        assert_eq!(found.secret_access_key, "s3cr3t");
+        assert_eq!(found.session_token, None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_no_value_is_shown() {
+        let error =
+            credentials("growth", "s3", &secret(&[("AWS_ACCESS_KEY_ID", "AKIA")])).err().unwrap();
+        assert_eq!(error.class, ErrorCode::SecretInvalid);
+        assert_eq!(error.message, "Secret growth/s3 has no key accessKeyId");
+        assert!(error.hint.ends_with("it has AWS_ACCESS_KEY_ID"), "{}", error.hint);
+        assert!(!format!("{error:?}").contains("AKIA\""));
+    }
+}

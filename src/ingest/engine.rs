@@ -1,0 +1,442 @@
+//! Carries out what [`decide`] says: the one place where a plan becomes a fetch, for the cluster
+//! and for a folder alike.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::pool::Pool;
+use super::{Ended, Ingest, Known, unstored};
+use crate::domain::data_source::{DataSource, SourceId, SourceKey};
+use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
+use crate::domain::plan::{
+    CursorUpdate, FetchPlan, InFlight, Observed, Plan, PlanSettings, Waiting, backoff, decide,
+};
+use crate::domain::status::Stored;
+use crate::metrics::Metrics;
+use crate::store::{BeginFetch, SourceRef, Store, StoreError};
+
+/// The time, injected: tests bring their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Keeps what is under way, and nothing else: what has happened is in the store.
+pub struct Engine {
+    ingest: Ingest,
+    pool: Arc<Pool>,
+    metrics: Arc<Metrics>,
+    settings: PlanSettings,
+    flights: Mutex<HashMap<SourceId, Flight>>,
+    troubles: Mutex<HashMap<SourceId, Trouble>>,
+    ended: mpsc::UnboundedSender<SourceKey>,
+    stopping: AtomicBool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// A data source and what was asked of it by annotation.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub source: Arc<DataSource>,
+    pub requested: Option<String>,
+    pub force_requested: Option<String>,
+}
+
+/// How a data source stands after everything that was due has been begun.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub stored: Stored,
+    pub in_flight: Option<InFlight>,
+    pub reason: Waiting,
+    /// When to look again, where nothing happens before.
+    pub until: Option<Timestamp>,
+    pub next_fetch: Option<Timestamp>,
+}
+
+/// A fetch that is queued or runs.
+struct Flight {
+    id: Uuid,
+    in_flight: InFlight,
+    cancel: CancellationToken,
+}
+
+/// The store could not even log how a fetch ended; kept in memory until it can.
+#[derive(Debug, Clone)]
+struct Trouble {
+    record: FetchRecord,
+    failures: u32,
+}
+
+impl Engine {
+    /// Sources whose fetch has ended come out of the receiver: they want another look.
+    #[must_use]
+    pub fn new(
+        ingest: Ingest,
+        pool: Arc<Pool>,
+        metrics: Arc<Metrics>,
+        settings: PlanSettings,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<SourceKey>) {
+        let (ended, receiver) = mpsc::unbounded_channel();
+        let engine = Self {
+            ingest,
+            pool,
+            metrics,
+            settings,
+            flights: Mutex::default(),
+            troubles: Mutex::default(),
+            ended,
+            stopping: AtomicBool::new(false),
+        };
+        (Arc::new(engine), receiver)
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.ingest.clock)()
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.ingest.store
+    }
+
+    /// Looks at a data source and begins what is due. Never two at a time for one source.
+    ///
+    /// # Errors
+    /// The store's own; nothing has been begun then.
+    pub async fn advance(self: &Arc<Self>, wanted: &Wanted) -> Result<Standing, StoreError> {
+        let source = &wanted.source;
+        let store = &self.ingest.store;
+        loop {
+            let mut stored = store.observe(&source_ref(source), source.history_limit).await?;
+            let now = self.now();
+            if let Some(standing) = self.troubled(source, &stored, now) {
+                return Ok(standing);
+            }
+            let in_flight =
+                lock(&self.flights).get(&source.id).map(|flight| flight.in_flight.clone());
+            let decision = decide(source, &observed(wanted, &stored, in_flight), self.settings, now);
+            match decision.plan {
+                Plan::Fetch(plan) if self.stopping.load(Ordering::Relaxed) => {
+                    tracing::debug!(source = %source.key, ?plan, "not begun: shutting down");
+                    return Ok(Standing::waiting(stored, None, Waiting::ForFetch));
+                }
+                Plan::Fetch(plan) => self.begin(wanted, plan, decision.cursor, &stored, now),
+                Plan::Cancel => {
+                    if let Some(flight) = lock(&self.flights).get(&source.id) {
+                        flight.cancel.cancel();
+                    }
+                    // It ends at once, and its end brings the next look.
+                    return Ok(Standing::waiting(stored, None, Waiting::ForFetch));
+                }
+                Plan::Abandon(fetch) => store.abandon_fetch(source.id, fetch).await?,
+                Plan::Wait { reason, until, next_fetch } => {
+                    if let Some(update) = decision.cursor {
+                        store.advance_cursor(source.id, &update).await?;
+                        stored.missed_fetches += u64::from(update.missed);
+                        stored.cursor = Some(update.cursor);
+                    }
+                    self.identify(source, &stored, reason);
+                    let in_flight =
+                        lock(&self.flights).get(&source.id).map(|flight| flight.in_flight.clone());
+                    return Ok(Standing { stored, in_flight, reason, until, next_fetch });
+                }
+            }
+        }
+    }
+
+    /// Cancels what is under way for an object that is gone, and removes its data where asked.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn forget(&self, id: SourceId, delete_data: bool) -> Result<(), StoreError> {
+        if let Some(flight) = lock(&self.flights).remove(&id) {
+            flight.cancel.cancel();
+        }
+        lock(&self.troubles).remove(&id);
+        if delete_data {
+            self.ingest.store.delete(id).await
+        } else {
+            self.ingest.store.retire(id).await
+        }
+    }
+
+    /// Lets fetches that run finish within `grace`, then leaves them to the next start: their rows
+    /// stay in the log as begun, and are taken up from there.
+    pub async fn shut_down(&self, grace: Duration) {
+        self.stopping.store(true, Ordering::Relaxed);
+        if tokio::time::timeout(grace, self.pool.drain()).await.is_err() {
+            for flight in lock(&self.flights).values() {
+                flight.cancel.cancel();
+            }
+            self.pool.drain().await;
+        }
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        wanted: &Wanted,
+        plan: FetchPlan,
+        cursor: Option<CursorUpdate>,
+        stored: &Stored,
+        now: Timestamp,
+    ) {
+        let source = Arc::clone(&wanted.source);
+        let flight = Flight {
+            id: Uuid::now_v7(),
+            in_flight: InFlight {
+                fingerprint: source.fingerprint(),
+                queued_at: now,
+                started_at: None,
+            },
+            cancel: CancellationToken::new(),
+        };
+        let job = Job {
+            engine: Arc::clone(self),
+            flight: flight.id,
+            cancel: flight.cancel.clone(),
+            known: known(&source, &plan, stored),
+            reader: stored.reader.clone(),
+            begin: BeginFetch {
+                source: source.id,
+                uid: source.uid.clone(),
+                fingerprint: flight.in_flight.fingerprint.clone(),
+                plan,
+                cursor,
+                started_at: now,
+            },
+            source,
+        };
+        lock(&self.flights).insert(job.source.id, flight);
+        let namespace = job.source.key.namespace.clone();
+        self.pool.submit(&namespace, job.run().boxed());
+    }
+
+    /// Whose identity reads must be known before the first fetch: it is what a bucket policy has
+    /// to name. Where no fetch is due that would find out, a job of its own does.
+    fn identify(self: &Arc<Self>, source: &Arc<DataSource>, stored: &Stored, reason: Waiting) {
+        let no_fetch_will = matches!(reason, Waiting::NoGoals | Waiting::Suspended);
+        if !no_fetch_will || stored.reader.is_some() || self.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        let (engine, source) = (Arc::clone(self), Arc::clone(source));
+        let namespace = source.key.namespace.clone();
+        let job = async move {
+            let Some(reader) = engine.ingest.reader(&source).await else { return };
+            match engine.ingest.store.set_reader(source.id, &reader).await {
+                Ok(()) => engine.notify(&source.key),
+                Err(error) => warn(&source.key, &error, "the reader cannot be stored"),
+            }
+        };
+        self.pool.submit(&namespace, job.boxed());
+    }
+
+    /// Where not even a failure could be logged, the failure is shown from memory until its
+    /// backoff has passed.
+    fn troubled(&self, source: &DataSource, stored: &Stored, now: Timestamp) -> Option<Standing> {
+        let trouble = lock(&self.troubles).get(&source.id).cloned()?;
+        let until = trouble.record.completed_at? + backoff(trouble.failures);
+        if until <= now || trouble.record.fingerprint != source.fingerprint() {
+            return None;
+        }
+        let mut stored = stored.clone();
+        stored.last_fetch_at = trouble.record.completed_at;
+        stored.history.insert(0, trouble.record);
+        Some(Standing {
+            stored,
+            in_flight: None,
+            reason: Waiting::ForRetry,
+            until: Some(until),
+            next_fetch: Some(until),
+        })
+    }
+
+    fn notify(&self, source: &SourceKey) {
+        // Nobody listens any more while shutting down.
+        self.ended.send(source.clone()).ok();
+    }
+}
+
+impl Standing {
+    fn waiting(stored: Stored, in_flight: Option<InFlight>, reason: Waiting) -> Self {
+        Self { stored, in_flight, reason, until: None, next_fetch: None }
+    }
+}
+
+/// One fetch on its way through the pool.
+struct Job {
+    engine: Arc<Engine>,
+    source: Arc<DataSource>,
+    flight: Uuid,
+    begin: BeginFetch,
+    known: Known,
+    /// As the store has it.
+    reader: Option<String>,
+    cancel: CancellationToken,
+}
+
+impl Job {
+    async fn run(mut self) {
+        if !self.cancel.is_cancelled() {
+            self.begin.started_at = self.engine.now();
+            self.mark_started();
+            let result = self.fetch().await;
+            self.settle(result);
+        }
+        let mut flights = lock(&self.engine.flights);
+        // A newer flight may have taken the place of one that was cancelled.
+        if flights.get(&self.source.id).is_some_and(|flight| flight.id == self.flight) {
+            flights.remove(&self.source.id);
+        }
+        drop(flights);
+        self.engine.notify(&self.source.key);
+    }
+
+    async fn fetch(&mut self) -> Result<Option<Outcome>, StoreError> {
+        let Ingest { store, .. } = &self.engine.ingest;
+        let fetch = store.begin_fetch(&self.begin).await?;
+        let key = &self.source.key;
+        tracing::info!(source = %key, trigger = self.begin.plan.trigger.as_str(), %fetch, "fetch begins");
+        let known = std::mem::take(&mut self.known);
+        // Found out beside the fetch, so that both are in the status write that follows.
+        let (reader, ended) = tokio::join!(
+            self.engine.ingest.reader(&self.source),
+            self.engine.ingest.run(&self.source, fetch, known, &self.cancel)
+        );
+        if reader.is_some() && reader != self.reader {
+            store.set_reader(self.source.id, reader.as_deref().unwrap_or_default()).await?;
+        }
+        match ended? {
+            Ended::Logged(outcome) => Ok(Some(outcome)),
+            Ended::Cancelled if self.engine.stopping.load(Ordering::Relaxed) => {
+                tracing::info!(source = %key, %fetch, "fetch left to the next start");
+                Ok(None)
+            }
+            Ended::Cancelled => {
+                tracing::info!(source = %key, %fetch, "fetch cancelled");
+                store.abandon_fetch(self.source.id, fetch).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn settle(&self, result: Result<Option<Outcome>, StoreError>) {
+        let (source, engine) = (&self.source, &self.engine);
+        match result {
+            Ok(None) => {}
+            Ok(Some(outcome)) => {
+                lock(&engine.troubles).remove(&source.id);
+                self.report(&outcome);
+            }
+            Err(StoreError::UnknownFetch(fetch)) => {
+                // Deleted or cancelled in the meantime: its end is of no interest any more.
+                tracing::info!(source = %source.key, %fetch, "fetch ended after its data source");
+            }
+            Err(error) => {
+                warn(&source.key, &error, "fetch cannot be logged");
+                let failure = unstored(&error);
+                self.remember(failure.clone());
+                self.report(&Outcome::Failed(failure));
+            }
+        }
+    }
+
+    fn remember(&self, failure: FetchError) {
+        let mut troubles = lock(&self.engine.troubles);
+        let failures = troubles.get(&self.source.id).map_or(0, |trouble| trouble.failures) + 1;
+        let record = FetchRecord {
+            id: self.flight,
+            uid: self.source.uid.clone(),
+            trigger: self.begin.plan.trigger,
+            fingerprint: self.begin.fingerprint.clone(),
+            started_at: self.begin.started_at,
+            completed_at: Some(self.engine.now()),
+            attempts: failures,
+            outcome: Some(Outcome::Failed(failure)),
+        };
+        troubles.insert(self.source.id, Trouble { record, failures });
+    }
+
+    fn report(&self, outcome: &Outcome) {
+        let took = self.engine.now().duration_since(self.begin.started_at);
+        let took = Duration::try_from(took).unwrap_or_default();
+        let key = &self.source.key;
+        self.engine.metrics.fetch_ended(key, self.begin.plan.trigger, outcome, took);
+        match outcome {
+            Outcome::Failed(error) => {
+                tracing::warn!(source = %key, code = error.code, "fetch failed: {}", error.message);
+            }
+            Outcome::Imported(import) => tracing::info!(
+                source = %key,
+                rows = import.rows,
+                agents = import.agent_count,
+                changed_agent_days = import.changed_agent_days,
+                "imported in {took:.1?}"
+            ),
+            Outcome::NotModified => tracing::info!(source = %key, "not modified"),
+        }
+    }
+
+    fn mark_started(&self) {
+        if let Some(flight) = lock(&self.engine.flights).get_mut(&self.source.id)
+            && flight.id == self.flight
+        {
+            flight.in_flight.started_at = Some(self.begin.started_at);
+        }
+        // From now on the fetch counts as running: in five seconds that shows.
+        self.engine.notify(&self.source.key);
+    }
+}
+
+fn source_ref(source: &DataSource) -> SourceRef {
+    SourceRef { id: source.id, key: source.key.clone(), uid: source.uid.clone() }
+}
+
+fn observed(wanted: &Wanted, stored: &Stored, in_flight: Option<InFlight>) -> Observed {
+    Observed {
+        newest: stored.history.first().cloned(),
+        interrupted: if in_flight.is_some() { None } else { stored.unfinished.clone() },
+        in_flight,
+        requested: wanted.requested.clone(),
+        force_requested: wanted.force_requested.clone(),
+        handled: stored.handled_request.clone(),
+        force_handled: stored.handled_force_request.clone(),
+        cursor: stored.cursor.clone(),
+        failures: stored.failures,
+    }
+}
+
+/// The ETag to send: of what the store holds, or of what was refused last; either only where it
+/// was read under the spec of today.
+fn known(source: &DataSource, plan: &FetchPlan, stored: &Stored) -> Known {
+    let fingerprint = source.fingerprint();
+    if plan.ignore_etag {
+        return Known::default();
+    }
+    let newest = stored.history.first().filter(|record| record.fingerprint == fingerprint);
+    if let Some(error) = newest.and_then(FetchRecord::error)
+        && error.refused_etag.is_some()
+    {
+        return Known { etag: error.refused_etag.clone(), refused: Some(error.clone()) };
+    }
+    let same_spec = stored.etag_fingerprint.as_deref() == Some(&fingerprint);
+    Known { etag: stored.etag.clone().filter(|_| same_spec), refused: None }
+}
+
+fn warn(source: &SourceKey, error: &StoreError, what: &str) {
+    tracing::warn!(source = %source, error = error as &dyn std::error::Error, "{what}");
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

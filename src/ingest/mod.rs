@@ -1,0 +1,274 @@
+//! One fetch: object stream -> agent days -> one store transaction.
+//!
+//! [`engine`] carries out what the domain decides, for the cluster and for a folder alike;
+//! [`pool`] runs fetches apart from everything else, fairly between namespaces.
+
+pub mod engine;
+pub mod pool;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::domain::counts_csv::{CsvSpec, Limits, Parsed, Reader, Rejected, Summary};
+use crate::domain::data_source::{DataSource, Identity, SourceKey};
+use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings};
+use crate::domain::finding::FindingKind;
+use crate::object::{ObjectBody, Objects, Opened, SecretCredentials};
+use crate::store::{EndFetch, Store, StoreError};
+
+/// Reads the Secrets that data sources name, on demand: nothing keeps them.
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// # Errors
+    /// SecretNotFound or SecretInvalid, ready to show.
+    async fn read(&self, namespace: &str, name: &str) -> Result<SecretCredentials, FetchError>;
+}
+
+/// Told of a fetch's progress.
+pub trait Progress: Send + Sync {
+    /// So many bytes of the object have arrived, of so many where that is known.
+    fn received(&self, source: &SourceKey, received: u64, of: Option<u64>);
+    /// Everything has arrived; the store is being written.
+    fn storing(&self, source: &SourceKey, agent_days: u64);
+}
+
+/// Progress for nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn received(&self, _: &SourceKey, _: u64, _: Option<u64>) {}
+    fn storing(&self, _: &SourceKey, _: u64) {}
+}
+
+/// Everything that a fetch needs.
+#[derive(Clone)]
+pub struct Ingest {
+    pub objects: Objects,
+    pub store: Arc<dyn Store>,
+    pub secrets: Arc<dyn Secrets>,
+    pub progress: Arc<dyn Progress>,
+    pub clock: engine::Clock,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").finish_non_exhaustive()
+    }
+}
+
+/// What the last fetches left behind that bears on the next one.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Sent as If-None-Match.
+    pub etag: Option<String>,
+    /// Where that ETag is of an object that was refused for its content: a 304 is this error again.
+    pub refused: Option<FetchError>,
+}
+
+/// How a fetch ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It is in the log.
+    Logged(Outcome),
+    /// Cancelled before anything was stored; the log still says that it runs.
+    Cancelled,
+}
+
+impl Ingest {
+    /// Runs one fetch that the log knows as `fetch`, to its end in the log.
+    ///
+    /// The time limit and cancelling hold until the store is written: what is committed is never
+    /// taken back.
+    ///
+    /// # Errors
+    /// The store's own, where not even the failure could be logged.
+    pub async fn run(
+        &self,
+        source: &DataSource,
+        fetch: Uuid,
+        known: Known,
+        cancel: &CancellationToken,
+    ) -> Result<Ended, StoreError> {
+        let downloaded = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Ok(Ended::Cancelled),
+            result = tokio::time::timeout(source.timeout, self.download(source, known)) => {
+                result.unwrap_or_else(|_| Err(timed_out(source.timeout)))
+            }
+        };
+        let outcome = match downloaded {
+            Ok(Downloaded::NotModified) => Outcome::NotModified,
+            Ok(Downloaded::File { parsed, etag }) => {
+                match self.store_file(source, fetch, parsed, etag).await {
+                    Ok(import) => return Ok(Ended::Logged(Outcome::Imported(import))),
+                    Err(error) => Outcome::Failed(unstored(&error)),
+                }
+            }
+            Err(error) => Outcome::Failed(error),
+        };
+        let end = EndFetch {
+            source: source.id,
+            fetch,
+            outcome,
+            etag: None,
+            completed_at: (self.clock)(),
+        };
+        self.store.complete_fetch(&end).await?;
+        Ok(Ended::Logged(end.outcome))
+    }
+
+    /// Whose identity reads this source's object: best effort.
+    pub async fn reader(&self, source: &DataSource) -> Option<String> {
+        let credentials = self.credentials(source).await.ok()?;
+        self.objects.reader(&source.object, &source.key.namespace, credentials.as_ref()).await
+    }
+
+    async fn credentials(
+        &self,
+        source: &DataSource,
+    ) -> Result<Option<SecretCredentials>, FetchError> {
+        match &source.object.identity {
+            Identity::Operator => Ok(None),
+            Identity::Secret { name } => {
+                self.secrets.read(&source.key.namespace, name).await.map(Some)
+            }
+        }
+    }
+
+    async fn download(&self, source: &DataSource, known: Known) -> Result<Downloaded, FetchError> {
+        let credentials = self.credentials(source).await?;
+        let opened = self
+            .objects
+            .open(
+                &source.object,
+                &source.key.namespace,
+                credentials.as_ref(),
+                known.etag.as_deref(),
+                source.max_object_bytes,
+            )
+            .await?;
+        let body = match (opened, known.refused) {
+            (Opened::NotModified, Some(refused)) => return Err(refused),
+            (Opened::NotModified, None) => return Ok(Downloaded::NotModified),
+            (Opened::Body(body), _) => body,
+        };
+        let etag = body.etag.clone();
+        let parsed = self.read(source, body, etag.as_deref()).await?;
+        Ok(Downloaded::File { parsed, etag })
+    }
+
+    async fn read(
+        &self,
+        source: &DataSource,
+        mut body: ObjectBody,
+        etag: Option<&str>,
+    ) -> Result<Parsed, FetchError> {
+        let spec = CsvSpec {
+            goals: source.goals.clone(),
+            dating: source.dating,
+            on_integrity_problem: source.on_integrity_problem,
+        };
+        let refused = |rejected: Rejected| refused(&rejected, etag);
+        let mut reader = Reader::new(spec, Limits::default());
+        while let Some(chunk) = body.next().await? {
+            reader.feed(&chunk).map_err(refused)?;
+            self.progress.received(&source.key, body.received(), body.content_length);
+        }
+        // The last look over a large file takes a second of computing: not on a thread that
+        // others wait for.
+        tokio::task::spawn_blocking(move || reader.finish())
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            .map_err(refused)
+    }
+
+    async fn store_file(
+        &self,
+        source: &DataSource,
+        fetch: Uuid,
+        parsed: Parsed,
+        etag: Option<String>,
+    ) -> Result<Import, StoreError> {
+        self.progress.storing(&source.key, parsed.summary.agent_days);
+        let end = EndFetch {
+            source: source.id,
+            fetch,
+            outcome: Outcome::Imported(import_of(parsed.summary)),
+            etag,
+            completed_at: (self.clock)(),
+        };
+        self.store.import(&end, parsed.agent_days).await
+    }
+}
+
+enum Downloaded {
+    NotModified,
+    File { parsed: Parsed, etag: Option<String> },
+}
+
+fn import_of(summary: Summary) -> Import {
+    let mut agents = summary.agents;
+    let agent_count = agents.len() as u64;
+    agents.truncate(Import::MAX_AGENTS);
+    Import {
+        rows: summary.rows,
+        bytes: summary.bytes,
+        agent_count,
+        agents,
+        agent_days: summary.agent_days,
+        changed_agent_days: 0,
+        first_day: summary.first_day,
+        last_day: summary.last_day,
+        warnings: Warnings {
+            total: summary.total_findings,
+            messages: summary
+                .findings
+                .iter()
+                .take(Warnings::MAX_MESSAGES)
+                .map(|finding| crate::domain::fetch::presentable(&finding.to_string()))
+                .collect(),
+        },
+    }
+}
+
+fn refused(rejected: &Rejected, etag: Option<&str>) -> FetchError {
+    let structure =
+        rejected.findings.iter().any(|finding| finding.kind == FindingKind::Structure);
+    let class = if structure { ErrorCode::InvalidCsv } else { ErrorCode::IntegrityProblem };
+    FetchError {
+        refused_etag: etag.map(str::to_owned),
+        ..FetchError::new(class, rejected.message(), rejected.hint())
+    }
+}
+
+fn timed_out(limit: Duration) -> FetchError {
+    FetchError::new(
+        ErrorCode::Timeout,
+        format!("the fetch took longer than {} s", limit.as_secs()),
+        "nothing was changed; if the file is large, raise `timeoutSeconds`, else look at the \
+         network between the operator and the bucket",
+    )
+}
+
+/// What status says of a store that could not be written.
+fn unstored(error: &StoreError) -> FetchError {
+    match error {
+        StoreError::Full(_) => FetchError::new(
+            ErrorCode::StoreFull,
+            error.to_string(),
+            "nothing was changed and the data of earlier fetches are served; give the store's \
+             volume more room",
+        ),
+        _ => FetchError::new(
+            ErrorCode::StoreError,
+            error.to_string(),
+            "nothing was changed and the data of earlier fetches are served; the operator's log \
+             has the cause",
+        ),
+    }
+}

@@ -1,0 +1,229 @@
+//! Workers for fetches, apart from everything else: a hanging endpoint keeps a worker busy, never
+//! the reconciling. Jobs are taken from the namespaces in turn, so that one tenant's thousand
+//! sources do not hold up another's one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::BoxFuture;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::metrics::Metrics;
+
+type Job = BoxFuture<'static, ()>;
+
+/// A fixed number of workers over a fair queue.
+pub struct Pool {
+    queue: Mutex<FairQueue<Job>>,
+    pushed: Notify,
+    stop: CancellationToken,
+    workers: TaskTracker,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// Starts `concurrency` workers (at least one) on the present runtime.
+    #[must_use]
+    pub fn start(concurrency: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            queue: Mutex::new(FairQueue::default()),
+            pushed: Notify::new(),
+            stop: CancellationToken::new(),
+            workers: TaskTracker::new(),
+            metrics,
+        });
+        for _ in 0..concurrency.max(1) {
+            let pool_of_worker = Arc::clone(&pool);
+            pool.workers.spawn(async move { pool_of_worker.work().await });
+        }
+        pool
+    }
+
+    /// Puts a job at the end of its namespace's line.
+    pub fn submit(&self, namespace: &str, job: Job) {
+        let depth = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.push(namespace, job);
+            queue.len()
+        };
+        self.show_depth(depth);
+        self.pushed.notify_one();
+    }
+
+    /// Takes no more jobs from the queue, and returns when those under way have ended.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        self.workers.close();
+        self.workers.wait().await;
+    }
+
+    async fn work(&self) {
+        loop {
+            let pushed = self.pushed.notified();
+            if self.stop.is_cancelled() {
+                return;
+            }
+            if let Some(job) = self.next() {
+                self.metrics.fetches_in_flight.inc();
+                job.await;
+                self.metrics.fetches_in_flight.dec();
+                continue;
+            }
+            tokio::select! {
+                () = pushed => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let (job, depth) = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            (queue.pop(), queue.len())
+        };
+        self.show_depth(depth);
+        // A worker that was woken for one job may find more: pass it on.
+        if depth > 0 {
+            self.pushed.notify_one();
+        }
+        job
+    }
+
+    fn show_depth(&self, depth: usize) {
+        self.metrics.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+}
+
+/// First in, first out within a namespace; round robin between namespaces.
+#[derive(Debug)]
+struct FairQueue<T> {
+    lines: HashMap<String, VecDeque<T>>,
+    /// Namespaces with a line, in the order of their next turn.
+    turns: VecDeque<String>,
+    len: usize,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self { lines: HashMap::new(), turns: VecDeque::new(), len: 0 }
+    }
+}
+
+impl<T> FairQueue<T> {
+    fn push(&mut self, namespace: &str, item: T) {
+        self.len += 1;
+        if let Some(line) = self.lines.get_mut(namespace) {
+            line.push_back(item);
+        } else {
+            self.lines.insert(namespace.to_owned(), VecDeque::from([item]));
+            self.turns.push_back(namespace.to_owned());
+        }
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let namespace = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&namespace)?;
+        let item = line.pop_front();
+        if line.is_empty() {
+            self.lines.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        self.len -= usize::from(item.is_some());
+        item
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn namespaces_take_turns() {
+        let mut queue = FairQueue::default();
+        for item in ["a1", "a2", "a3", "b1", "c1", "c2"] {
+            queue.push(&item[..1], item);
+        }
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, ["a1", "b1", "c1", "a2", "c2", "a3"]);
+        assert_eq!(queue.len(), 0);
+        assert!(queue.lines.is_empty(), "an empty line takes no memory");
+    }
+
+    #[test]
+    fn a_latecomer_waits_for_one_turn_at_most() {
+        let mut queue = FairQueue::default();
+        for _ in 0..1000 {
+            queue.push("crowd", "crowd");
+        }
+        queue.pop();
+        queue.push("late", "late");
+        assert_eq!([queue.pop(), queue.pop()], [Some("crowd"), Some("late")]);
+    }
+
+    #[tokio::test]
+    async fn no_more_jobs_run_at_once_than_there_are_workers() {
+        let pool = Pool::start(2, Arc::new(Metrics::new().unwrap()));
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (done, mut all_done) = tokio::sync::mpsc::channel(10);
+        for index in 0..10 {
+            let (running, most, done) = (Arc::clone(&running), Arc::clone(&most), done.clone());
+            let job = async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                drop(done.send(()).await);
+            };
+            pool.submit(if index % 2 == 0 { "a" } else { "b" }, job.boxed());
+        }
+        for _ in 0..10 {
+            all_done.recv().await;
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+        pool.drain().await;
+    }
+
+    #[tokio::test]
+    async fn a_drained_pool_finishes_what_runs_and_starts_nothing() {
+        let pool = Pool::start(1, Arc::new(Metrics::new().unwrap()));
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let ended = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&ended);
+        pool.submit(
+            "a",
+            async move {
+                started.send(()).ok();
+                released.await.ok();
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            .boxed(),
+        );
+        let count = Arc::clone(&ended);
+        pool.submit("a", async move { _ = count.fetch_add(100, Ordering::SeqCst) }.boxed());
+        has_started.await.unwrap();
+        let drained = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.drain().await }
+        });
+        release.send(()).unwrap();
+        drained.await.unwrap();
+        assert_eq!(ended.load(Ordering::SeqCst), 1);
+    }
+}

@@ -1,0 +1,90 @@
+//! The folder: manifests, buckets, and the place of the store.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::crd::data_source::DataSource;
+use crate::validate;
+
+/// Where `sumsq local` keeps what it imported.
+const STATE: &str = ".sumsq";
+/// A manifest larger than this is none.
+const MAX_MANIFEST_BYTES: u64 = 3 << 20;
+
+/// A folder that has been looked at and can be worked in.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// What the manifests say, file by file, so that one that cannot be read leaves the others alone.
+pub type Manifests = BTreeMap<PathBuf, Result<Vec<DataSource>, String>>;
+
+impl Folder {
+    /// Makes the state folder, and the one for buckets where it is missing.
+    ///
+    /// # Errors
+    /// No such folder, or one that cannot be written.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            bail!("{} is not a folder", path.display());
+        }
+        let folder = Self { path: path.to_owned() };
+        for part in [folder.path.join(STATE), folder.buckets()] {
+            fs::create_dir_all(&part)
+                .with_context(|| format!("cannot make the folder {}", part.display()))?;
+        }
+        Ok(folder)
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[must_use]
+    pub fn buckets(&self) -> PathBuf {
+        self.path.join("buckets")
+    }
+
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.path.join(STATE).join("sumsq.db")
+    }
+
+    /// Reads every manifest (`*.yaml`, `*.yml`) of the folder itself.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed; a file that cannot be read is told in its place.
+    pub fn manifests(&self) -> Result<Manifests> {
+        let entries = fs::read_dir(&self.path)
+            .with_context(|| format!("cannot list {}", self.path.display()))?;
+        let mut manifests = Manifests::new();
+        for entry in entries {
+            let path = entry?.path();
+            if is_manifest(&path) {
+                let read = read(&path);
+                manifests.insert(path, read);
+            }
+        }
+        Ok(manifests)
+    }
+}
+
+/// Whether a file's name says that it is a manifest.
+#[must_use]
+pub fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn read(path: &Path) -> Result<Vec<DataSource>, String> {
+    let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if length > MAX_MANIFEST_BYTES {
+        return Err(format!("{length} bytes are too many for a manifest"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    validate::manifest(&text).map_err(|error| error.to_string())
+}

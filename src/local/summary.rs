@@ -1,0 +1,341 @@
+//! What was imported, for people and for programs: one view of it feeds both.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::domain::agent_day::Day;
+use crate::domain::data_source::DataSource;
+use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
+use crate::domain::status::Stored;
+use crate::domain::totals;
+use crate::store::{Store, StoreError};
+
+/// Agents whose totals are shown in words; programs get all of them.
+const MAX_AGENTS_SHOWN: usize = 20;
+
+/// Everything that `sumsq local` prints at the end of a round.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    pub data_sources: Vec<SourceSummary>,
+    pub reports: Vec<Report>,
+}
+
+/// One data source and its newest fetch.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceSummary {
+    pub namespace: String,
+    pub name: String,
+    /// Imported, NotModified or Error.
+    pub result: &'static str,
+    pub error: Option<ErrorSummary>,
+    pub agent_count: u64,
+    pub agents: Vec<String>,
+    pub rows: Option<u64>,
+    pub first_day: Option<Day>,
+    pub last_day: Option<Day>,
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub warning_count: u64,
+    /// From the request to the commit; null where nothing was fetched.
+    pub duration_seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorSummary {
+    pub code: String,
+    pub message: String,
+    pub hint: String,
+}
+
+/// One agent's totals for one goal.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub namespace: String,
+    pub data_source: String,
+    pub agent: String,
+    pub goal: String,
+    pub from: Day,
+    pub to: Day,
+    pub policy: Arc<str>,
+    pub arms: Vec<ArmSummary>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArmSummary {
+    pub variation: Arc<str>,
+    pub visitors: u64,
+    pub conversions: u64,
+    /// Conversions per visitor.
+    pub rate: Option<f64>,
+    /// Sum of values; null where the goal has none.
+    pub value: Option<f64>,
+    /// Value per visitor; null where the goal has none.
+    pub mean_value: Option<f64>,
+}
+
+impl SourceSummary {
+    /// Of a source whose newest fetch is `record`.
+    #[must_use]
+    pub fn fetched(source: &DataSource, stored: &Stored, record: &FetchRecord, seconds: f64) -> Self {
+        let outcome = record.outcome.as_ref();
+        let (warnings, warning_count) = match outcome {
+            Some(Outcome::Imported(import)) => {
+                (import.warnings.messages.clone(), import.warnings.total)
+            }
+            _ => (Vec::new(), 0),
+        };
+        Self {
+            result: outcome.map_or("Error", Outcome::as_str),
+            error: record.error().map(ErrorSummary::from),
+            agent_count: stored.agent_count,
+            agents: stored.agents.clone(),
+            rows: stored.rows,
+            first_day: stored.first_day,
+            last_day: stored.last_day,
+            warnings,
+            warning_count,
+            duration_seconds: Some(seconds),
+            ..Self::unfetched(&source.key.namespace, &source.key.name, None)
+        }
+    }
+
+    /// Of a source that was not fetched, and why.
+    #[must_use]
+    pub fn unfetched(namespace: &str, name: &str, error: Option<ErrorSummary>) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            result: "Error",
+            error,
+            agent_count: 0,
+            agents: Vec::new(),
+            rows: None,
+            first_day: None,
+            last_day: None,
+            warnings: Vec::new(),
+            warning_count: 0,
+            duration_seconds: None,
+        }
+    }
+
+    /// One line: what came of the newest fetch.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let took = self.duration_seconds.map(|s| format!(" in {s:.1} s")).unwrap_or_default();
+        match (self.result, &self.error) {
+            (_, Some(error)) => format!("failed: {}: {}", error.code, error.message),
+            ("NotModified", None) => "not modified: the file is the one imported before".to_owned(),
+            _ => format!("imported{took}"),
+        }
+    }
+
+    fn holdings(&self) -> Option<String> {
+        let (first, last) = self.first_day.zip(self.last_day)?;
+        let mut line = counted(self.agent_count, "agent");
+        if let Some(rows) = self.rows {
+            _ = write!(line, ", {}", counted(rows, "row"));
+        }
+        _ = write!(line, ", {first} to {last}, {}", counted(self.warning_count, "warning"));
+        Some(line)
+    }
+}
+
+impl From<&FetchError> for ErrorSummary {
+    fn from(error: &FetchError) -> Self {
+        Self {
+            code: error.code.clone(),
+            message: error.message.clone(),
+            hint: error.hint.clone(),
+        }
+    }
+}
+
+/// Every agent of a source with its totals, by goal.
+///
+/// # Errors
+/// The store's own.
+pub async fn reports(store: &dyn Store, source: &DataSource) -> Result<Vec<Report>, StoreError> {
+    let mut reports = Vec::new();
+    for agent in store.agents(source.id).await? {
+        let days = store
+            .agent_days(source.id, &agent.code, agent.first_day, agent.last_day)
+            .await?;
+        let Some(policy) = totals::reported_policy(&days) else { continue };
+        let arms = totals::arms(&days, &policy);
+        let goals = source.goals.iter().filter(|goal| {
+            arms.iter().any(|arm| arm.goals.contains_key(goal.code.as_str()))
+        });
+        reports.extend(goals.map(|goal| Report {
+            namespace: source.key.namespace.clone(),
+            data_source: source.key.name.clone(),
+            agent: agent.code.clone(),
+            goal: goal.code.clone(),
+            from: agent.first_day,
+            to: agent.last_day,
+            policy: Arc::clone(&policy),
+            arms: arms.iter().filter_map(|arm| summarise(arm, &goal.code)).collect(),
+        }));
+    }
+    Ok(reports)
+}
+
+fn summarise(arm: &totals::Arm, goal: &str) -> Option<ArmSummary> {
+    let counts = arm.goals.get(goal)?;
+    Some(ArmSummary {
+        variation: Arc::clone(&arm.variation),
+        visitors: counts.visitors,
+        conversions: counts.conversions,
+        rate: counts.rate(),
+        value: counts.numeric.then(|| counts.value.to_f64()),
+        mean_value: counts.mean_value().filter(|_| counts.numeric),
+    })
+}
+
+impl Summary {
+    /// For people: each source with what it brought, then each agent's totals.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for source in &self.data_sources {
+            _ = writeln!(text, "{}/{}  {}", source.namespace, source.name, source.headline());
+            if let Some(error) = &source.error {
+                for line in error.hint.lines() {
+                    _ = writeln!(text, "  hint: {line}");
+                }
+            }
+            if let Some(holdings) = source.holdings() {
+                let held = if source.error.is_some() { "still held: " } else { "" };
+                _ = writeln!(text, "  {held}{holdings}");
+            }
+            for warning in &source.warnings {
+                _ = writeln!(text, "  warning: {warning}");
+            }
+            let untold = source.warning_count.saturating_sub(source.warnings.len() as u64);
+            if untold > 0 {
+                _ = writeln!(text, "  and {}; `sumsq check` tells all", counted(untold, "warning"));
+            }
+        }
+        let mut agents: Vec<&[Report]> =
+            self.reports.chunk_by(|a, b| a.agent == b.agent && a.data_source == b.data_source
+                && a.namespace == b.namespace).collect();
+        let untold = agents.len().saturating_sub(MAX_AGENTS_SHOWN);
+        agents.truncate(MAX_AGENTS_SHOWN);
+        for reports in agents {
+            agent_table(&mut text, reports);
+        }
+        if untold > 0 {
+            let more = counted(untold as u64, "more agent");
+            _ = writeln!(text, "\n{more}: --output json has them all");
+        }
+        text
+    }
+}
+
+fn agent_table(text: &mut String, reports: &[Report]) {
+    let Some(first) = reports.first() else { return };
+    _ = writeln!(
+        text,
+        "\n{}  ({}/{}, {} to {}, policy {})",
+        first.agent, first.namespace, first.data_source, first.from, first.to, first.policy
+    );
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["goal", "variation", "visitors", "conversions", "rate", "value per visitor"]);
+    for report in reports {
+        for arm in &report.arms {
+            table.add_row([
+                report.goal.clone(),
+                arm.variation.to_string(),
+                HumanCount(arm.visitors).to_string(),
+                HumanCount(arm.conversions).to_string(),
+                arm.rate.map(|rate| format!("{:.2} %", rate * 100.0)).unwrap_or_default(),
+                arm.mean_value.map(|mean| format!("{mean:.4}")).unwrap_or_default(),
+            ]);
+        }
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for line in table.to_string().lines() {
+        _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+/// `1 agent`, `1,203 rows`.
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", HumanCount(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_reads_like_this() {
+        let summary = Summary {
+            data_sources: vec![
+                SourceSummary {
+                    result: "Imported",
+                    agent_count: 1,
+                    agents: vec!["checkout".into()],
+                    rows: Some(1203),
+                    first_day: Some(Day(20_000)),
+                    last_day: Some(Day(20_059)),
+                    warnings: vec!["line 14: rows with the same key were added up".into()],
+                    warning_count: 3,
+                    duration_seconds: Some(0.12),
+                    ..SourceSummary::unfetched("growth", "sales", None)
+                },
+                SourceSummary::unfetched(
+                    "growth",
+                    "returns",
+                    Some(ErrorSummary {
+                        code: "NoSuchKey".into(),
+                        message: "The specified key does not exist.".into(),
+                        hint: "compare `key` with the bucket's contents".into(),
+                    }),
+                ),
+            ],
+            reports: vec![Report {
+                namespace: "growth".into(),
+                data_source: "sales".into(),
+                agent: "checkout".into(),
+                goal: "g-sales".into(),
+                from: Day(20_000),
+                to: Day(20_059),
+                policy: "r".into(),
+                arms: vec![
+                    ArmSummary {
+                        variation: "A".into(),
+                        visitors: 12_000,
+                        conversions: 600,
+                        rate: Some(0.05),
+                        value: Some(30_000.0),
+                        mean_value: Some(2.5),
+                    },
+                    ArmSummary {
+                        variation: "B".into(),
+                        visitors: 0,
+                        conversions: 0,
+                        rate: None,
+                        value: None,
+                        mean_value: None,
+                    },
+                ],
+            }],
+        };
+        insta::assert_snapshot!(summary.to_text());
+    }
+}
