@@ -61,19 +61,38 @@ type Source = StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>;
 type Peeked = tokio::io::Chain<Cursor<Vec<u8>>, Source>;
 
 impl ObjectBody {
-    pub(super) fn new(output: GetObjectOutput, limit: u64, stall: Duration) -> Result<Self, FetchError> {
-        let content_length = output.content_length.and_then(|length| u64::try_from(length).ok());
+    pub(super) fn new(
+        output: GetObjectOutput,
+        limit: u64,
+        stall: Duration,
+    ) -> Result<Self, FetchError> {
+        let content_length = output
+            .content_length
+            .and_then(|length| u64::try_from(length).ok());
         let etag = output.e_tag;
         if let Some(length) = content_length.filter(|length| *length > limit) {
             let message = format!(
                 "the object has {length} bytes, more than `maxObjectBytes` ({}) allows",
                 quantity(limit)
             );
-            return Err(refused(ErrorCode::ObjectTooLarge, &message, TOO_LARGE_HINT, etag));
+            return Err(refused(
+                ErrorCode::ObjectTooLarge,
+                &message,
+                TOO_LARGE_HINT,
+                etag,
+            ));
         }
         let received = Arc::new(AtomicU64::new(0));
         let content = Content::Unread(source(output.body, Arc::clone(&received)));
-        Ok(Self { etag, content_length, content, received, decompressed: 0, limit, stall })
+        Ok(Self {
+            etag,
+            content_length,
+            content,
+            received,
+            decompressed: 0,
+            limit,
+            stall,
+        })
     }
 
     /// The next bytes; None at the end, and after an error.
@@ -120,7 +139,8 @@ impl ObjectBody {
     }
 
     async fn look_at_magic_bytes(&mut self) -> Result<(), FetchError> {
-        let Content::Unread(mut source) = std::mem::replace(&mut self.content, Content::Ended) else {
+        let Content::Unread(mut source) = std::mem::replace(&mut self.content, Content::Ended)
+        else {
             return Ok(());
         };
         let mut head = Vec::with_capacity(4);
@@ -147,7 +167,12 @@ impl ObjectBody {
             Format::Other(name) => {
                 let message = format!("the object is {name}, not CSV");
                 let hint = "Let the export write CSV as plain text, or compressed by gzip or zstd.";
-                return Err(refused(ErrorCode::InvalidCsv, &message, hint, self.etag.clone()));
+                return Err(refused(
+                    ErrorCode::InvalidCsv,
+                    &message,
+                    hint,
+                    self.etag.clone(),
+                ));
             }
         };
         Ok(())
@@ -164,12 +189,18 @@ impl ObjectBody {
                 "zstd",
                 "Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.",
             ),
-            _ => ("gzip", "Compress and upload it again, whole; `gzip -t` tells whether it is."),
+            _ => (
+                "gzip",
+                "Compress and upload it again, whole; `gzip -t` tells whether it is.",
+            ),
         };
         if let Err(error) = self.drain().await {
             return self.interrupted(&error);
         }
-        let message = format!("the object is not valid {format}: {}", said_by_decoder(&error));
+        let message = format!(
+            "the object is not valid {format}: {}",
+            said_by_decoder(&error)
+        );
         refused(ErrorCode::InvalidCsv, &message, hint, self.etag.clone())
     }
 
@@ -195,7 +226,8 @@ impl ObjectBody {
     fn interrupted(&self, error: &io::Error) -> FetchError {
         let message = match Transport::of(error).map(Transport::cause) {
             Some(Cause::Checksum) => {
-                "the bytes that arrived are not those of the object: their checksum differs".to_owned()
+                "the bytes that arrived are not those of the object: their checksum differs"
+                    .to_owned()
             }
             Some(Cause::Stalled) => format!(
                 "no bytes arrived for {:#} while the object was being read",
@@ -212,10 +244,21 @@ impl ObjectBody {
     }
 
     fn too_large(&self) -> FetchError {
-        let grown = if self.decompressed > self.received() { " when decompressed" } else { "" };
-        let message =
-            format!("the object has more bytes{grown} than `maxObjectBytes` ({}) allows", quantity(self.limit));
-        refused(ErrorCode::ObjectTooLarge, &message, TOO_LARGE_HINT, self.etag.clone())
+        let grown = if self.decompressed > self.received() {
+            " when decompressed"
+        } else {
+            ""
+        };
+        let message = format!(
+            "the object has more bytes{grown} than `maxObjectBytes` ({}) allows",
+            quantity(self.limit)
+        );
+        refused(
+            ErrorCode::ObjectTooLarge,
+            &message,
+            TOO_LARGE_HINT,
+            self.etag.clone(),
+        )
     }
 }
 
@@ -234,7 +277,10 @@ const TOO_LARGE_HINT: &str = "Raise `maxObjectBytes`, or split the export: a fil
 
 /// An error that the object itself is to blame for, so that meeting it again is no news.
 fn refused(class: ErrorCode, message: &str, hint: &str, etag: Option<String>) -> FetchError {
-    FetchError { refused_etag: etag, ..FetchError::new(class, message, hint) }
+    FetchError {
+        refused_etag: etag,
+        ..FetchError::new(class, message, hint)
+    }
 }
 
 /// The body as a reader that counts what it receives.
@@ -242,7 +288,11 @@ fn source(body: ByteStream, received: Arc<AtomicU64>) -> Source {
     let chunks = try_unfold(body, move |mut body| {
         let received = Arc::clone(&received);
         async move {
-            let Some(chunk) = body.try_next().await.map_err(|error| Transport(error.into()))? else {
+            let Some(chunk) = body
+                .try_next()
+                .await
+                .map_err(|error| Transport(error.into()))?
+            else {
                 return Ok::<_, io::Error>(None);
             };
             received.fetch_add(chunk.len() as u64, Ordering::Relaxed);

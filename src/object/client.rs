@@ -75,7 +75,9 @@ impl Clients {
             .region(region)
             .timeout_config(limits)
             .stalled_stream_protection(
-                StalledStreamProtectionConfig::enabled().grace_period(timeouts.stall).build(),
+                StalledStreamProtectionConfig::enabled()
+                    .grace_period(timeouts.stall)
+                    .build(),
             );
         let loader = match AppName::new("sumsq") {
             Ok(name) => loader.app_name(name),
@@ -84,7 +86,12 @@ impl Clients {
         let base = loader.load().await;
         let mut anonymous = base.clone().into_builder();
         anonymous.set_credentials_provider(None);
-        Self { anonymous: anonymous.build(), base, endpoint, s3: cache() }
+        Self {
+            anonymous: anonymous.build(),
+            base,
+            endpoint,
+            s3: cache(),
+        }
     }
 
     /// Whether every object is read from one endpoint, whatever its spec says.
@@ -115,14 +122,18 @@ impl Clients {
         let mut digest = blake3::Hasher::new();
         for part in parts {
             // With its length, so that no two lists of parts read the same.
-            digest.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+            digest
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part.as_bytes());
         }
         *digest.finalize().as_bytes()
     }
 
     pub(super) fn s3(&self, object: &S3Object, credentials: Credentials<'_>) -> aws_sdk_s3::Client {
         let key = self.key(object, credentials);
-        lock(&self.s3).get_or_insert(key, || self.build_s3(object, credentials)).clone()
+        lock(&self.s3)
+            .get_or_insert(key, || self.build_s3(object, credentials))
+            .clone()
     }
 
     /// The object's bytes are checked against its stored checksum where there is one and the store
@@ -140,16 +151,20 @@ impl Clients {
             Credentials::Operator => config,
             Credentials::Unsigned => config.allow_no_auth(),
             // A shared identity cache would keep what it holds for every Secret there ever was.
-            Credentials::Static(given) => {
-                config.credentials_provider(provider(given)).identity_cache(IdentityCache::no_cache())
-            }
+            Credentials::Static(given) => config
+                .credentials_provider(provider(given))
+                .identity_cache(IdentityCache::no_cache()),
         };
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// Credentials for an S3-compatible store are shown to that store only, which may or may not
     /// speak STS; where the operator's environment names an STS, it decides.
-    pub(super) fn sts(&self, object: &S3Object, credentials: Credentials<'_>) -> aws_sdk_sts::Client {
+    pub(super) fn sts(
+        &self,
+        object: &S3Object,
+        credentials: Credentials<'_>,
+    ) -> aws_sdk_sts::Client {
         let base = self.base_of(credentials);
         let mut config =
             aws_sdk_sts::config::Builder::from(base).region(Region::new(object.region.clone()));
@@ -159,7 +174,9 @@ impl Clients {
             config = config.endpoint_url(endpoint);
         }
         if let Credentials::Static(given) = credentials {
-            config = config.credentials_provider(provider(given)).identity_cache(IdentityCache::no_cache());
+            config = config
+                .credentials_provider(provider(given))
+                .identity_cache(IdentityCache::no_cache());
         }
         aws_sdk_sts::Client::from_conf(config.build())
     }
@@ -197,6 +214,8 @@ fn http_client() -> SharedHttpClient {
     Builder::new().build_with_connector_fn(|settings, _components| {
         let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
-        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+        connector
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
     })
 }

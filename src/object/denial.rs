@@ -41,7 +41,11 @@ pub(super) fn denial(answer: &Answer) -> Option<Denial> {
     } else if lower.contains("explicit deny") {
         Denial::Explicit
     } else if lower.contains("kms:") || lower.contains("ciphertext") {
-        Denial::Kms { key: arns(message).find(|arn| arn.contains(":kms:")).map(str::to_owned) }
+        Denial::Kms {
+            key: arns(message)
+                .find(|arn| arn.contains(":kms:"))
+                .map(str::to_owned),
+        }
     } else if lower.contains("not authorized to perform") {
         Denial::NotGranted
     } else {
@@ -50,11 +54,17 @@ pub(super) fn denial(answer: &Answer) -> Option<Denial> {
 }
 
 /// The hint and the statements that would mend it.
-pub(super) fn remedy(denial: &Denial, answer: &Answer, attempt: &Attempt<'_>) -> (String, Vec<ReadyPolicy>) {
+pub(super) fn remedy(
+    denial: &Denial,
+    answer: &Answer,
+    attempt: &Attempt<'_>,
+) -> (String, Vec<ReadyPolicy>) {
     let message = answer.message.as_deref().unwrap_or_default();
     // AWS names the reader in most denials, also where STS can't be asked.
     let reader = attempt.reader.clone().or_else(|| {
-        let named = message.starts_with("User: ").then(|| arns(message).next())?;
+        let named = message
+            .starts_with("User: ")
+            .then(|| arns(message).next())?;
         named.map(policy::principal)
     });
     match denial {
@@ -95,7 +105,11 @@ fn other_owner(attempt: &Attempt<'_>) -> String {
     )
 }
 
-fn not_granted(reader: Option<String>, attempt: &Attempt<'_>, also: &str) -> (String, Vec<ReadyPolicy>) {
+fn not_granted(
+    reader: Option<String>,
+    attempt: &Attempt<'_>,
+    also: &str,
+) -> (String, Vec<ReadyPolicy>) {
     let object = attempt.object;
     let resource = policy::object_resource(&object.region, &object.bucket, &object.key);
     let Some(reader) = reader else {
@@ -125,8 +139,15 @@ fn not_granted(reader: Option<String>, attempt: &Attempt<'_>, also: &str) -> (St
     )
 }
 
-fn kms(key: Option<&str>, reader: Option<String>, attempt: &Attempt<'_>) -> (String, Vec<ReadyPolicy>) {
-    let key_words = key.map_or_else(|| "the object's KMS key".to_owned(), |key| format!("KMS key {key}"));
+fn kms(
+    key: Option<&str>,
+    reader: Option<String>,
+    attempt: &Attempt<'_>,
+) -> (String, Vec<ReadyPolicy>) {
+    let key_words = key.map_or_else(
+        || "the object's KMS key".to_owned(),
+        |key| format!("KMS key {key}"),
+    );
     let Some(reader) = reader else {
         return (
             format!(
@@ -145,7 +166,9 @@ fn kms(key: Option<&str>, reader: Option<String>, attempt: &Attempt<'_>) -> (Str
                 not be the AWS managed one (aws/s3), which can't be shared.";
     }
     (
-        format!("Grant kms:Decrypt on {key_words} to {reader}: the statement is ready for the key's policy.{both}"),
+        format!(
+            "Grant kms:Decrypt on {key_words} to {reader}: the statement is ready for the key's policy.{both}"
+        ),
         policies,
     )
 }

@@ -44,7 +44,9 @@ impl Attempt<'_> {
     pub(super) fn who(&self) -> String {
         match &self.object.identity {
             Identity::Operator => "the operator's own identity".to_owned(),
-            Identity::Secret { name } => format!("the identity of Secret {}/{name}", self.namespace),
+            Identity::Secret { name } => {
+                format!("the identity of Secret {}/{name}", self.namespace)
+            }
         }
     }
 
@@ -88,7 +90,11 @@ fn refused(answer: &Answer, attempt: &Attempt<'_>) -> FetchError {
     let class = class_of(answer);
     let message = match answer.message.as_deref().map(str::trim) {
         Some(message) if !message.is_empty() => message.to_owned(),
-        _ => format!("{} answered {} without a message", attempt.address(), answer.status),
+        _ => format!(
+            "{} answered {} without a message",
+            attempt.address(),
+            answer.status
+        ),
     };
     let known = attempt.denial.clone().or_else(|| denial(answer));
     let (hint, policies) = match known {
@@ -233,7 +239,11 @@ fn other_region(answer: &Answer, attempt: &Attempt<'_>) -> String {
     let object = attempt.object;
     let named = answer.bucket_region.clone().or_else(|| {
         let texts = [answer.endpoint.as_deref(), answer.message.as_deref()];
-        let region = texts.into_iter().flatten().flat_map(regions).find(|region| *region != object.region);
+        let region = texts
+            .into_iter()
+            .flatten()
+            .flat_map(regions)
+            .find(|region| *region != object.region);
         region.map(str::to_owned)
     });
     match named {
@@ -256,7 +266,8 @@ fn regions(text: &str) -> impl Iterator<Item = &str> {
         .map(|word| word.strip_prefix("s3-").unwrap_or(word))
         .filter(|word| {
             let parts: Vec<&str> = word.split('-').collect();
-            let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+            let letters =
+                |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
             matches!(&parts[..], [head @ .., number]
                 if (2..=3).contains(&head.len()) && head.iter().all(letters)
                     && number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit()))
@@ -271,14 +282,23 @@ fn skewed(answer: &Answer, attempt: &Attempt<'_>) -> String {
     let ahead = attempt.now.duration_since(server);
     let apart = SignedDuration::from_secs(ahead.as_secs().abs());
     if apart < NO_SKEW {
-        return format!("The clocks agree by now, so the operator's node has been set right meanwhile; {advice}.");
+        return format!(
+            "The clocks agree by now, so the operator's node has been set right meanwhile; {advice}."
+        );
     }
-    let direction = if ahead.is_positive() { "ahead of" } else { "behind" };
+    let direction = if ahead.is_positive() {
+        "ahead of"
+    } else {
+        "behind"
+    };
     format!("The clock of the operator's node is {apart:#} {direction} the server's: {advice}.")
 }
 
 fn is_about_encryption(answer: &Answer) -> bool {
-    answer.message.as_deref().is_some_and(|message| message.to_lowercase().contains("encrypt"))
+    answer
+        .message
+        .as_deref()
+        .is_some_and(|message| message.to_lowercase().contains("encrypt"))
 }
 
 fn no_answer(cause: &NoAnswer, attempt: &Attempt<'_>) -> FetchError {
@@ -288,21 +308,35 @@ fn no_answer(cause: &NoAnswer, attempt: &Attempt<'_>) -> FetchError {
 
 fn no_answer_words(cause: &NoAnswer, address: &str, timeouts: Timeouts) -> (ErrorCode, String) {
     match cause {
-        NoAnswer::NameNotFound(_) => (ErrorCode::ConnectFailed, format!("the name in {address} is not known")),
-        NoAnswer::Refused(text) | NoAnswer::Other(text) => {
-            (ErrorCode::ConnectFailed, format!("no connection to {address}: {text}"))
-        }
-        NoAnswer::Tls(text) => (ErrorCode::ConnectFailed, format!("no TLS connection to {address}: {text}")),
-        NoAnswer::Closed => {
-            (ErrorCode::ConnectFailed, format!("{address} closed the connection without an answer"))
-        }
+        NoAnswer::NameNotFound(_) => (
+            ErrorCode::ConnectFailed,
+            format!("the name in {address} is not known"),
+        ),
+        NoAnswer::Refused(text) | NoAnswer::Other(text) => (
+            ErrorCode::ConnectFailed,
+            format!("no connection to {address}: {text}"),
+        ),
+        NoAnswer::Tls(text) => (
+            ErrorCode::ConnectFailed,
+            format!("no TLS connection to {address}: {text}"),
+        ),
+        NoAnswer::Closed => (
+            ErrorCode::ConnectFailed,
+            format!("{address} closed the connection without an answer"),
+        ),
         NoAnswer::ConnectTimeout => (
             ErrorCode::Timeout,
-            format!("no connection to {address} within {:#}", seconds(timeouts.connect)),
+            format!(
+                "no connection to {address} within {:#}",
+                seconds(timeouts.connect)
+            ),
         ),
         NoAnswer::AnswerTimeout => (
             ErrorCode::Timeout,
-            format!("no answer from {address} within {:#}", seconds(timeouts.answer)),
+            format!(
+                "no answer from {address} within {:#}",
+                seconds(timeouts.answer)
+            ),
         ),
     }
 }
@@ -362,7 +396,9 @@ fn no_identity(cause: &IdentityFailure, attempt: &Attempt<'_>) -> FetchError {
                  proxies and routes let it reach sts.REGION.amazonaws.com, or set AWS_ENDPOINT_URL_STS.",
             )
         }
-        IdentityFailure::RoleRefused { code, message } => role_refused(code.as_ref(), message.as_deref(), attempt),
+        IdentityFailure::RoleRefused { code, message } => {
+            role_refused(code.as_ref(), message.as_deref(), attempt)
+        }
     }
 }
 
@@ -378,12 +414,20 @@ fn role_refused(code: Option<&String>, message: Option<&str>, attempt: &Attempt<
                  sts:AssumeRole to the identity that asks, which the message names."
             .to_owned(),
     };
-    let mut error =
-        FetchError::new(ErrorCode::AssumeRoleFailed, message.unwrap_or("STS refused the role"), hint);
+    let mut error = FetchError::new(
+        ErrorCode::AssumeRoleFailed,
+        message.unwrap_or("STS refused the role"),
+        hint,
+    );
     if let Some(code) = code {
         error.code = presentable(code);
     }
-    error.policies.extend(attempt.web_identity.as_ref().and_then(policy::trust_statement));
+    error.policies.extend(
+        attempt
+            .web_identity
+            .as_ref()
+            .and_then(policy::trust_statement),
+    );
     error
 }
 

@@ -59,7 +59,10 @@ pub(super) enum IdentityFailure {
     /// A provider is set up and failed, in its own words.
     Provider(String),
     /// STS refused the role.
-    RoleRefused { code: Option<String>, message: Option<String> },
+    RoleRefused {
+        code: Option<String>,
+        message: Option<String>,
+    },
     /// STS gave no answer.
     NoAnswer(NoAnswer),
 }
@@ -72,13 +75,17 @@ impl Failure {
         if let Some(response) = error.raw_response() {
             return Self::Answer(answer(response, error));
         }
-        if let Some(identity) = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+        if let Some(identity) =
+            chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
+        {
             return Self::Identity(identity_failure(identity));
         }
         match error {
             SdkError::ConstructionFailure(_) => Self::NotSent(innermost(error)),
             // What failed before anything was sent arrives as a failure of dispatch too.
-            SdkError::DispatchFailure(dispatch) if dispatch.is_user() => Self::NotSent(innermost(error)),
+            SdkError::DispatchFailure(dispatch) if dispatch.is_user() => {
+                Self::NotSent(innermost(error))
+            }
             _ => Self::NoAnswer(no_answer(error)),
         }
     }
@@ -114,7 +121,9 @@ fn identity_failure(error: &CredentialsError) -> IdentityFailure {
         return IdentityFailure::NotFound;
     }
     for cause in chain(error) {
-        if let Some(sts) = cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>() {
+        if let Some(sts) =
+            cause.downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>()
+        {
             return role_failure(sts);
         }
         if let Some(sts) = cause.downcast_ref::<SdkError<AssumeRoleError, HttpResponse>>() {
@@ -129,9 +138,10 @@ where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     match Failure::from_sdk(error) {
-        Failure::Answer(answer) => {
-            IdentityFailure::RoleRefused { code: answer.code, message: answer.message }
-        }
+        Failure::Answer(answer) => IdentityFailure::RoleRefused {
+            code: answer.code,
+            message: answer.message,
+        },
         Failure::NoAnswer(cause) => IdentityFailure::NoAnswer(cause),
         Failure::Identity(cause) => cause,
         Failure::NotSent(message) => IdentityFailure::Provider(message),
@@ -140,17 +150,29 @@ where
 
 fn no_answer<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> NoAnswer {
     let timed_out = matches!(error, SdkError::TimeoutError(_))
-        || chain(error).any(|cause| cause.downcast_ref::<ConnectorError>().is_some_and(ConnectorError::is_timeout));
+        || chain(error).any(|cause| {
+            cause
+                .downcast_ref::<ConnectorError>()
+                .is_some_and(ConnectorError::is_timeout)
+        });
     if timed_out {
         let connecting = chain(error).any(|cause| cause.to_string().contains("connect timeout"));
-        return if connecting { NoAnswer::ConnectTimeout } else { NoAnswer::AnswerTimeout };
+        return if connecting {
+            NoAnswer::ConnectTimeout
+        } else {
+            NoAnswer::AnswerTimeout
+        };
     }
     let text = innermost(error);
     // The resolver's error has no type of its own in this stack.
     if chain(error).any(|cause| cause.to_string() == "dns error") {
         return NoAnswer::NameNotFound(text);
     }
-    let kinds = || chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    let kinds = || {
+        chain(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .map(io::Error::kind)
+    };
     for kind in kinds() {
         match kind {
             io::ErrorKind::ConnectionRefused => return NoAnswer::Refused(text),
@@ -171,13 +193,20 @@ fn no_answer<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> NoAnswer 
 }
 
 /// An error and its causes, outermost first. An `io::Error`'s `source` skips what it holds.
-pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
-        Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
-        None => error.source(),
+pub(super) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
     })
 }
 
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
+    chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }

@@ -102,7 +102,13 @@ impl Objects {
     /// [`Self::new`] with other time limits.
     pub async fn with_timeouts(endpoint: Option<String>, timeouts: Timeouts) -> Self {
         let clients = Clients::load(endpoint, timeouts).await;
-        Self { inner: Arc::new(Inner { clients, readers: cache(), timeouts }) }
+        Self {
+            inner: Arc::new(Inner {
+                clients,
+                readers: cache(),
+                timeouts,
+            }),
+        }
     }
 
     /// The ARN of whose identity reads: best effort, bounded in time, cached. A role's session is
@@ -113,7 +119,10 @@ impl Objects {
         namespace: &str,
         credentials: Option<&SecretCredentials>,
     ) -> Option<String> {
-        let credentials = self.inner.credentials(object, namespace, credentials).ok()?;
+        let credentials = self
+            .inner
+            .credentials(object, namespace, credentials)
+            .ok()?;
         self.inner.reader(object, credentials).await
     }
 
@@ -152,8 +161,16 @@ impl Objects {
                 if matches!(&failure, Failure::Answer(answer) if answer.status == 304) {
                     return Ok(Opened::NotModified);
                 }
-                tracing::debug!(bucket = object.bucket, key = object.key, ?failure, "S3 did not give the object");
-                return Err(self.inner.explain(object, namespace, credentials, &tried, failure).await);
+                tracing::debug!(
+                    bucket = object.bucket,
+                    key = object.key,
+                    ?failure,
+                    "S3 did not give the object"
+                );
+                return Err(self
+                    .inner
+                    .explain(object, namespace, credentials, &tried, failure)
+                    .await);
             }
         };
         // Not every store knows If-None-Match; the ETag says the same.
@@ -177,7 +194,9 @@ impl Inner {
                 given.check(namespace, name)?;
                 Ok(Credentials::Static(given))
             }
-            (Identity::Operator, Some(given)) if self.clients.is_overridden() => Ok(Credentials::Static(given)),
+            (Identity::Operator, Some(given)) if self.clients.is_overridden() => {
+                Ok(Credentials::Static(given))
+            }
             (_, None) if self.clients.is_overridden() => Ok(Credentials::Unsigned),
             (Identity::Operator, _) => Ok(Credentials::Operator),
             (Identity::Secret { name }, None) => Err(FetchError::new(
@@ -201,7 +220,11 @@ impl Inner {
         {
             return reader.clone();
         }
-        let asked = self.clients.sts(object, credentials).get_caller_identity().send();
+        let asked = self
+            .clients
+            .sts(object, credentials)
+            .get_caller_identity()
+            .send();
         let reader = match tokio::time::timeout(self.timeouts.reader, asked).await {
             Ok(Ok(identity)) => identity.arn.map(|arn| policy::principal(&arn)),
             Ok(Err(error)) => {
@@ -241,7 +264,11 @@ impl Inner {
         if let Failure::Answer(answer) = &failure
             && let Some(named) = denial(answer)
         {
-            let probed = if named == Denial::NotNamed { self.probe(object, credentials).await } else { None };
+            let probed = if named == Denial::NotNamed {
+                self.probe(object, credentials).await
+            } else {
+                None
+            };
             let denial = probed.unwrap_or(named);
             if denial.concerns_the_reader() {
                 attempt.reader = self.reader(object, credentials).await;
@@ -261,7 +288,9 @@ impl Inner {
         let head = || client.head_object().bucket(&object.bucket).key(&object.key);
         let without = head().send().await.ok()?;
         match head().expected_bucket_owner(owner).send().await {
-            Ok(_) => without.ssekms_key_id.map(|key| Denial::Kms { key: Some(key) }),
+            Ok(_) => without
+                .ssekms_key_id
+                .map(|key| Denial::Kms { key: Some(key) }),
             Err(error) => match Failure::from_sdk(&error) {
                 Failure::Answer(Answer { status: 403, .. }) => Some(Denial::OtherOwner),
                 _ => None,
@@ -271,12 +300,18 @@ impl Inner {
 }
 
 fn reader_kept(reader: Option<&String>) -> Duration {
-    if reader.is_some() { READER_KEPT } else { UNKNOWN_READER_KEPT }
+    if reader.is_some() {
+        READER_KEPT
+    } else {
+        UNKNOWN_READER_KEPT
+    }
 }
 
 /// A poisoned lock holds a cache that is whole all the same.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Remembers where a request went, which the endpoint's rules decide: for messages.
@@ -325,7 +360,10 @@ impl SecretCredentials {
                 "is empty"
             } else if value.ends_with('\n') {
                 "ends with a line break"
-            } else if value.chars().any(|c| c.is_whitespace() || !c.is_ascii_graphic()) {
+            } else if value
+                .chars()
+                .any(|c| c.is_whitespace() || !c.is_ascii_graphic())
+            {
                 "holds a character that no key has, such as a space or a line break"
             } else {
                 continue;
@@ -352,7 +390,9 @@ impl fmt::Debug for SecretCredentials {
 // The SDK's clients would print their whole configuration.
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Objects").field("timeouts", &self.inner.timeouts).finish_non_exhaustive()
+        f.debug_struct("Objects")
+            .field("timeouts", &self.inner.timeouts)
+            .finish_non_exhaustive()
     }
 }
 

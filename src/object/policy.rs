@@ -34,7 +34,10 @@ pub(super) fn partition(region: &str) -> &'static str {
         ("eu-isoe-", "aws-iso-e"),
         ("eusc-", "aws-eusc"),
     ];
-    OTHERS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+    OTHERS
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix))
+        .map_or("aws", |(_, partition)| partition)
 }
 
 /// The object's ARN as a policy's resource: characters that a policy would take for wildcards are
@@ -80,15 +83,32 @@ pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
 
 /// For the reader's own policy, which must agree where bucket or key are of another account.
 pub(super) fn identity_statement(action: &'static str, resource: &str) -> ReadyPolicy {
-    let sid = if action == "kms:Decrypt" { "SumsqDecryptsCounts" } else { "SumsqReadsCounts" };
-    ready("identity policy", &Statement { sid, action, resource: Some(resource), ..Statement::default() })
+    let sid = if action == "kms:Decrypt" {
+        "SumsqDecryptsCounts"
+    } else {
+        "SumsqReadsCounts"
+    };
+    ready(
+        "identity policy",
+        &Statement {
+            sid,
+            action,
+            resource: Some(resource),
+            ..Statement::default()
+        },
+    )
 }
 
 /// Lets the token's subject take the role: for the role's trust policy.
 pub(super) fn trust_statement(identity: &WebIdentity) -> Option<ReadyPolicy> {
     let parts: Vec<&str> = identity.role_arn.splitn(6, ':').collect();
-    let ["arn", partition, "iam", _, account, _] = parts[..] else { return None };
-    let provider = identity.issuer.strip_prefix("https://").unwrap_or(&identity.issuer);
+    let ["arn", partition, "iam", _, account, _] = parts[..] else {
+        return None;
+    };
+    let provider = identity
+        .issuer
+        .strip_prefix("https://")
+        .unwrap_or(&identity.issuer);
     let federated = format!("arn:{partition}:iam::{account}:oidc-provider/{provider}");
     let equals = serde_json::json!({
         (format!("{provider}:sub")): identity.subject,
@@ -123,7 +143,14 @@ struct Statement<'a> {
 
 impl Default for Statement<'_> {
     fn default() -> Self {
-        Self { sid: "", effect: "Allow", principal: None, action: "", resource: None, condition: None }
+        Self {
+            sid: "",
+            effect: "Allow",
+            principal: None,
+            action: "",
+            resource: None,
+            condition: None,
+        }
     }
 }
 
@@ -148,12 +175,30 @@ mod tests {
     #[test]
     fn a_session_is_named_by_its_role() {
         for (arn, expected) in [
-            ("arn:aws:sts::123456789012:assumed-role/sumsq/i-0abc", "arn:aws:iam::123456789012:role/sumsq"),
-            ("arn:aws-cn:sts::123456789012:assumed-role/sumsq/1", "arn:aws-cn:iam::123456789012:role/sumsq"),
-            ("arn:aws-us-gov:sts::123456789012:assumed-role/r/s", "arn:aws-us-gov:iam::123456789012:role/r"),
-            ("arn:aws:iam::123456789012:user/team/reader", "arn:aws:iam::123456789012:user/team/reader"),
-            ("arn:aws:iam::123456789012:root", "arn:aws:iam::123456789012:root"),
-            ("arn:aws:sts::123456789012:federated-user/bob", "arn:aws:sts::123456789012:federated-user/bob"),
+            (
+                "arn:aws:sts::123456789012:assumed-role/sumsq/i-0abc",
+                "arn:aws:iam::123456789012:role/sumsq",
+            ),
+            (
+                "arn:aws-cn:sts::123456789012:assumed-role/sumsq/1",
+                "arn:aws-cn:iam::123456789012:role/sumsq",
+            ),
+            (
+                "arn:aws-us-gov:sts::123456789012:assumed-role/r/s",
+                "arn:aws-us-gov:iam::123456789012:role/r",
+            ),
+            (
+                "arn:aws:iam::123456789012:user/team/reader",
+                "arn:aws:iam::123456789012:user/team/reader",
+            ),
+            (
+                "arn:aws:iam::123456789012:root",
+                "arn:aws:iam::123456789012:root",
+            ),
+            (
+                "arn:aws:sts::123456789012:federated-user/bob",
+                "arn:aws:sts::123456789012:federated-user/bob",
+            ),
             ("something else", "something else"),
         ] {
             assert_eq!(principal(arn), expected);
@@ -178,8 +223,14 @@ mod tests {
 
     #[test]
     fn a_key_is_no_wildcard() {
-        assert_eq!(object_resource("cn-north-1", "counts", "a/b.csv"), "arn:aws-cn:s3:::counts/a/b.csv");
-        assert_eq!(object_resource("us-east-1", "counts", "a*?$"), "arn:aws:s3:::counts/a${*}${?}${$}");
+        assert_eq!(
+            object_resource("cn-north-1", "counts", "a/b.csv"),
+            "arn:aws-cn:s3:::counts/a/b.csv"
+        );
+        assert_eq!(
+            object_resource("us-east-1", "counts", "a*?$"),
+            "arn:aws:s3:::counts/a${*}${?}${$}"
+        );
     }
 
     #[test]

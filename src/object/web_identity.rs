@@ -38,7 +38,8 @@ impl WebIdentity {
         // The SDK's decoder knows the standard alphabet; tokens are written in the one for URLs.
         let mut payload = payload.replace('-', "+").replace('_', "/");
         payload.extend(std::iter::repeat_n('=', (4 - payload.len() % 4) % 4));
-        let claims: Claims = serde_json::from_slice(&aws_smithy_types::base64::decode(payload).ok()?).ok()?;
+        let claims: Claims =
+            serde_json::from_slice(&aws_smithy_types::base64::decode(payload).ok()?).ok()?;
         Some(Self {
             role_arn,
             issuer: claims.iss,
@@ -59,11 +60,16 @@ mod tests {
     fn claims_are_read_from_a_token_and_from_nothing_else() {
         // {"iss":"https://oidc.example/id/1","sub":"system:serviceaccount:ns:sa","aud":["sts.amazonaws.com"]}
         let payload = "eyJpc3MiOiJodHRwczovL29pZGMuZXhhbXBsZS9pZC8xIiwic3ViIjoic3lzdGVtOnNlcnZpY2VhY2NvdW50Om5zOnNhIiwiYXVkIjpbInN0cy5hbWF6b25hd3MuY29tIl19";
-        let claims = WebIdentity::from_token("arn".into(), &format!("head.{payload}.sign\n")).unwrap();
+        let claims =
+            WebIdentity::from_token("arn".into(), &format!("head.{payload}.sign\n")).unwrap();
         assert_eq!(claims.subject, "system:serviceaccount:ns:sa");
         assert_eq!(claims.audience, "sts.amazonaws.com");
         for token in ["", "a.b.c", "a", "a.e30.c"] {
-            assert_eq!(WebIdentity::from_token("arn".into(), token), None, "{token}");
+            assert_eq!(
+                WebIdentity::from_token("arn".into(), token),
+                None,
+                "{token}"
+            );
         }
     }
 }
