@@ -18,7 +18,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, try_unfold};
 use jiff::SignedDuration;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio_util::io::StreamReader;
 
 use super::failure::chain;
@@ -59,6 +59,34 @@ enum Content {
 type Source = StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>;
 /// The first bytes, which were looked at, and then the rest.
 type Peeked = tokio::io::Chain<Cursor<Vec<u8>>, Source>;
+
+/// The bytes of a local file, decompressed as an object's would be.
+///
+/// # Errors
+/// Those of the file.
+pub async fn decompressed(
+    mut file: impl AsyncRead + Send + Unpin + 'static,
+) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
+    let mut head = Vec::with_capacity(4);
+    (&mut file).take(4).read_to_end(&mut head).await?;
+    let format = Format::of(&head);
+    let peeked = BufReader::new(Cursor::new(head).chain(file));
+    Ok(match format {
+        Format::Gzip => {
+            let mut decoder = GzipDecoder::new(peeked);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        }
+        Format::Zstd => {
+            let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX);
+            let mut decoder = ZstdDecoder::with_params(peeked, &[window]);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        }
+        // The reader of the CSV says what else it may be.
+        Format::Plain | Format::Other(_) => Box::new(peeked),
+    })
+}
 
 impl ObjectBody {
     pub(super) fn new(

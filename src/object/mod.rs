@@ -26,7 +26,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use jiff::Timestamp;
 
-pub use self::body::ObjectBody;
+pub use self::body::{ObjectBody, decompressed};
 use self::client::{Clients, Credentials, Key, LruCache, cache};
 use self::denial::{Denial, denial};
 use self::diagnose::{Attempt, diagnose};
