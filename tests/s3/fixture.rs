@@ -12,18 +12,18 @@ use sumsq::object::{ObjectBody, Objects, Opened, SecretCredentials, Timeouts};
 
 use crate::support::s3::{Microburst, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, S3};
 
-pub const KEY: &str = "exports/counts.csv";
-pub const CSV: &[u8] = b"Date,Agent,Variation,Sels\n1767225600,agent-1,A,10\n";
-pub const LIMIT: u64 = 1 << 20;
+pub(crate) const KEY: &str = "exports/counts.csv";
+pub(crate) const CSV: &[u8] = b"Date,Agent,Variation,Sels\n1767225600,agent-1,A,10\n";
+pub(crate) const LIMIT: u64 = 1 << 20;
 
 /// A bucket of the test's own with [`CSV`] at [`KEY`].
-pub struct Bucket {
-    pub name: String,
+pub(crate) struct Bucket {
+    pub(crate) name: String,
     client: aws_sdk_s3::Client,
 }
 
 impl Bucket {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let name = format!("counts-{}", uuid::Uuid::now_v7().simple());
         let client = client(&S3::shared().await.endpoint());
         client
@@ -37,11 +37,11 @@ impl Bucket {
         bucket
     }
 
-    pub async fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
         self.put_as(key, bytes, |request| request).await;
     }
 
-    pub async fn put_as(
+    pub(crate) async fn put_as(
         &self,
         key: &str,
         bytes: impl AsRef<[u8]>,
@@ -60,12 +60,12 @@ impl Bucket {
     }
 
     /// Read straight from the server.
-    pub async fn object(&self, key: &str) -> S3Object {
+    pub(crate) async fn object(&self, key: &str) -> S3Object {
         object(&S3::shared().await.endpoint(), &self.name, key)
     }
 
     /// Read through the proxy, which follows `rules` for requests to this bucket.
-    pub async fn behind(&self, rules: &[Value]) -> S3Object {
+    pub(crate) async fn behind(&self, rules: &[Value]) -> S3Object {
         let proxy = Microburst::shared().await;
         let rules = rules.iter().map(|rule| {
             let mut rule = rule.clone();
@@ -78,7 +78,7 @@ impl Bucket {
     }
 }
 
-pub fn object(endpoint: &str, bucket: &str, key: &str) -> S3Object {
+pub(crate) fn object(endpoint: &str, bucket: &str, key: &str) -> S3Object {
     S3Object {
         region: "us-east-1".to_owned(),
         bucket: bucket.to_owned(),
@@ -92,11 +92,11 @@ pub fn object(endpoint: &str, bucket: &str, key: &str) -> S3Object {
     }
 }
 
-pub fn root() -> SecretCredentials {
+pub(crate) fn root() -> SecretCredentials {
     keys(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY)
 }
 
-pub fn keys(access_key_id: &str, secret_access_key: &str) -> SecretCredentials {
+pub(crate) fn keys(access_key_id: &str, secret_access_key: &str) -> SecretCredentials {
     SecretCredentials {
         access_key_id: access_key_id.to_owned(),
         secret_access_key: secret_access_key.to_owned(),
@@ -105,7 +105,7 @@ pub fn keys(access_key_id: &str, secret_access_key: &str) -> SecretCredentials {
 }
 
 /// As in the operator, but impatient.
-pub async fn objects() -> Objects {
+pub(crate) async fn objects() -> Objects {
     let timeouts = Timeouts {
         answer: Duration::from_millis(800),
         stall: Duration::from_secs(1),
@@ -114,14 +114,14 @@ pub async fn objects() -> Objects {
     Objects::with_timeouts(None, timeouts).await
 }
 
-pub async fn open(
+pub(crate) async fn open(
     object: &S3Object,
     credentials: &SecretCredentials,
 ) -> Result<Opened, FetchError> {
     open_limited(object, credentials, LIMIT).await
 }
 
-pub async fn open_limited(
+pub(crate) async fn open_limited(
     object: &S3Object,
     credentials: &SecretCredentials,
     limit: u64,
@@ -133,28 +133,28 @@ pub async fn open_limited(
 }
 
 /// The error of an object that must not open.
-pub async fn refused(object: &S3Object) -> FetchError {
+pub(crate) async fn refused(object: &S3Object) -> FetchError {
     refused_to(object, &root()).await
 }
 
-pub async fn refused_to(object: &S3Object, credentials: &SecretCredentials) -> FetchError {
+pub(crate) async fn refused_to(object: &S3Object, credentials: &SecretCredentials) -> FetchError {
     open(object, credentials)
         .await
         .expect_err("the object does not open")
 }
 
-pub async fn opened(object: &S3Object) -> ObjectBody {
+pub(crate) async fn opened(object: &S3Object) -> ObjectBody {
     body(open(object, &root()).await)
 }
 
-pub fn body(opened: Result<Opened, FetchError>) -> ObjectBody {
+pub(crate) fn body(opened: Result<Opened, FetchError>) -> ObjectBody {
     match opened.expect("the object opens") {
         Opened::Body(body) => body,
         Opened::NotModified => panic!("the object has been modified"),
     }
 }
 
-pub async fn read(mut body: ObjectBody) -> Result<Vec<u8>, FetchError> {
+pub(crate) async fn read(mut body: ObjectBody) -> Result<Vec<u8>, FetchError> {
     let mut all = Vec::new();
     while let Some(chunk) = body.next().await? {
         all.extend_from_slice(&chunk);
@@ -163,7 +163,7 @@ pub async fn read(mut body: ObjectBody) -> Result<Vec<u8>, FetchError> {
 }
 
 /// An error as the user reads it, with what differs from run to run replaced.
-pub fn shown(error: &FetchError, object: &S3Object) -> String {
+pub(crate) fn shown(error: &FetchError, object: &S3Object) -> String {
     let mut text = format!(
         "{} ({})\n{}\n{}",
         error.code,
@@ -182,7 +182,7 @@ pub fn shown(error: &FetchError, object: &S3Object) -> String {
 }
 
 /// A user of the server's own IAM, with no grant, and its keys.
-pub async fn iam_user() -> (String, SecretCredentials) {
+pub(crate) async fn iam_user() -> (String, SecretCredentials) {
     let name = format!("reader-{}", uuid::Uuid::now_v7().simple());
     iam(format!("Action=CreateUser&UserName={name}")).await;
     let answer = iam(format!("Action=CreateAccessKey&UserName={name}")).await;
