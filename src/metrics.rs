@@ -111,7 +111,7 @@ impl Metrics {
             rows: by_source("sumsq_rows", "Data rows of the newest imported file.")?,
             agents: by_source("sumsq_agents", "Agents that the store holds.")?,
             changed_agent_days: counters(
-                "sumsq_changed_agent_days_total",
+                "sumsq_agent_day_changes_total",
                 "Agent days whose content a fetch changed.",
                 SOURCE,
             )?,

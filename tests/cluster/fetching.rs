@@ -355,7 +355,7 @@ async fn metrics_follow_prometheus_rules() {
             r#"sumsq_object_bytes{{name="counts",{labels}}} {}"#,
             DOCUMENT.len()
         ),
-        format!(r#"sumsq_changed_agent_days_total{{name="counts",{labels}}} 1"#),
+        format!(r#"sumsq_agent_day_changes_total{{name="counts",{labels}}} 1"#),
         "sumsq_fetch_queue_depth 0".to_owned(),
         "sumsq_reconcile_errors_total 0".to_owned(),
     ] {
