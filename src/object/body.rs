@@ -238,7 +238,7 @@ impl ObjectBody {
         FetchError::new(
             ErrorCode::BodyInterrupted,
             message,
-            "Nothing was changed, and nothing needs a change unless it lasts; then look at proxies and \
+            "The data are as before. Nothing needs a change unless it lasts; then look at proxies and \
              gateways between the operator and S3.",
         )
     }
