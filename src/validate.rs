@@ -92,7 +92,10 @@ pub fn manifest(text: &str) -> Result<Vec<raw::DataSource>, ManifestError> {
                 .collect();
             problems.dedup();
             let problems = problems.join("; ");
-            return Err(ManifestError::Refused { name: resource.name_any(), problems });
+            return Err(ManifestError::Refused {
+                name: resource.name_any(),
+                problems,
+            });
         }
     }
     Ok(resources)
@@ -107,13 +110,23 @@ pub fn data_source(
 ) -> Result<DataSource, Vec<SpecProblem>> {
     let spec = &resource.spec;
     let mut problems = Vec::new();
-    let zone = spec.time_zone.as_deref().unwrap_or(&defaults.default_time_zone);
+    let zone = spec
+        .time_zone
+        .as_deref()
+        .unwrap_or(&defaults.default_time_zone);
     let schedule = Schedule::parse(&spec.schedule, zone)
         .map_err(|error| problems.push(schedule_problem(&error)))
         .ok();
-    let object = spec.source.as_ref().and_then(|source| source.s3.as_ref()).map(object);
+    let object = spec
+        .source
+        .as_ref()
+        .and_then(|source| source.s3.as_ref())
+        .map(object);
     if object.is_none() {
-        problems.push(invalid("spec.source", "source is missing: write source: {s3: {...}}"));
+        problems.push(invalid(
+            "spec.source",
+            "source is missing: write source: {s3: {...}}",
+        ));
     }
     let max_object_bytes = bytes(&spec.max_object_bytes);
     if max_object_bytes.is_none() {
@@ -131,7 +144,10 @@ pub fn data_source(
         uid: resource.uid().unwrap_or_default(),
         generation: resource.metadata.generation.unwrap_or_default(),
         display_name: spec.display_name.clone().unwrap_or_else(|| name.clone()),
-        key: SourceKey { namespace: resource.namespace().unwrap_or_default(), name },
+        key: SourceKey {
+            namespace: resource.namespace().unwrap_or_default(),
+            name,
+        },
         goals: spec.goals.iter().map(goal).collect(),
         dating: match spec.dating {
             raw::Dating::Exposure => Dating::Exposure,
@@ -143,7 +159,9 @@ pub fn data_source(
         suspend: spec.suspend,
         timeout: seconds(spec.timeout_seconds),
         max_object_bytes,
-        history_limit: usize::try_from(spec.history_limit).unwrap_or(1).clamp(1, 100),
+        history_limit: usize::try_from(spec.history_limit)
+            .unwrap_or(1)
+            .clamp(1, 100),
         on_integrity_problem: match spec.on_integrity_problem {
             raw::OnIntegrityProblem::Warn => OnIntegrityProblem::Warn,
             raw::OnIntegrityProblem::Reject => OnIntegrityProblem::Reject,
@@ -177,7 +195,9 @@ fn object(s3: &raw::S3) -> S3Object {
         endpoint: s3.endpoint.clone(),
         force_path_style: s3.force_path_style,
         identity: match &s3.secret_ref {
-            Some(secret) => Identity::Secret { name: secret.name.clone() },
+            Some(secret) => Identity::Secret {
+                name: secret.name.clone(),
+            },
             None => Identity::Operator,
         },
     }
@@ -192,7 +212,11 @@ fn schedule_problem(error: &ScheduleError) -> SpecProblem {
             (SpecProblemReason::InvalidTimeZone, "spec.timeZone")
         }
     };
-    SpecProblem { reason, field: field.to_owned(), message: error.to_string() }
+    SpecProblem {
+        reason,
+        field: field.to_owned(),
+        message: error.to_string(),
+    }
 }
 
 fn invalid(field: &str, message: &str) -> SpecProblem {
@@ -213,7 +237,9 @@ fn bytes(quantity: &IntOrString) -> Option<u64> {
         IntOrString::Int(bytes) => return u64::try_from(*bytes).ok(),
         IntOrString::String(text) => text,
     };
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let unit: u128 = match suffix {
         "" => 1,

@@ -1,6 +1,8 @@
 //! The corpus in `tests/data`: what each file is read as, or how it is refused, in the very words
 //! that a person gets to see.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -186,8 +188,6 @@ fn chunks_of_any_size_make_no_difference() {
     }
 }
 
-/// A file after which every rule of design and parsing has been met once: used where the number of
-/// problems matters, not their words.
 const HEADER: &str =
     "Date,Agent,Variation,Sels,g-sales,g-sales_sumsq,g-sales_val,g-sales_val_sumsq";
 
@@ -240,7 +240,7 @@ fn the_first_problems_are_told_and_all_are_counted() {
     insta::assert_snapshot!(rejected.message(), @r##"
     2,001 problems: line 2, column Date: "2024-03-18" is not a date in Unix seconds; line 2, column Sels: "-1" is negative
     "##);
-    insta::assert_snapshot!(rejected.hint(), @"a date as text: write 1710720000 for 2024-03-18. Nothing was imported; `sumsq check` lists every problem before an upload");
+    insta::assert_snapshot!(rejected.hint(), @"a date as text: write 1710720000 for 2024-03-18. Nothing was imported; `sumsq check` lists the problems before an upload");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn broken_rules_reject_where_the_source_says_so() {
       hint: sampled, scaled, rounded or noised counts look like this, and squares over other rows than the count's: add up each visitor's events first, square that number, then sum the squares over visitors
     2 in all
     2 problems: line 2, column g-sales_sumsq: no number of visitors can have 3 events in all and 7 as the sum of their squares; and 1 more like it
-    sampled, scaled, rounded or noised counts look like this, and squares over other rows than the count's: add up each visitor's events first, square that number, then sum the squares over visitors. Nothing was imported; `sumsq check` lists every problem before an upload
+    sampled, scaled, rounded or noised counts look like this, and squares over other rows than the count's: add up each visitor's events first, square that number, then sum the squares over visitors. Nothing was imported; with onIntegrityProblem: Warn in the data source the file is imported all the same, and its reports say so
     "##);
 
     // What only the dating may explain never rejects.

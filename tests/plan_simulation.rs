@@ -26,7 +26,10 @@ fn at(text: &str) -> Timestamp {
 fn source(cron: &str, zone: &str) -> DataSource {
     DataSource {
         id: SourceId::derive("growth", "sales"),
-        key: SourceKey { namespace: "growth".into(), name: "sales".into() },
+        key: SourceKey {
+            namespace: "growth".into(),
+            name: "sales".into(),
+        },
         uid: "uid-1".into(),
         generation: 1,
         display_name: "Sales".into(),
@@ -94,7 +97,9 @@ impl World {
             source,
             observed: Observed::default(),
             missed: 0,
-            settings: PlanSettings { schedule_jitter: Duration::ZERO },
+            settings: PlanSettings {
+                schedule_jitter: Duration::ZERO,
+            },
             outcomes: VecDeque::new(),
             running: None,
             done: Vec::new(),
@@ -122,7 +127,11 @@ impl World {
                     self.cancelled += 1;
                 }
                 Plan::Abandon(_) => self.observed.interrupted = None,
-                Plan::Wait { reason, until, next_fetch } => {
+                Plan::Wait {
+                    reason,
+                    until,
+                    next_fetch,
+                } => {
                     assert!(until.is_none_or(|until| until > self.now), "a busy loop");
                     return (reason, until, next_fetch);
                 }
@@ -166,8 +175,11 @@ impl World {
             Some(code) => Outcome::Failed(FetchError::new(code, "scripted", "")),
             None => Outcome::NotModified,
         };
-        self.observed.failures =
-            if outcome.succeeded() { 0 } else { self.observed.failures + 1 };
+        self.observed.failures = if outcome.succeeded() {
+            0
+        } else {
+            self.observed.failures + 1
+        };
         if plan.request.is_some() {
             self.observed.handled = plan.request;
         }
@@ -207,7 +219,11 @@ impl World {
         let end = at(end);
         loop {
             let (_, until, _) = self.settle();
-            let next = if self.running.is_some() { Some(self.now + FETCH_TAKES) } else { until };
+            let next = if self.running.is_some() {
+                Some(self.now + FETCH_TAKES)
+            } else {
+                until
+            };
             match next.filter(|next| *next <= end) {
                 Some(next) => self.now = next,
                 None => break,
@@ -234,7 +250,11 @@ fn a_new_object_is_fetched_at_once_and_then_by_schedule() {
     let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T08:00:00Z");
     world.run_until("2026-01-03T10:00:00Z");
     assert_eq!(
-        world.done.iter().map(|done| (done.trigger, done.at.to_string())).collect::<Vec<_>>(),
+        world
+            .done
+            .iter()
+            .map(|done| (done.trigger, done.at.to_string()))
+            .collect::<Vec<_>>(),
         [
             (Trigger::Created, "2026-01-01T08:00:00Z".to_owned()),
             (Trigger::Schedule, "2026-01-01T09:00:00Z".to_owned()),
@@ -247,7 +267,12 @@ fn a_new_object_is_fetched_at_once_and_then_by_schedule() {
 
 #[test]
 fn a_year_in_every_zone_fires_each_slot_once() {
-    for zone in ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Australia/Sydney"] {
+    for zone in [
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "Australia/Sydney",
+    ] {
         for (cron, per_day) in [("0 9 * * *", 1), ("15,45 2 * * *", 2), ("30 1,2 * * *", 2)] {
             let mut world = World::new(source(cron, zone), "2026-01-01T12:00:00Z");
             world.run_until("2027-01-01T12:00:00Z");
@@ -255,7 +280,11 @@ fn a_year_in_every_zone_fires_each_slot_once() {
             let expected = 365 * per_day;
             // In the gap of spring two slots may share its end, and so one fetch.
             let shared = expected - slots.len();
-            assert!(shared <= 1, "{cron} in {zone}: {} of {expected}", slots.len());
+            assert!(
+                shared <= 1,
+                "{cron} in {zone}: {} of {expected}",
+                slots.len()
+            );
             assert!(slots.is_sorted());
             assert_eq!(world.missed, 0, "{cron} in {zone}");
         }
@@ -267,7 +296,10 @@ fn jitter_puts_a_fetch_off_and_never_brings_it_forward() {
     let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T09:00:00Z");
     world.settings.schedule_jitter = Duration::from_mins(5);
     world.run_until("2026-01-05T12:00:00Z");
-    let jitter = world.source.schedule.jitter("uid-1", Duration::from_mins(5));
+    let jitter = world
+        .source
+        .schedule
+        .jitter("uid-1", Duration::from_mins(5));
     assert!(jitter > Duration::ZERO);
     for done in &world.done[1..] {
         assert_eq!(done.at, done.slot.unwrap() + jitter);
@@ -278,17 +310,29 @@ fn jitter_puts_a_fetch_off_and_never_brings_it_forward() {
 #[test]
 fn a_slot_missed_within_the_deadline_runs_and_one_beyond_is_counted() {
     for (back_at, triggers, missed) in [
-        ("2026-01-02T20:59:00Z", vec![Trigger::Created, Trigger::Schedule], 0),
+        (
+            "2026-01-02T20:59:00Z",
+            vec![Trigger::Created, Trigger::Schedule],
+            0,
+        ),
         ("2026-01-02T21:01:00Z", vec![Trigger::Created], 1),
         // Of several the newest runs, the rest are counted.
-        ("2026-01-05T09:30:00Z", vec![Trigger::Created, Trigger::Schedule], 3),
+        (
+            "2026-01-05T09:30:00Z",
+            vec![Trigger::Created, Trigger::Schedule],
+            3,
+        ),
         ("2026-01-05T22:00:00Z", vec![Trigger::Created], 4),
     ] {
         let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T10:00:00Z");
         world.run_until("2026-01-01T11:00:00Z");
         world.sleep_until(back_at);
         world.settle();
-        assert_eq!((world.triggers(), world.missed), (triggers, missed), "{back_at}");
+        assert_eq!(
+            (world.triggers(), world.missed),
+            (triggers, missed),
+            "{back_at}"
+        );
     }
 }
 
@@ -298,7 +342,10 @@ fn a_token_fetches_once_and_is_echoed_with_the_result() {
     world.run_until("2026-01-01T10:01:00Z");
     world.observed.requested = Some("one".into());
     world.settle();
-    assert_eq!(world.observed.handled, None, "echoed with the result, not before");
+    assert_eq!(
+        world.observed.handled, None,
+        "echoed with the result, not before"
+    );
     world.run_until("2026-01-01T10:02:00Z");
     assert_eq!(world.observed.handled.as_deref(), Some("one"));
     assert_eq!(world.triggers(), [Trigger::Created, Trigger::Manual]);
@@ -393,7 +440,10 @@ fn suspend_holds_everything_back_but_a_request_until_resume() {
     assert_eq!(world.triggers(), [Trigger::Manual]);
     world.source.object.key = "other.csv".into();
     let (reason, until, next_fetch) = world.settle();
-    assert_eq!((reason, until, next_fetch), (Waiting::Suspended, None, None));
+    assert_eq!(
+        (reason, until, next_fetch),
+        (Waiting::Suspended, None, None)
+    );
     world.run_until("2026-01-05T20:00:00Z");
     world.source.suspend = false;
     world.run_until("2026-01-05T20:01:00Z");
@@ -424,7 +474,11 @@ fn without_goals_nothing_is_fetched_and_nothing_is_missed() {
     assert_eq!(world.triggers(), []);
     world.source.goals.push(goal("sales"));
     world.run_until("2026-01-04T11:00:00Z");
-    assert_eq!(world.triggers(), [Trigger::Manual], "the request has waited for the goals");
+    assert_eq!(
+        world.triggers(),
+        [Trigger::Manual],
+        "the request has waited for the goals"
+    );
     world.source.goals.clear();
     world.run_until("2026-01-09T10:00:00Z");
     world.source.goals.push(goal("sales"));
@@ -443,7 +497,12 @@ fn a_failure_is_tried_again_from_30_s_to_15_min_until_the_next_slot() {
         .map(|pair| (pair[1].at - pair[0].at).total(jiff::Unit::Second).unwrap() as i64 - 2)
         .collect();
     assert_eq!(waits[..7], [30, 60, 120, 240, 480, 900, 900]);
-    assert!(world.done.iter().any(|done| done.slot == Some(at("2026-01-01T09:00:00Z"))));
+    assert!(
+        world
+            .done
+            .iter()
+            .any(|done| done.slot == Some(at("2026-01-01T09:00:00Z")))
+    );
     // A request starts it anew.
     world.observed.requested = Some("now".into());
     let before = world.done.len();
@@ -475,7 +534,11 @@ fn what_only_another_spec_mends_waits_for_the_slot() {
 
 #[test]
 fn a_crash_in_the_middle_ends_as_if_nothing_had_happened() {
-    for crash_at in ["2026-01-01T08:00:00Z", "2026-01-01T09:00:00Z", "2026-01-02T09:00:00Z"] {
+    for crash_at in [
+        "2026-01-01T08:00:00Z",
+        "2026-01-01T09:00:00Z",
+        "2026-01-02T09:00:00Z",
+    ] {
         let mut undisturbed = World::new(source("0 9 * * *", "UTC"), "2026-01-01T08:00:00Z");
         undisturbed.run_until("2026-01-03T08:00:00Z");
 
@@ -505,5 +568,8 @@ fn a_fetch_left_behind_for_another_spec_is_struck() {
     world.source.object.key = "other.csv".into();
     world.run_until("2026-01-01T08:01:00Z");
     assert_eq!(world.triggers(), [Trigger::Created, Trigger::Created]);
-    assert_eq!(world.observed.newest.unwrap().fingerprint, world.source.fingerprint());
+    assert_eq!(
+        world.observed.newest.unwrap().fingerprint,
+        world.source.fingerprint()
+    );
 }

@@ -3,6 +3,7 @@
 //! - [`client`]: one S3 client per region, endpoint and identity, kept.
 //! - [`credentials`]: whose signature a request bears.
 //! - [`body`]: the bytes, decompressed and counted.
+//! - [`compression`]: gzip and zstd.
 //! - [`failure`]: what the SDK reports, as plain facts. The last place that knows the SDK's errors.
 //! - [`diagnose`]: those facts in words for the person who has to mend it. Pure.
 //! - [`denial`]: the many meanings of AccessDenied. Pure.
@@ -12,6 +13,7 @@
 
 mod body;
 mod client;
+mod compression;
 mod credentials;
 mod denial;
 mod diagnose;
@@ -30,6 +32,7 @@ use jiff::Timestamp;
 
 pub use self::body::ObjectBody;
 use self::client::{Clients, Key, LruCache, cache};
+pub use self::compression::decompressed;
 use self::credentials::Credentials;
 pub use self::credentials::SecretCredentials;
 use self::denial::{Denial, denial};

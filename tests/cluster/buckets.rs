@@ -19,8 +19,13 @@ pub struct Bucket {
 
 impl Bucket {
     pub async fn create(name: &str) -> Self {
-        let credentials =
-            Credentials::new(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, None, None, "test");
+        let credentials = Credentials::new(
+            ROOT_ACCESS_KEY_ID,
+            ROOT_SECRET_ACCESS_KEY,
+            None,
+            None,
+            "test",
+        );
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -31,12 +36,22 @@ impl Bucket {
             .build();
         let client = Client::from_conf(config);
         client.create_bucket().bucket(name).send().await.unwrap();
-        Self { name: name.to_owned(), client }
+        Self {
+            name: name.to_owned(),
+            client,
+        }
     }
 
     pub async fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
         let body = ByteStream::from(body.into());
-        self.client.put_object().bucket(&self.name).key(key).body(body).send().await.unwrap();
+        self.client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
     }
 
     /// A DataSource that reads the document's example from this bucket.

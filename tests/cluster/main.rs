@@ -24,7 +24,14 @@ async fn cluster_with_crds() -> &'static Cluster {
 
 async fn install_chart(cluster: &Cluster) {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/sumsq");
-    let args = ["install", "sumsq", chart, "-n", "sumsq-system", "--create-namespace"];
+    let args = [
+        "install",
+        "sumsq",
+        chart,
+        "-n",
+        "sumsq-system",
+        "--create-namespace",
+    ];
     cluster.helm(&args).await.expect_success();
     let crd = "crd/datasources.sumsq.dev";
     let established = ["wait", "--for=condition=Established", crd, "--timeout=30s"];

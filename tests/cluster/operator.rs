@@ -36,7 +36,9 @@ impl Operator {
             cluster,
             namespace: namespace.name().to_owned(),
             folder: temporary_folder("operator"),
-            kubeconfig: cluster.service_account_kubeconfig("sumsq-system", "sumsq").await,
+            kubeconfig: cluster
+                .service_account_kubeconfig("sumsq-system", "sumsq")
+                .await,
             server: None,
             port: 0,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
@@ -66,7 +68,9 @@ impl Operator {
 
     pub async fn is_ready(&self) {
         let server = self.server.as_ref().expect("it runs");
-        server.ready(PATIENCE, async || self.get("readyz").await.is_some()).await;
+        server
+            .ready(PATIENCE, async || self.get("readyz").await.is_some())
+            .await;
     }
 
     /// Kills it, as a node that dies would.
@@ -96,7 +100,12 @@ impl Operator {
     pub async fn get(&self, path: &str) -> Option<String> {
         let url = format!("http://127.0.0.1:{}/{path}", self.port);
         tokio::task::spawn_blocking(move || {
-            ureq::get(&url).call().ok()?.body_mut().read_to_string().ok()
+            ureq::get(&url)
+                .call()
+                .ok()?
+                .body_mut()
+                .read_to_string()
+                .ok()
         })
         .await
         .unwrap()
@@ -113,7 +122,10 @@ impl Operator {
     }
 
     pub async fn apply(&self, resource: &Value) {
-        self.cluster.apply(&self.namespace, &resource.to_string()).await.expect_success();
+        self.cluster
+            .apply(&self.namespace, &resource.to_string())
+            .await
+            .expect_success();
     }
 
     pub async fn kubectl(&self, args: &[&str]) -> String {
@@ -122,22 +134,38 @@ impl Operator {
     }
 
     pub async fn annotate(&self, name: &str, annotation: &str) {
-        self.kubectl(&["annotate", "--overwrite", "datasource", name, annotation]).await;
+        self.kubectl(&["annotate", "--overwrite", "datasource", name, annotation])
+            .await;
     }
 
     pub async fn patch(&self, name: &str, patch: &Value) {
         let patch = patch.to_string();
-        self.kubectl(&["patch", "datasource", name, "--type=merge", "-p", &patch]).await;
+        self.kubectl(&["patch", "datasource", name, "--type=merge", "-p", &patch])
+            .await;
     }
 
     pub async fn object(&self, name: &str) -> Option<Value> {
-        let args = ["-n", &self.namespace, "get", "datasource", name, "-o", "json"];
+        let args = [
+            "-n",
+            &self.namespace,
+            "get",
+            "datasource",
+            name,
+            "-o",
+            "json",
+        ];
         let output = self.cluster.kubectl(&args).await;
-        output.status.success().then(|| serde_json::from_str(&output.stdout).unwrap())
+        output
+            .status
+            .success()
+            .then(|| serde_json::from_str(&output.stdout).unwrap())
     }
 
     pub async fn status(&self, name: &str) -> Value {
-        self.object(name).await.map(|object| object["status"].clone()).unwrap_or_default()
+        self.object(name)
+            .await
+            .map(|object| object["status"].clone())
+            .unwrap_or_default()
     }
 
     /// Waits until the status is as wanted, and returns it.
@@ -185,7 +213,10 @@ impl Operator {
             .filter(|event| event["regarding"]["name"] == name)
             .map(|event| {
                 let text = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
-                (text("eventTime"), (text("type"), text("reason"), text("note")))
+                (
+                    text("eventTime"),
+                    (text("type"), text("reason"), text("note")),
+                )
             })
             .collect();
         events.sort();
@@ -208,5 +239,8 @@ fn remove(folder: &Path) {
 }
 
 pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
-    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+    status["conditions"]
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
 }

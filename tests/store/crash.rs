@@ -23,7 +23,9 @@ const CHILD: &str = "SUMSQ_CRASH_TEST_STORE";
 /// Not a test of its own: what the child process runs.
 #[tokio::test]
 async fn import_for_ever() {
-    let Ok(path) = std::env::var(CHILD) else { return };
+    let Ok(path) = std::env::var(CHILD) else {
+        return;
+    };
     let store = Sqlite::open(Path::new(&path)).await.unwrap();
     let source = source("crash");
     loop {
@@ -34,7 +36,10 @@ async fn import_for_ever() {
         let fetch = store.begin_fetch(&begin(&source, plan)).await.unwrap();
         let version = stored.rows.unwrap_or(0) + 1;
         let days = (0..DAYS).map(|number| day("a", number, version)).collect();
-        store.import(&end(&source, fetch, imported(version)), boxed(days)).await.unwrap();
+        store
+            .import(&end(&source, fetch, imported(version)), boxed(days))
+            .await
+            .unwrap();
     }
 }
 
@@ -46,7 +51,10 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
     let source = source("crash");
     store.observe(&source, 1).await.unwrap();
 
-    let (stop, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (stop, looks) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let reader = tokio::spawn({
         let (store, stop, looks) = (Arc::clone(&store), Arc::clone(&stop), Arc::clone(&looks));
         async move {
@@ -81,7 +89,10 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
     }
     stop.store(true, Ordering::Relaxed);
     let newest = reader.await.unwrap();
-    assert!(newest >= KILLS as u64, "each start has imported at least once: {newest}");
+    assert!(
+        newest >= KILLS as u64,
+        "each start has imported at least once: {newest}"
+    );
     assert!(looks.load(Ordering::Relaxed) > KILLS as u64);
     // Whatever the last one left behind is finished by the next start.
     let stored = store.observe(&source, 1).await.unwrap();
@@ -89,15 +100,25 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
         let mut plan = plan(Trigger::Manual);
         plan.resume = Some(row.id);
         let fetch = store.begin_fetch(&begin(&source, plan)).await.unwrap();
-        let days = (0..DAYS).map(|number| day("a", number, newest + 1)).collect();
-        store.import(&end(&source, fetch, imported(newest + 1)), boxed(days)).await.unwrap();
+        let days = (0..DAYS)
+            .map(|number| day("a", number, newest + 1))
+            .collect();
+        store
+            .import(&end(&source, fetch, imported(newest + 1)), boxed(days))
+            .await
+            .unwrap();
         assert_eq!(seen(store.as_ref()).await, Some(newest + 1));
     }
 }
 
 fn start(path: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::import_for_ever", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "crash::import_for_ever",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(CHILD, path)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -107,7 +128,10 @@ fn start(path: &Path) -> Child {
 
 /// The one version that all days have; None while there are none.
 async fn seen(store: &dyn Store) -> Option<u64> {
-    let days = match store.agent_days(source("crash").id, "a", Day::MIN, Day::MAX).await {
+    let days = match store
+        .agent_days(source("crash").id, "a", Day::MIN, Day::MAX)
+        .await
+    {
         Ok(days) => days,
         Err(StoreError::Database(error)) => panic!("the reader is disturbed: {error}"),
         Err(error) => panic!("{error}"),

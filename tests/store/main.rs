@@ -17,7 +17,10 @@ use uuid::Uuid;
 fn source(name: &str) -> SourceRef {
     SourceRef {
         id: SourceId::derive("growth", name),
-        key: SourceKey { namespace: "growth".into(), name: name.into() },
+        key: SourceKey {
+            namespace: "growth".into(),
+            name: name.into(),
+        },
         uid: format!("uid of {name}"),
     }
 }
@@ -61,11 +64,18 @@ fn end(source: &SourceRef, fetch: Uuid, outcome: Outcome) -> EndFetch {
 }
 
 fn denied(message: &str) -> Outcome {
-    Outcome::Failed(FetchError::new(ErrorCode::AccessDenied, message, "grant it"))
+    Outcome::Failed(FetchError::new(
+        ErrorCode::AccessDenied,
+        message,
+        "grant it",
+    ))
 }
 
 fn imported(rows: u64) -> Outcome {
-    Outcome::Imported(Import { rows, ..Import::default() })
+    Outcome::Imported(Import {
+        rows,
+        ..Import::default()
+    })
 }
 
 /// A day whose every number is `value`, so that a mixture of two shows.
@@ -73,10 +83,17 @@ fn day(agent: &str, day: i32, value: u64) -> AgentDay {
     let counts = GoalCounts {
         count: value,
         count_sumsq: value.into(),
-        values: Some(GoalValues { sum: Decimal::from(value), sumsq: Decimal::from(value) }),
+        values: Some(GoalValues {
+            sum: Decimal::from(value),
+            sumsq: Decimal::from(value),
+        }),
     };
     let cell = |variation: &str| Cell {
-        key: CellKey { variation: variation.into(), policy: "r".into(), visitor_trait: None },
+        key: CellKey {
+            variation: variation.into(),
+            policy: "r".into(),
+            visitor_trait: None,
+        },
         visitors: value,
         goals: vec![counts],
     };

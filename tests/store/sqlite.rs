@@ -19,19 +19,49 @@ async fn a_full_disk_changes_nothing_and_the_store_goes_on() {
     let store = Sqlite::open_with_room_for(&path, 60).await.unwrap();
     let source = source("full");
     store.observe(&source, 1).await.unwrap();
-    let fetch = store.begin_fetch(&begin(&source, plan(Trigger::Manual))).await.unwrap();
-    store.import(&end(&source, fetch, imported(1)), boxed(vec![day("a", 1, 1)])).await.unwrap();
+    let fetch = store
+        .begin_fetch(&begin(&source, plan(Trigger::Manual)))
+        .await
+        .unwrap();
+    store
+        .import(
+            &end(&source, fetch, imported(1)),
+            boxed(vec![day("a", 1, 1)]),
+        )
+        .await
+        .unwrap();
 
-    let fetch = store.begin_fetch(&begin(&source, plan(Trigger::Manual))).await.unwrap();
+    let fetch = store
+        .begin_fetch(&begin(&source, plan(Trigger::Manual)))
+        .await
+        .unwrap();
     let too_many = (0..20_000).map(|number| day("a", number, 2));
-    let full = store.import(&end(&source, fetch, imported(1)), Box::new(too_many)).await;
+    let full = store
+        .import(&end(&source, fetch, imported(1)), Box::new(too_many))
+        .await;
     assert!(matches!(full, Err(StoreError::Full(_))), "{full:?}");
-    let days = store.agent_days(source.id, "a", Day::MIN, Day::MAX).await.unwrap();
-    assert_eq!(days, [day("a", 1, 1)], "the old data, all of them and nothing else");
+    let days = store
+        .agent_days(source.id, "a", Day::MIN, Day::MAX)
+        .await
+        .unwrap();
+    assert_eq!(
+        days,
+        [day("a", 1, 1)],
+        "the old data, all of them and nothing else"
+    );
 
     // The same fetch may still end with what fits.
-    store.import(&end(&source, fetch, imported(1)), boxed(vec![day("a", 1, 3)])).await.unwrap();
-    let days = store.agent_days(source.id, "a", Day::MIN, Day::MAX).await.unwrap();
+    store
+        .import(
+            &end(&source, fetch, imported(1)),
+            boxed(vec![day("a", 1, 3)]),
+        )
+        .await
+        .unwrap();
+    let days = store
+        .agent_days(source.id, "a", Day::MIN, Day::MAX)
+        .await
+        .unwrap();
     assert_eq!(days, [day("a", 1, 3)]);
 }
 
@@ -62,9 +92,16 @@ async fn what_is_no_store_is_left_alone() {
     let path = folder.path().join("sumsq.db");
     std::fs::write(&path, "Date,Agent,Variation,Sels\n".repeat(100)).unwrap();
     let shown = failure(&path).await;
-    assert!(shown.starts_with(&format!("cannot open the store {}", path.display())), "{shown}");
+    assert!(
+        shown.starts_with(&format!("cannot open the store {}", path.display())),
+        "{shown}"
+    );
     assert!(shown.contains("file is not a database"), "{shown}");
-    assert!(std::fs::read_to_string(&path).unwrap().starts_with("Date,Agent"));
+    assert!(
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .starts_with("Date,Agent")
+    );
     let shown = failure(folder.path()).await;
     assert!(shown.starts_with("cannot open the store"), "{shown}");
 }
@@ -76,8 +113,17 @@ async fn what_was_kept_is_there_after_a_restart() {
     let source = source("kept");
     let store = Sqlite::open(&path).await.unwrap();
     store.observe(&source, 1).await.unwrap();
-    let fetch = store.begin_fetch(&begin(&source, plan(Trigger::Manual))).await.unwrap();
-    store.import(&end(&source, fetch, imported(1)), boxed(vec![day("a", 1, 1)])).await.unwrap();
+    let fetch = store
+        .begin_fetch(&begin(&source, plan(Trigger::Manual)))
+        .await
+        .unwrap();
+    store
+        .import(
+            &end(&source, fetch, imported(1)),
+            boxed(vec![day("a", 1, 1)]),
+        )
+        .await
+        .unwrap();
     let before = store.observe(&source, 10).await.unwrap().history;
     store.close().await;
     let store = Sqlite::open(&path).await.unwrap();

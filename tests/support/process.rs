@@ -164,13 +164,21 @@ impl Server {
             .expect("the processes of Linux can be read");
         // The server is the first that the supervisor starts.
         let server = children.split_whitespace().next().expect("the server runs");
-        let status = Command::new("kill").args([&format!("-{signal}"), server]).status();
-        assert!(status.is_ok_and(|status| status.success()), "no signal {signal} to {server}");
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), server])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "no signal {signal} to {server}"
+        );
     }
 
     /// Waits until the server has ended by itself.
     pub async fn ended(&self, deadline: Duration) -> std::process::ExitStatus {
-        wait_for(&format!("the end of {}", self.name), deadline, async || self.exited()).await
+        wait_for(&format!("the end of {}", self.name), deadline, async || {
+            self.exited()
+        })
+        .await
     }
 
     fn exited(&self) -> Option<std::process::ExitStatus> {

@@ -13,7 +13,7 @@ use super::number_hints::Explained;
 /// The codes of one column, numbered in the order in which they come.
 #[derive(Debug, Default)]
 pub(super) struct Codes {
-    codes: IndexSet<Arc<str>>,
+    known: IndexSet<Arc<str>>,
     first_lines: Vec<u64>,
     /// A row's code is often that of the row before.
     last: usize,
@@ -33,7 +33,7 @@ impl Codes {
     #[inline]
     pub(super) fn number(&mut self, field: &[u8], line: u64) -> Result<u32, CodeError> {
         if self
-            .codes
+            .known
             .get_index(self.last)
             .is_none_or(|last| last.as_bytes() != field)
         {
@@ -44,7 +44,7 @@ impl Codes {
 
     fn find(&mut self, field: &[u8], line: u64) -> Result<usize, CodeError> {
         let code = std::str::from_utf8(field).map_err(|_| CodeError::NotUtf8)?;
-        if let Some(known) = self.codes.get_index_of(code) {
+        if let Some(known) = self.known.get_index_of(code) {
             return Ok(known);
         }
         if code.is_empty() {
@@ -57,23 +57,23 @@ impl Codes {
             return Err(CodeError::ControlCharacter);
         }
         self.first_lines.push(line);
-        Ok(self.codes.insert_full(Arc::from(code)).0)
+        Ok(self.known.insert_full(Arc::from(code)).0)
     }
 
     pub(super) fn get(&self, number: u32) -> &Arc<str> {
-        &self.codes[number as usize]
+        &self.known[number as usize]
     }
 
     /// In order.
     pub(super) fn sorted(&self) -> Vec<String> {
-        let mut sorted: Vec<String> = self.codes.iter().map(ToString::to_string).collect();
+        let mut sorted: Vec<String> = self.known.iter().map(ToString::to_string).collect();
         sorted.sort_unstable();
         sorted
     }
 
     /// Notes codes with space around them, and codes that only a computer tells apart.
     pub(super) fn review(&self, column: &str, place: usize, notes: &mut Notes) {
-        for (code, line) in self.codes.iter().zip(&self.first_lines) {
+        for (code, line) in self.known.iter().zip(&self.first_lines) {
             if code.trim() != &**code {
                 notes.add("SpaceAroundCode", place, Some(*line), || {
                     Finding::new(
@@ -95,13 +95,13 @@ impl Codes {
     }
 
     fn look_alikes(&self, column: &str, place: usize, notes: &mut Notes) {
-        if self.codes.iter().all(|code| code.is_ascii()) {
+        if self.known.iter().all(|code| code.is_ascii()) {
             return;
         }
         let mut seen: HashMap<String, usize> = HashMap::new();
-        for (number, code) in self.codes.iter().enumerate() {
+        for (number, code) in self.known.iter().enumerate() {
             let first = *seen.entry(appearance(code)).or_insert(number);
-            let earlier = &self.codes[first];
+            let earlier = &self.known[first];
             if first == number || (code.is_ascii() && earlier.is_ascii()) {
                 continue;
             }

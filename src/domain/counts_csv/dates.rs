@@ -28,17 +28,17 @@ pub(super) fn parse(text: &[u8]) -> Option<Moment> {
         Some((b'-', rest)) => (true, rest),
         _ => (false, text),
     };
-    let seconds = match numbers::short_digits(digits) {
-        Some(seconds) => i64::try_from(seconds).ok()?,
+    let seconds = if let Some(seconds) = numbers::short_digits(digits) {
+        seconds
+    } else {
         // `1710720000.0`, as a column of doubles is printed.
-        None => {
-            let (whole, zeros) = digits.split_at(digits.iter().position(|byte| *byte == b'.')?);
-            let zeros = zeros[1..].iter().all(|zero| *zero == b'0');
-            zeros
-                .then(|| numbers::short_digits(whole))?
-                .and_then(|whole| i64::try_from(whole).ok())?
+        let (whole, zeros) = digits.split_at(digits.iter().position(|byte| *byte == b'.')?);
+        if zeros[1..].iter().any(|zero| *zero != b'0') {
+            return None;
         }
+        numbers::short_digits(whole)?
     };
+    let seconds = i64::try_from(seconds).ok()?;
     let seconds = if negative { -seconds } else { seconds };
     if seconds.abs() >= MOST_SECONDS || other_count(seconds).is_some() {
         return None;
@@ -236,9 +236,8 @@ impl Midnights {
 
     /// The zone's offsets in seconds, the smaller one first, and the line of the first Date.
     pub(super) fn offsets(&self) -> Option<(Vec<u32>, u64)> {
-        // Every offset in use is a whole number of quarter hours, the greatest 13 (with daylight
-        // saving: 13; without: at most 13 too, so that 11:00 is the first local midnight).
-        let plausible = |time: &u32| (11 * 3600..86_400).contains(time) && time % 900 == 0;
+        // Every offset in use is a whole number of quarter hours, and 13 hours at most.
+        let plausible = |time: &u32| (11 * 3600..86_400).contains(time) && time.is_multiple_of(900);
         let an_hour_apart = match self.times[..] {
             [_] => true,
             [one, other] => one.abs_diff(other) == 3600,

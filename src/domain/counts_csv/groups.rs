@@ -5,7 +5,6 @@
 //! visitors; then per goal count and sum of squares and, where the goal has values, for each of
 //! both the decimals and the mantissa.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
@@ -95,7 +94,9 @@ impl Groups {
             .get_index(self.last_day)
             .is_none_or(|(last, _)| *last != (agent, day))
         {
-            self.last_day = self.days.entry((agent, day)).or_default_index();
+            let entry = self.days.entry((agent, day));
+            self.last_day = entry.index();
+            entry.or_default();
         }
         if self
             .keys
@@ -124,7 +125,9 @@ impl Groups {
 
     /// Gives the memory back.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        if !self.days.is_empty() {
+            *self = Self::default();
+        }
     }
 
     /// Nothing more comes: agent days in order.
@@ -148,18 +151,6 @@ impl Groups {
             ranks,
             goals,
         }
-    }
-}
-
-trait OrDefaultIndex {
-    fn or_default_index(self) -> usize;
-}
-
-impl OrDefaultIndex for indexmap::map::Entry<'_, (u32, Day), PackedDay> {
-    fn or_default_index(self) -> usize {
-        let index = self.index();
-        self.or_default();
-        index
     }
 }
 
@@ -366,6 +357,3 @@ impl Packed<'_> {
         Written::decimal(mantissa, decimals.cast_signed())
     }
 }
-
-/// How many visitors each variation has on each of an agent's days.
-pub(super) type VisitorsByDay = BTreeMap<Arc<str>, BTreeMap<Day, u64>>;

@@ -108,9 +108,11 @@ impl Notes {
             }
             total += times;
             if times > 1 {
-                finding
-                    .message
-                    .push_str(&format!("; and {} more like it", grouped(times - 1)));
+                finding.message = format!(
+                    "{}; and {} more like it",
+                    finding.message,
+                    grouped(times - 1)
+                );
             }
             findings.push(finding);
         }

@@ -47,12 +47,11 @@ impl Written {
 /// A whole number of at least 0 and at most `most`; `10.0` and `1e1` are 10.
 #[inline]
 pub(super) fn whole(text: &[u8], most: u128) -> Result<Whole, NumberError> {
-    let (number, scientific) = match short_digits(text) {
-        Some(number) => (u128::from(number), false),
-        None => {
-            let parts = Parts::parse(text).ok_or(NumberError::NotANumber)?;
-            (parts.whole()?, parts.scientific)
-        }
+    let (number, scientific) = if let Some(number) = short_digits(text) {
+        (u128::from(number), false)
+    } else {
+        let parts = Parts::parse(text).ok_or(NumberError::NotANumber)?;
+        (parts.whole()?, parts.scientific)
     };
     if number <= most {
         Ok(Whole { number, scientific })

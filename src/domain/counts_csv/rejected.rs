@@ -80,11 +80,14 @@ impl Rejected {
             .by_kind()
             .into_iter()
             .find_map(|finding| finding.hint.as_deref());
-        let rest = "nothing was imported; `sumsq check` lists every problem before an upload";
-        match first {
-            Some(first) => format!("{first}. {}{}", &rest[..1].to_uppercase(), &rest[1..]),
-            None => rest.into(),
-        }
+        let rest = match self.class() {
+            ErrorCode::IntegrityProblem => {
+                "Nothing was imported; with onIntegrityProblem: Warn in the data source the file \
+                 is imported all the same, and its reports say so"
+            }
+            _ => "Nothing was imported; `sumsq check` lists the problems before an upload",
+        };
+        first.map_or_else(|| rest.to_owned(), |first| format!("{first}. {rest}"))
     }
 
     /// The first finding of each kind and column.

@@ -1,12 +1,13 @@
 //! What can be said only when all rows are in: agent day by agent day, in bounded memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::agent_day::{CellKey, Day, GoalCounts};
+use super::super::agent_day::{CellKey, Day, Decimal, GoalCounts};
 use super::super::data_source::Dating;
 use super::super::finding::{Finding, FindingKind, excerpt, grouped};
 use super::super::integrity;
-use super::groups::{AllCodes, DayCells, Row, SortedGroups, VisitorsByDay};
+use super::groups::{AllCodes, DayCells, Row, SortedGroups};
 use super::header::{Columns, GoalColumns};
 use super::rows::Told;
 
@@ -14,6 +15,9 @@ use super::rows::Told;
 const EXPECTED_VISITORS: f64 = 14.0;
 /// Rows that must all have the square of the total before it is told.
 const SQUARES_OF_TOTALS: u64 = 10;
+
+/// How many visitors each variation has on each of an agent's days.
+type VisitorsByDay = BTreeMap<Arc<str>, BTreeMap<Day, u64>>;
 
 /// Looks at every agent day.
 pub(super) fn review(groups: &SortedGroups, columns: &Columns, dating: Dating, told: &mut Told) {
@@ -121,9 +125,9 @@ impl Review<'_> {
             }
             if counts.count > 1 && row.visitors > 1 {
                 let squares = &mut self.squares[index];
-                let squared = u128::from(counts.count) * u128::from(counts.count);
+                let of_total = u128::from(counts.count) * u128::from(counts.count);
                 squares.cells += 1;
-                if counts.count_sumsq == squared {
+                if counts.count_sumsq == of_total {
                     squares.of_totals += 1;
                     squares.line = if squares.of_totals == 1 {
                         row.line
@@ -170,9 +174,9 @@ impl Review<'_> {
                     )
                 });
         }
-        let one = super::super::agent_day::Decimal::ONE;
-        let is_count = counts.count > 1 && values.sum.units == i128::from(counts.count) * one;
-        if is_count && values.sumsq.to_f64().round() != to_f64(counts.count_sumsq) {
+        let is_count =
+            counts.count > 1 && values.sum.units == i128::from(counts.count) * Decimal::ONE;
+        if is_count && (values.sumsq.to_f64() - to_f64(counts.count_sumsq)).abs() > 0.5 {
             self.told.notes.add("ValueEqualsCount", column, Some(row.line), || {
                 let message = format!(
                     "the value equals the {} events, as if each were worth 1, but their sums of \
@@ -257,7 +261,7 @@ impl Review<'_> {
     /// Days of the agent on which an arm has no row though visitors were to be expected.
     fn missing_days(&mut self, agent: &Arc<str>) {
         let visitors = std::mem::take(&mut self.visitors);
-        let mut totals = std::collections::BTreeMap::<Day, u64>::new();
+        let mut totals = BTreeMap::<Day, u64>::new();
         for (day, count) in visitors.values().flatten() {
             *totals.entry(*day).or_default() += count;
         }

@@ -118,8 +118,7 @@ fn markup(text: &[u8]) -> Option<(&'static str, &'static str)> {
 
 /// Text in two bytes a character without a mark, or no text at all.
 fn wide_or_binary(head: &[u8]) -> Option<(&'static str, &'static str)> {
-    let zeros = head.iter().filter(|byte| **byte == 0).count();
-    if zeros == 0 {
+    if !head.contains(&0) {
         let controls = head
             .iter()
             .filter(|byte| **byte < 32 && !byte.is_ascii_whitespace())

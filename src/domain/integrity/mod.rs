@@ -122,18 +122,30 @@ pub fn converters(count: u64, count_sumsq: u128) -> Option<(u64, u64)> {
     if count == 0 {
         return (count_sumsq == 0).then_some((0, 0));
     }
-    let count = u128::from(count);
-    let beyond = count_sumsq.checked_sub(count)?;
-    let squared = count.checked_mul(count)?;
-    if !beyond.is_multiple_of(2) || count_sumsq > squared {
+    let most = most_converters(count, count_sumsq)?;
+    let (events, beyond) = (u128::from(count), count_sumsq - u128::from(count));
+    let fewest = (events * events)
+        .div_ceil(count_sumsq)
+        .max(events.saturating_sub(beyond / 2));
+    Some((u64::try_from(fewest).ok()?, most))
+}
+
+/// The upper bound of [`converters`] for `count` > 0; None where the bounds cross.
+///
+/// Without a division, which for 128 bits would take longer than all the rest.
+fn most_converters(count: u64, count_sumsq: u128) -> Option<u64> {
+    let events = u128::from(count);
+    let beyond = count_sumsq.checked_sub(events)?;
+    if !beyond.is_multiple_of(2) || count_sumsq > events * events {
         return None;
     }
-    let fewest = squared
-        .div_ceil(count_sumsq)
-        .max(count.saturating_sub(beyond / 2));
-    let most = count.checked_sub(smallest_with_product(beyond))?;
-    let (fewest, most) = (u64::try_from(fewest).ok()?, u64::try_from(most).ok()?);
-    (fewest <= most).then_some((fewest, most))
+    let most = events.checked_sub(smallest_with_product(beyond))?;
+    let crossed = most.saturating_mul(count_sumsq) < events * events || most + beyond / 2 < events;
+    if crossed {
+        None
+    } else {
+        u64::try_from(most).ok()
+    }
 }
 
 /// The smallest E with E (E + 1) >= `product`, which is at most 1e30.
@@ -168,7 +180,7 @@ fn counts_always(goal: &GoalCounts) -> Option<Rule> {
         Some(Rule::SumOfSquaresTooLarge)
     } else if !(squares - count).is_multiple_of(2) {
         Some(Rule::SumOfSquaresParity)
-    } else if converters(goal.count, squares).is_none() {
+    } else if most_converters(goal.count, squares).is_none() {
         Some(Rule::NoConverters)
     } else {
         None
@@ -193,6 +205,10 @@ fn counts_on_one_day(visitors: u64, goal: &GoalCounts) -> Option<Rule> {
     if visitors == 1 {
         return (squares != count * count).then_some(Rule::SingleVisitorSquare);
     }
+    if count <= visitors {
+        // At most one event each, which Q >= C allows.
+        return None;
+    }
     let (each, rest) = (count / visitors, count % visitors);
     let even = visitors * each * each + rest * (2 * each + 1);
     (squares < even).then_some(Rule::SumOfSquaresBelowEven)
@@ -216,7 +232,7 @@ fn values_always(goal: &GoalCounts, values: GoalValues, allow_negative: bool) ->
         return (!none).then_some(Rule::ValueWithoutEvents);
     }
     // Counts that are broken themselves still bound the converters.
-    let most = converters(goal.count, goal.count_sumsq).map_or(goal.count, |(_, most)| most);
+    let most = most_converters(goal.count, goal.count_sumsq).unwrap_or(goal.count);
     let too_small = above(sum, squares, most);
     if squares.units == 0 {
         return too_small.then_some(Rule::ValueWithoutSquares);
@@ -262,22 +278,22 @@ fn within_unit(value: Decimal) -> bool {
 
 /// V^2 > `visitors` W, beyond the tolerance.
 fn above(sum: Decimal, squares: Decimal, visitors: u64) -> bool {
-    let (squared, times_squares) = roughly(sum, squares, visitors);
-    if squared * CLEARLY < times_squares {
+    let (left, right) = roughly(sum, squares, visitors);
+    if left * CLEARLY < right {
         return false;
     }
     let sides = Sides::new(sum, squares, visitors);
-    sides.squared - sides.times_squares > sides.tolerance
+    sides.left - sides.right > sides.tolerance
 }
 
 /// V^2 < W, beyond the tolerance.
 fn beneath(sum: Decimal, squares: Decimal) -> bool {
-    let (squared, times_squares) = roughly(sum, squares, 1);
-    if times_squares * CLEARLY < squared {
+    let (left, right) = roughly(sum, squares, 1);
+    if right * CLEARLY < left {
         return false;
     }
     let sides = Sides::new(sum, squares, 1);
-    sides.times_squares - sides.squared > sides.tolerance
+    sides.right - sides.left > sides.tolerance
 }
 
 /// Beyond all that doubles lose.
@@ -298,8 +314,8 @@ fn roughly(sum: Decimal, squares: Decimal, visitors: u64) -> (f64, f64) {
 /// Both sides of V^2 <= k W and what they may differ by, in units of 1e-24. At most 1e73, where
 /// 256 bits hold 5e76.
 struct Sides {
-    squared: I256,
-    times_squares: I256,
+    left: I256,
+    right: I256,
     tolerance: I256,
 }
 
@@ -309,15 +325,15 @@ impl Sides {
         let magnitude = I256::from(sum.units.abs());
         let digit = I256::from(last_digit(sum));
         let visitors = I256::from(visitors);
-        let squared = magnitude * magnitude;
-        let times_squares = visitors * I256::from(squares.units) * one;
+        let left = magnitude * magnitude;
+        let right = visitors * I256::from(squares.units) * one;
         let written = I256::from(2) * magnitude * digit
             + digit * digit
             + visitors * I256::from(last_digit(squares)) * one;
-        let relative = squared.max(times_squares) / I256::from(1_000_000_000);
+        let relative = left.max(right) / I256::from(1_000_000_000);
         Self {
-            squared,
-            times_squares,
+            left,
+            right,
             tolerance: written + relative,
         }
     }

@@ -13,7 +13,7 @@ fn decimal(text: &str) -> Decimal {
     let decimals = u32::try_from(fraction.len()).unwrap();
     Decimal {
         units: digits * 10_i128.pow(12 - decimals),
-        decimals: fraction.len() as i8,
+        decimals: i8::try_from(decimals).unwrap(),
     }
 }
 
@@ -323,7 +323,7 @@ proptest! {
         check(printed(sum, sum_decimals, how), printed(sumsq, sumsq_decimals, how), false, goal)?;
 
         let totals = visitors.iter().map(|events| {
-            events.iter().map(|cents| *cents as f64 / 100.0).sum::<f64>()
+            events.iter().map(|cents| f64::from(i32::try_from(*cents).unwrap()) / 100.0).sum::<f64>()
         });
         let doubles = (totals.clone().sum::<f64>(), totals.map(|total| total * total).sum::<f64>());
         check(printed_double(doubles.0), printed_double(doubles.1), false, goal)?;

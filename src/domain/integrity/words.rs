@@ -89,6 +89,10 @@ impl Rule {
     /// What the numbers of this cell say, and why no visitors can produce them: lower case, no
     /// full stop.
     #[must_use]
+    #[allow(
+        clippy::many_single_char_names,
+        reason = "the letters are the module's own"
+    )]
     pub fn message(self, visitors: u64, goal: &GoalCounts) -> String {
         let n = quantity(visitors, "visitor");
         let c = quantity(goal.count, "event");

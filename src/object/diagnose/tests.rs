@@ -256,6 +256,10 @@ fn the_docs_have_every_reason() {
             let reasons = row.split('|').nth(1).unwrap_or_default();
             reasons.split([',', ' ']).any(|word| word == class.as_str())
         };
-        assert!(rows.iter().any(named), "{} is not in docs/errors.md", class.as_str());
+        assert!(
+            rows.iter().any(named),
+            "{} is not in docs/errors.md",
+            class.as_str()
+        );
     }
 }
