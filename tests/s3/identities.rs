@@ -125,7 +125,12 @@ async fn operator_has_no_identity() {
     let Some(result) = operator_with(test, &[]).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    NoCredentials
+    NoCredentials
+    no credentials found for the operator's own identity
+    Looked for in the environment, AWS's files, a web identity token, the container's and the node's metadata. Name a Secret in `secretRef`, or give the operator's service account a role (EKS: annotation eks.amazonaws.com/role-arn, or Pod Identity).
+    "#);
 }
 
 /// Of a service account: {"iss": "https://oidc.eks.us-east-1.amazonaws.com/id/ABC", "sub":
@@ -154,7 +159,26 @@ async fn operator_is_refused_its_role() {
     let Some(result) = operator_with(test, &environment).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    AssumeRoleFailed
+    AccessDenied
+    Not authorized to perform sts:AssumeRoleWithWebIdentity
+    STS does not give the operator arn:aws:iam::123456789012:role/sumsq. The role's trust policy must allow sts:AssumeRoleWithWebIdentity to subject system:serviceaccount:sumsq:controller with audience sts.amazonaws.com (the statement is ready), and the account must have an OIDC provider for https://oidc.eks.us-east-1.amazonaws.com/id/ABC.
+    trust policy: {
+      "Sid": "LetSumsqTakeThisRole",
+      "Effect": "Allow",
+      "Principal": {
+        "Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/ABC"
+      },
+      "Action": "sts:AssumeRoleWithWebIdentity",
+      "Condition": {
+        "StringEquals": {
+          "oidc.eks.us-east-1.amazonaws.com/id/ABC:aud": "sts.amazonaws.com",
+          "oidc.eks.us-east-1.amazonaws.com/id/ABC:sub": "system:serviceaccount:sumsq:controller"
+        }
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -171,7 +195,12 @@ async fn operator_cannot_ask_for_its_role() {
     let Some(result) = operator_with(test, &environment).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    ConnectFailed
+    ConnectFailed
+    no connection to STS: Connection refused (os error 111)
+    The operator asks STS for its role, and does not get through: check that network policies, proxies and routes let it reach sts.REGION.amazonaws.com, or set AWS_ENDPOINT_URL_STS.
+    "#);
 }
 
 #[tokio::test]
@@ -184,5 +213,10 @@ async fn operators_token_cannot_be_read() {
     let Some(result) = operator_with(test, &environment).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    NoCredentials
+    NoCredentials
+    no credentials for the operator's own identity: No such file or directory (os error 2)
+    Something is set up to give the operator an identity, and fails: check what AWS_PROFILE, AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE or AWS_CONTAINER_CREDENTIALS_FULL_URI name; or name a Secret in `secretRef`.
+    "#);
 }

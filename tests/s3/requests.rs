@@ -135,7 +135,29 @@ async fn what_is_no_s3_is_named() {
         .open(&object, "growth", Some(&root()), None, LIMIT)
         .await
         .unwrap_err();
-    insta::assert_snapshot!(crate::fixture::shown(&error, &object), @"");
+    insta::assert_snapshot!(crate::fixture::shown(&error, &object), @r#"
+    S3Error (S3Error)
+    ENDPOINT answered 404 without a message
+    ENDPOINT did not answer as S3 does: check that `endpoint` is an S3 endpoint, and `forcePathStyle`.
+    "#);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_said() {
+    let mut object = object("", "counts", KEY);
+    object.endpoint = None;
+    // No name has a space, so nobody is asked for it.
+    object.region = "us east 1".to_owned();
+    let error = objects()
+        .await
+        .open(&object, "growth", Some(&root()), None, LIMIT)
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(crate::fixture::shown(&error, &object), @r#"
+    InvalidRequest (InvalidRequest)
+    the request cannot be made: invalid uri character
+    Check `region`, `bucket`, `key` and `endpoint` for characters that do not belong there, such as spaces.
+    "#);
 }
 
 #[tokio::test]
