@@ -59,6 +59,10 @@ pub struct SourceGauges {
 impl Metrics {
     /// # Errors
     /// A name that is registered twice or malformed: a bug.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one list of all metrics, each with its sentence"
+    )]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;

@@ -19,7 +19,7 @@ pub enum Error {
 ///
 /// # Errors
 /// The first document that cannot be read.
-pub fn documents<T: DeserializeOwned>(
+pub(crate) fn documents<T: DeserializeOwned>(
     text: &str,
     wanted: impl Fn(&serde_json::Value) -> bool,
 ) -> Result<Vec<T>, Error> {
@@ -49,6 +49,6 @@ pub fn documents<T: DeserializeOwned>(
 
 /// # Errors
 /// A value that YAML cannot hold: a bug.
-pub fn to_string(value: &impl Serialize) -> Result<String, Error> {
+pub(crate) fn to_string(value: &impl Serialize) -> Result<String, Error> {
     Ok(serde_yaml::to_string(value)?)
 }

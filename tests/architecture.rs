@@ -14,24 +14,63 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("object", &["object", "domain"]),
     ("store", &["store", "domain"]),
     ("metrics", &["domain"]),
-    ("ingest", &["ingest", "store", "object", "metrics", "domain"]),
+    (
+        "ingest",
+        &["ingest", "store", "object", "metrics", "domain"],
+    ),
     ("http", &["http", "store", "metrics", "domain"]),
-    ("controller", &["controller", "ingest", "store", "object", "metrics", "validate", "crd", "domain"]),
-    ("local", &["local", "ingest", "store", "object", "metrics", "validate", "crd", "domain", "args"]),
+    (
+        "controller",
+        &[
+            "controller",
+            "ingest",
+            "store",
+            "object",
+            "metrics",
+            "validate",
+            "crd",
+            "domain",
+        ],
+    ),
+    (
+        "local",
+        &[
+            "local", "ingest", "store", "object", "metrics", "validate", "crd", "domain", "args",
+        ],
+    ),
     ("check", &["args", "object", "validate", "crd", "domain"]),
     ("args", &[]),
     (
         "app",
         &[
-            "args", "check", "controller", "crd", "domain", "http", "ingest", "local", "metrics",
-            "object", "store", "validate",
+            "args",
+            "check",
+            "controller",
+            "crd",
+            "domain",
+            "http",
+            "ingest",
+            "local",
+            "metrics",
+            "object",
+            "store",
+            "validate",
         ],
     ),
 ];
 
 /// What `domain` must know nothing of.
-const FRAMEWORKS: &[&str] =
-    &["kube", "k8s_openapi", "sqlx", "axum", "tokio", "tokio_util", "hyper_util", "s3s", "clap"];
+const FRAMEWORKS: &[&str] = &[
+    "kube",
+    "k8s_openapi",
+    "sqlx",
+    "axum",
+    "tokio",
+    "tokio_util",
+    "hyper_util",
+    "s3s",
+    "clap",
+];
 
 #[test]
 fn modules_import_along_the_arrow() {
@@ -43,10 +82,17 @@ fn modules_import_along_the_arrow() {
             continue;
         }
         seen.insert(module.clone());
-        violations.extend(check(&module, &text).into_iter().map(|v| format!("{path:?}: {v}")));
+        violations.extend(
+            check(&module, &text)
+                .into_iter()
+                .map(|v| format!("{path:?}: {v}")),
+        );
     }
     assert!(violations.is_empty(), "{}", violations.join("\n"));
-    let listed: BTreeSet<_> = ALLOWED.iter().map(|(module, _)| (*module).to_owned()).collect();
+    let listed: BTreeSet<_> = ALLOWED
+        .iter()
+        .map(|(module, _)| (*module).to_owned())
+        .collect();
     assert_eq!(seen, listed, "every module has its place in the arrow");
 }
 
@@ -63,10 +109,23 @@ fn a_planted_violation_is_found() {
         ("store", "    let x = crate::ingest::engine();"),
         ("nowhere", "use crate::domain::plan;"),
     ] {
-        assert_ne!(check(module, text), Vec::<String>::new(), "{module}: {text}");
+        assert_ne!(
+            check(module, text),
+            Vec::<String>::new(),
+            "{module}: {text}"
+        );
     }
-    assert_eq!(check("ingest", "use crate::{store::Store, domain::{plan, fetch}};"), [""; 0]);
-    assert_eq!(check("domain", "// crate::store is not known here"), [""; 0]);
+    assert_eq!(
+        check(
+            "ingest",
+            "use crate::{store::Store, domain::{plan, fetch}};"
+        ),
+        [""; 0]
+    );
+    assert_eq!(
+        check("domain", "// crate::store is not known here"),
+        [""; 0]
+    );
 }
 
 fn check(module: &str, text: &str) -> Vec<String> {
@@ -129,8 +188,11 @@ fn imported(code: &str) -> BTreeSet<String> {
 }
 
 fn first_segment(path: &str) -> Option<String> {
-    let segment: String =
-        path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let segment: String = path
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
     // `crate::FOO!` and `crate::Foo` of the root: there are none.
     (!segment.is_empty()).then_some(segment)
 }
@@ -151,7 +213,14 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 
 /// The name right below `src`.
 fn module_of(path: &Path) -> String {
-    let below = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
-    let first = below.components().next().unwrap().as_os_str().to_string_lossy();
+    let below = path
+        .strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))
+        .unwrap();
+    let first = below
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }

@@ -6,9 +6,10 @@ use std::fs;
 fn the_generated_files_are_those_of_this_version() {
     let root = env!("CARGO_MANIFEST_DIR");
     let generated = sumsq::app::crd_yaml().unwrap();
-    for path in
-        ["crds/datasources.sumsq.dev.yaml", "charts/sumsq/files/crds/datasources.sumsq.dev.yaml"]
-    {
+    for path in [
+        "crds/datasources.sumsq.dev.yaml",
+        "charts/sumsq/files/crds/datasources.sumsq.dev.yaml",
+    ] {
         let held = fs::read_to_string(format!("{root}/{path}")).unwrap();
         assert!(
             held == generated,
@@ -23,7 +24,11 @@ fn every_field_explains_itself() {
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut silent = Vec::new();
     walk(&schema["properties"]["spec"], "spec", &mut silent);
-    assert_eq!(silent, Vec::<String>::new(), "kubectl explain has nothing to say of these");
+    assert_eq!(
+        silent,
+        Vec::<String>::new(),
+        "kubectl explain has nothing to say of these"
+    );
 }
 
 fn walk(schema: &serde_json::Value, path: &str, silent: &mut Vec<String>) {

@@ -6,13 +6,16 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::core::{ListMerge, Rule};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a CSV of aggregated conversion counts lies in S3, which goals it holds, and when to fetch
 /// it.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a type"
+)]
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "sumsq.dev",

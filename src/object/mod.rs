@@ -83,6 +83,7 @@ impl Default for Timeouts {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "one at a time, and moved once")]
 pub enum Opened {
     /// It is the one with the ETag that was sent.
     NotModified,

@@ -50,6 +50,7 @@ fn many_goals(count: usize) -> Value {
         .collect()
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn refusals() -> Vec<(&'static str, Value, &'static str)> {
     let bucket = |name: &str| with("/source/s3/bucket", json!(name));
     let key = |key: &str| with("/source/s3/key", json!(key));

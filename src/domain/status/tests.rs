@@ -19,7 +19,10 @@ fn at(text: &str) -> Timestamp {
 fn source() -> DataSource {
     DataSource {
         id: SourceId::derive("growth", "sales"),
-        key: SourceKey { namespace: "growth".into(), name: "sales".into() },
+        key: SourceKey {
+            namespace: "growth".into(),
+            name: "sales".into(),
+        },
         uid: "uid".into(),
         generation: 3,
         display_name: "Sales".into(),
@@ -74,14 +77,23 @@ fn import() -> Import {
         changed_agent_days: 3,
         first_day: Some(Day(20_000)),
         last_day: Some(Day(20_059)),
-        warnings: Warnings { total: 2, messages: vec!["one".into(), "two".into()] },
+        warnings: Warnings {
+            total: 2,
+            messages: vec!["one".into(), "two".into()],
+        },
     }
 }
 
 fn denied() -> FetchError {
-    let mut error = FetchError::new(ErrorCode::AccessDenied, "Access Denied", "grant s3:GetObject");
-    error.policies =
-        vec![ReadyPolicy { target: "bucket policy".into(), statement: "{\n}".into() }];
+    let mut error = FetchError::new(
+        ErrorCode::AccessDenied,
+        "Access Denied",
+        "grant s3:GetObject",
+    );
+    error.policies = vec![ReadyPolicy {
+        target: "bucket policy".into(),
+        statement: "{\n}".into(),
+    }];
     error
 }
 
@@ -94,7 +106,11 @@ const AT_REST: Situation = Situation {
 
 /// `Type=Status Reason: message` of every condition.
 fn conditions(source: &DataSource, history: Vec<FetchRecord>, situation: Situation) -> Vec<String> {
-    let stored = Stored { history, failures: 2, ..Stored::default() };
+    let stored = Stored {
+        history,
+        failures: 2,
+        ..Stored::default()
+    };
     status(source, &stored, situation, at("2026-01-05T10:00:00Z"))
         .conditions()
         .iter()
@@ -125,11 +141,20 @@ fn ready_says_what_the_newest_fetch_of_this_spec_was() {
             "Reconciling=True WaitingForRetry: failed 2 times in a row; will be retried at 2026-01-05T10:01:00Z",
         ]
     );
-    let wrong_region =
-        FetchError::new(ErrorCode::PermanentRedirect, "elsewhere", "region should be eu-west-2");
+    let wrong_region = FetchError::new(
+        ErrorCode::PermanentRedirect,
+        "elsewhere",
+        "region should be eu-west-2",
+    );
     assert_eq!(
-        conditions(&source, vec![record(Outcome::Failed(wrong_region))], AT_REST),
-        ["Ready=False PermanentRedirect: elsewhere; region should be eu-west-2; retrying does not help, another spec does"]
+        conditions(
+            &source,
+            vec![record(Outcome::Failed(wrong_region))],
+            AT_REST
+        ),
+        [
+            "Ready=False PermanentRedirect: elsewhere; region should be eu-west-2; retrying does not help, another spec does"
+        ]
     );
 }
 
@@ -160,9 +185,15 @@ fn a_fetch_shows_after_five_seconds() {
         queued_at: at("2026-01-05T09:59:00Z"),
         started_at: Some(at(started_at)),
     };
-    let (short, long) = (flight("2026-01-05T09:59:56Z"), flight("2026-01-05T09:59:54Z"));
-    let situation =
-        |flight| Situation { in_flight: Some(flight), waiting: Waiting::ForFetch, ..AT_REST };
+    let (short, long) = (
+        flight("2026-01-05T09:59:56Z"),
+        flight("2026-01-05T09:59:54Z"),
+    );
+    let situation = |flight| Situation {
+        in_flight: Some(flight),
+        waiting: Waiting::ForFetch,
+        ..AT_REST
+    };
     assert_eq!(conditions(&source(), vec![], situation(&short)).len(), 1);
     assert_eq!(
         conditions(&source(), vec![], situation(&long))[1],
@@ -200,7 +231,10 @@ fn it_reads_like_this() {
         reader: Some("arn:aws:iam::123456789012:role/sumsq".into()),
         ..Stored::default()
     };
-    let situation = Situation { next_fetch: Some(at("2026-01-06T09:01:30Z")), ..AT_REST };
+    let situation = Situation {
+        next_fetch: Some(at("2026-01-06T09:01:30Z")),
+        ..AT_REST
+    };
     let status = status(&source(), &stored, situation, at("2026-01-05T10:00:00Z"));
     insta::assert_json_snapshot!(status);
 }
