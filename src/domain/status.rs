@@ -505,3 +505,6 @@ fn rfc3339_option<S: serde::Serializer>(
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_some(&at.map(shown))
 }
+
+#[cfg(test)]
+mod tests;
