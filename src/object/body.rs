@@ -34,7 +34,7 @@ pub struct ObjectBody {
     pub etag: Option<String>,
     /// As stored (compressed where it is), in bytes.
     pub content_length: Option<u64>,
-    content: Content,
+    content: Box<Content>,
     received: Arc<AtomicU64>,
     decompressed: u64,
     limit: u64,
@@ -82,7 +82,7 @@ impl ObjectBody {
         Ok(Self {
             etag,
             content_length,
-            content,
+            content: Box::new(content),
             received,
             decompressed: 0,
             limit,
@@ -97,7 +97,7 @@ impl ObjectBody {
     pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let result = self.read().await;
         if !matches!(result, Ok(Some(_))) {
-            self.content = Content::Ended;
+            *self.content = Content::Ended;
         }
         result
     }
@@ -109,11 +109,11 @@ impl ObjectBody {
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, FetchError> {
-        if let Content::Unread(_) = self.content {
+        if let Content::Unread(_) = *self.content {
             self.look_at_magic_bytes().await?;
         }
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        let read = match &mut self.content {
+        let read = match &mut *self.content {
             Content::Plain(source) => source.read_buf(&mut chunk).await,
             Content::Gzip(decoder) => decoder.read_buf(&mut chunk).await,
             Content::Zstd(decoder) => decoder.read_buf(&mut chunk).await,
@@ -134,7 +134,7 @@ impl ObjectBody {
     }
 
     async fn look_at_magic_bytes(&mut self) -> Result<(), FetchError> {
-        let Content::Unread(mut source) = std::mem::replace(&mut self.content, Content::Ended)
+        let Content::Unread(mut source) = std::mem::replace(&mut *self.content, Content::Ended)
         else {
             return Ok(());
         };
@@ -146,7 +146,7 @@ impl ObjectBody {
             .map_err(|error| self.interrupted(&error))?;
         let format = Format::of(&head);
         let peeked = Cursor::new(head).chain(source);
-        self.content = match format {
+        *self.content = match format {
             Format::Plain => Content::Plain(peeked),
             Format::Gzip => Content::Gzip(gzip(peeked)),
             Format::Zstd => Content::Zstd(zstd(peeked)),
@@ -170,7 +170,7 @@ impl ObjectBody {
         if Transport::of(&error).is_some() {
             return self.interrupted(&error);
         }
-        let (format, hint) = match &self.content {
+        let (format, hint) = match &*self.content {
             Content::Zstd(_) => (
                 "zstd",
                 "Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.",
@@ -192,7 +192,7 @@ impl ObjectBody {
 
     /// Receives what is left, up to the limit.
     async fn drain(&mut self) -> io::Result<()> {
-        let source: &mut (dyn AsyncBufRead + Unpin + Send) = match &mut self.content {
+        let source: &mut (dyn AsyncBufRead + Unpin + Send) = match &mut *self.content {
             Content::Plain(source) => source,
             Content::Gzip(decoder) => decoder.get_mut(),
             Content::Zstd(decoder) => decoder.get_mut(),

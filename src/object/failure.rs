@@ -97,7 +97,7 @@ impl Failure {
 fn is_of_no_connection(dispatch: &DispatchFailure, error: &(dyn Error + 'static)) -> bool {
     dispatch.is_other()
         && dispatch.as_other().is_none()
-        && !chain(error).any(<dyn std::error::Error + 'static>::is::<io::Error>)
+        && !chain(error).any(<dyn Error>::is::<io::Error>)
 }
 
 fn answer<E>(response: &HttpResponse, error: &SdkError<E, HttpResponse>) -> Answer

@@ -17,8 +17,8 @@ struct Recorder {
 
 impl Recorder {
     async fn answering(answer: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let heads = Arc::clone(&requests);
         tokio::spawn(async move {
@@ -30,7 +30,8 @@ impl Recorder {
                         Err(_) => break,
                     }
                 }
-                heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+                let head = String::from_utf8_lossy(&head).into_owned();
+                heads.lock().expect("no panic while locked").push(head);
                 connection.write_all(answer.as_bytes()).await.ok();
             }
         });
@@ -42,7 +43,7 @@ impl Recorder {
     }
 
     fn only_request(&self) -> String {
-        let requests = self.requests.lock().unwrap();
+        let requests = self.requests.lock().expect("no panic while locked");
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests[0].clone()
     }
