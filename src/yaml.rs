@@ -1,50 +1,218 @@
-//! The one place that knows which YAML crate there is.
+//! The one place that knows which YAML crate there is: streams of documents, read strictly, with
+//! errors that say where.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::fmt;
 
-/// What a document is not, and where.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// With line and column where they are known.
-    #[error("{0}")]
-    Syntax(#[from] serde_yaml::Error),
-    #[error("unknown field {0}")]
-    UnknownField(String),
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A place in a file, both counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    pub line: usize,
+    pub column: usize,
 }
 
-/// Every document of a stream, read strictly: a field that the type does not know is an error.
-/// `wanted` looks at a document's raw value first; those that it does not want are passed over.
-///
-/// # Errors
-/// The first document that cannot be read.
-pub fn documents<T: DeserializeOwned>(
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// What a document is not, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", location.map(|location| format!("{location}: ")).unwrap_or_default())]
+pub struct Error {
+    /// None where the YAML crate does not say.
+    pub location: Option<Location>,
+    /// Without the location.
+    pub message: String,
+}
+
+impl From<serde_yaml::Error> for Error {
+    fn from(error: serde_yaml::Error) -> Self {
+        let location = error.location().map(|at| Location { line: at.line(), column: at.column() });
+        let mut message = error.to_string();
+        if let Some(Location { line, column }) = location {
+            message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
+        }
+        Self { location, message }
+    }
+}
+
+/// A document of a stream, and what of it its type does not know.
+#[derive(Debug)]
+pub(crate) struct Document<T> {
+    /// Its place in the stream, for [`locate`].
+    pub(crate) index: usize,
+    /// As it stands there.
+    pub(crate) raw: serde_json::Value,
+    pub(crate) value: T,
+    /// Such as `spec.shedule`.
+    pub(crate) unknown_fields: Vec<String>,
+}
+
+/// Every document of a stream that `wanted` takes, by its raw value. Text that is no YAML ends the
+/// stream with an error; what follows it can't be told apart.
+pub(crate) fn documents<T: DeserializeOwned>(
     text: &str,
-    wanted: impl Fn(&serde_json::Value) -> bool,
-) -> Result<Vec<T>, Error> {
-    use serde::Deserialize;
+    mut wanted: impl FnMut(&serde_json::Value) -> bool,
+) -> Vec<Result<Document<T>, Error>> {
     let mut documents = Vec::new();
     // The stream is walked twice: a document has to be looked at before it is known to be ours,
     // and read from the text itself for its errors to have lines.
-    let values = serde_yaml::Deserializer::from_str(text);
-    for (value, document) in values.zip(serde_yaml::Deserializer::from_str(text)) {
-        if !wanted(&serde_json::Value::deserialize(value)?) {
-            continue;
+    let raw = serde_yaml::Deserializer::from_str(text);
+    for (index, (raw, document)) in raw.zip(serde_yaml::Deserializer::from_str(text)).enumerate() {
+        let raw = match serde_yaml::Value::deserialize(raw) {
+            Ok(raw) => serde_json::to_value(raw).unwrap_or_default(),
+            Err(error) => {
+                documents.push(Err(error.into()));
+                break;
+            }
+        };
+        if wanted(&raw) {
+            documents.push(strict(index, raw, document));
         }
-        let mut unknown = None;
-        let read = serde_ignored::deserialize(document, |path| {
-            unknown.get_or_insert_with(|| path.to_string());
-        })?;
-        if let Some(field) = unknown {
-            return Err(Error::UnknownField(field.replace(".?", "")));
-        }
-        documents.push(read);
     }
-    Ok(documents)
+    documents
+}
+
+fn strict<T: DeserializeOwned>(
+    index: usize,
+    raw: serde_json::Value,
+    document: serde_yaml::Deserializer<'_>,
+) -> Result<Document<T>, Error> {
+    let mut unknown_fields = Vec::new();
+    let value = serde_ignored::deserialize(document, |path| {
+        unknown_fields.push(field_name(&path.to_string()));
+    })?;
+    Ok(Document { index, raw, value, unknown_fields })
+}
+
+/// `spec.goals[0].code` for `spec.goals.0.code`, without the question marks that options leave.
+fn field_name(path: &str) -> String {
+    let mut name = String::new();
+    for step in path.split('.').filter(|step| *step != "?") {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) {
+            name.push_str(&format!("[{step}]"));
+        } else {
+            name.push_str(if name.is_empty() { "" } else { "." });
+            name.push_str(step.trim_matches('?'));
+        }
+    }
+    name
+}
+
+/// Where a field such as `spec.goals[1].code` stands in the document at `index`; where it does not,
+/// the nearest field around it.
+pub(crate) fn locate(text: &str, index: usize, field: &str) -> Option<Location> {
+    let steps: Vec<&str> =
+        field.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+    (1..=steps.len()).rev().find_map(|depth| {
+        let document = serde_yaml::Deserializer::from_str(text).nth(index)?;
+        let found = Find(&steps[..depth]).deserialize(document).err()?;
+        Error::from(found).location
+    })
+}
+
+/// Walks down a path and fails at its end: an error is the one thing that the YAML crate gives a
+/// place in the text.
+struct Find<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Find<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping or a sequence")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((name, rest)) = self.0.split_first() else { return Ok(()) };
+        while let Some(is_it) = map.next_key_seed(Key { name, is_last: rest.is_empty() })? {
+            if is_it {
+                map.next_value_seed(Find(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        let Some((name, rest)) = self.0.split_first() else { return Ok(()) };
+        for index in 0_usize.. {
+            let here = index.to_string() == *name;
+            let more = match (here, rest.is_empty()) {
+                (true, true) => sequence.next_element_seed(Here)?,
+                (true, false) => sequence.next_element_seed(Find(rest))?,
+                (false, _) => sequence.next_element::<IgnoredAny>()?.map(drop),
+            };
+            if more.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a mapping's key is the one that is looked for; where the path ends there, the error.
+struct Key<'a> {
+    name: &'a str,
+    is_last: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<bool, E> {
+        match key == self.name {
+            true if self.is_last => Err(E::custom("here")),
+            is_it => Ok(is_it),
+        }
+    }
+}
+
+/// Fails at whatever stands there.
+struct Here;
+
+impl<'de> DeserializeSeed<'de> for Here {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl Visitor<'_> for Here {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nothing: whatever stands here is the error")
+    }
 }
 
 /// # Errors
 /// A value that YAML cannot hold: a bug.
-pub fn to_string(value: &impl Serialize) -> Result<String, Error> {
+pub(crate) fn to_string(value: &impl Serialize) -> Result<String, Error> {
     Ok(serde_yaml::to_string(value)?)
 }
