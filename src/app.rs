@@ -72,7 +72,8 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     let config = kube::Config::infer()
         .await
         .context("no Kubernetes cluster: neither in-cluster nor by KUBECONFIG or ~/.kube/config")?;
-    let client = kube::Client::try_from(config).context("cannot use the Kubernetes configuration")?;
+    let client =
+        kube::Client::try_from(config).context("cannot use the Kubernetes configuration")?;
 
     let synced = Arc::new(AtomicBool::new(false));
     let probes = Probes {
@@ -94,7 +95,12 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
         progress: Arc::new(NoProgress),
         clock: system_clock(),
     };
-    let (engine, ended) = Engine::new(ingest, pool, Arc::clone(&metrics), plan_settings(&args.fetch));
+    let (engine, ended) = Engine::new(
+        ingest,
+        pool,
+        Arc::clone(&metrics),
+        plan_settings(&args.fetch),
+    );
     controller::run(controller::Settings {
         client,
         engine: Arc::clone(&engine),
@@ -128,12 +134,20 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         progress: Arc::clone(&screen) as _,
         clock: system_clock(),
     };
-    let (engine, ended) = Engine::new(ingest, pool, Arc::clone(&metrics), plan_settings(&args.fetch));
+    let (engine, ended) = Engine::new(
+        ingest,
+        pool,
+        Arc::clone(&metrics),
+        plan_settings(&args.fetch),
+    );
     let server = if args.once {
         None
     } else {
-        let probes =
-            Probes { metrics, store: Arc::clone(&store), readiness: Arc::new(|| None) };
+        let probes = Probes {
+            metrics,
+            store: Arc::clone(&store),
+            readiness: Arc::new(|| None),
+        };
         Some(Server::bind(args.listen, http::probes(probes), "metrics and probes").await?)
     };
     let mut local = local::Local::new(
@@ -158,15 +172,23 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
     if let Some(server) = server {
         server.stop().await;
     }
-    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn plan_settings(args: &FetchArgs) -> PlanSettings {
-    PlanSettings { schedule_jitter: args.schedule_jitter }
+    PlanSettings {
+        schedule_jitter: args.schedule_jitter,
+    }
 }
 
 fn defaults(args: &FetchArgs) -> Defaults {
-    Defaults { default_time_zone: args.default_time_zone.clone() }
+    Defaults {
+        default_time_zone: args.default_time_zone.clone(),
+    }
 }
 
 fn system_clock() -> Clock {
@@ -202,9 +224,9 @@ struct Server {
 
 impl Server {
     async fn bind(address: SocketAddr, router: Router, what: &str) -> Result<Self> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}; --listen names another address"))?;
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; --listen names another address")
+        })?;
         // Said on standard error, where it is found also when results are piped.
         eprintln!("{what} on http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
@@ -213,7 +235,10 @@ impl Server {
             let served = axum::serve(listener, router)
                 .with_graceful_shutdown(async move { stopped.cancelled().await });
             if let Err(error) = served.await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the server failed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the server failed"
+                );
             }
         });
         Ok(Self { stop, task })
@@ -222,6 +247,8 @@ impl Server {
     /// Open connections get a second.
     async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(1), self.task).await.ok();
+        tokio::time::timeout(Duration::from_secs(1), self.task)
+            .await
+            .ok();
     }
 }

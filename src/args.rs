@@ -31,7 +31,13 @@ Start here:
 Every flag can also be given as an environment variable, named beside it.")]
 pub struct Args {
     /// How log lines on standard error look.
-    #[arg(long, global = true, env = "SUMSQ_LOG_FORMAT", value_enum, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "SUMSQ_LOG_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
     pub log_format: LogFormat,
 
     #[command(subcommand)]
@@ -87,12 +93,21 @@ Example:
   sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth")]
 pub struct ControllerArgs {
     /// Where the data are kept
-    #[arg(long, env = "SUMSQ_STORE", value_name = "sqlite:PATH",
-          default_value = "sqlite:/var/lib/sumsq/sumsq.db")]
+    #[arg(
+        long,
+        env = "SUMSQ_STORE",
+        value_name = "sqlite:PATH",
+        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
+    )]
     pub store: StoreAddress,
 
     /// Address of metrics and probes; port 0 picks one
-    #[arg(long, env = "SUMSQ_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8081")]
+    #[arg(
+        long,
+        env = "SUMSQ_LISTEN",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8081"
+    )]
     pub listen: SocketAddr,
 
     /// Watch this namespace only [default: all]
@@ -129,7 +144,12 @@ pub struct LocalArgs {
     pub output: Output,
 
     /// Address of metrics and probes; port 0 picks one
-    #[arg(long, env = "SUMSQ_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "SUMSQ_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
     pub listen: SocketAddr,
 
     #[command(flatten)]
@@ -223,7 +243,9 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_understood_is_not_repeated() {
-        let error = "postgres://user:secret@db/sumsq".parse::<StoreAddress>().unwrap_err();
+        let error = "postgres://user:secret@db/sumsq"
+            .parse::<StoreAddress>()
+            .unwrap_err();
         assert!(!error.contains("secret"));
         assert_eq!(
             "sqlite:/var/lib/sumsq/sumsq.db".parse(),

@@ -1,7 +1,7 @@
 //! `sumsq check`: the linter of a CSV before it is uploaded, by the very code that imports it.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,7 +14,8 @@ use crate::crd::data_source::DataSource as Resource;
 use crate::domain::agent_day::Day;
 use crate::domain::counts_csv::{CsvSpec, Limits, Parsed, Reader, Rejected};
 use crate::domain::data_source::DataSource;
-use crate::domain::finding::Finding;
+use crate::domain::finding::{Finding, FindingKind};
+use crate::object::decompressed;
 use crate::validate::{self, Defaults};
 
 /// The manifest or the file could not be read at all: usage.
@@ -68,31 +69,41 @@ fn source(args: &CheckArgs) -> Result<DataSource, String> {
     let path = args.data_source.display();
     let text = std::fs::read_to_string(&args.data_source)
         .map_err(|error| format!("cannot read {path}: {error}"))?;
-    let resources =
-        validate::manifest(&text).map_err(|error| format!("{path}: {error}"))?;
-    let resource = choose(resources, args.name.as_deref()).map_err(|error| format!("{path}: {error}"))?;
-    let defaults = Defaults { default_time_zone: "UTC".to_owned() };
+    let resources = validate::manifest(&text).map_err(|error| format!("{path}: {error}"))?;
+    let resource =
+        choose(resources, args.name.as_deref()).map_err(|error| format!("{path}: {error}"))?;
+    let defaults = Defaults {
+        default_time_zone: "UTC".to_owned(),
+    };
     validate::data_source(&resource, "", &defaults).map_err(|problems| {
-        let messages: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+        let messages: Vec<_> = problems
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect();
         format!("{path}: {}", messages.join("; "))
     })
 }
 
 fn choose(mut resources: Vec<Resource>, name: Option<&str>) -> Result<Resource, String> {
-    let names: Vec<String> =
-        resources.iter().filter_map(|resource| resource.metadata.name.clone()).collect();
+    let names: Vec<String> = resources
+        .iter()
+        .filter_map(|resource| resource.metadata.name.clone())
+        .collect();
     match name {
         Some(name) => {
             let wanted = |resource: &Resource| resource.metadata.name.as_deref() == Some(name);
             let index = resources.iter().position(wanted);
-            let index =
-                index.ok_or_else(|| format!("no DataSource {name}; there is {}", names.join(", ")))?;
+            let index = index
+                .ok_or_else(|| format!("no DataSource {name}; there is {}", names.join(", ")))?;
             Ok(resources.swap_remove(index))
         }
-        None if resources.len() > 1 => {
-            Err(format!("several DataSources: choose one by --name ({})", names.join(", ")))
-        }
-        None => resources.pop().ok_or_else(|| "no DataSource in it".to_owned()),
+        None if resources.len() > 1 => Err(format!(
+            "several DataSources: choose one by --name ({})",
+            names.join(", ")
+        )),
+        None => resources
+            .pop()
+            .ok_or_else(|| "no DataSource in it".to_owned()),
     }
 }
 
@@ -110,9 +121,10 @@ async fn check(args: &CheckArgs, source: &DataSource) -> Result<Report, String> 
         on_integrity_problem: source.on_integrity_problem,
     };
     let bytes = open(&args.file).await?;
-    let outcome = read(bytes, Reader::new(spec, Limits::default()))
-        .await
-        .map_err(|error| format!("cannot read {file}: {error}"))?;
+    let outcome = match read(bytes, Reader::new(spec, Limits::default())).await {
+        Err(error) if is_of_compression(&error) => Err(broken(&error)),
+        outcome => outcome.map_err(|error| format!("cannot read {file}: {error}"))?,
+    };
     let empty = Report {
         file,
         data_source: source.key.name.clone(),
@@ -128,9 +140,11 @@ async fn check(args: &CheckArgs, source: &DataSource) -> Result<Report, String> 
         last_day: None,
     };
     Ok(match outcome {
-        Err(Rejected { findings, total }) => {
-            Report { problems: findings, problem_count: total, ..empty }
-        }
+        Err(Rejected { findings, total }) => Report {
+            problems: findings,
+            problem_count: total,
+            ..empty
+        },
         Ok(Parsed { summary, .. }) => Report {
             accepted: true,
             warnings: summary.findings,
@@ -160,9 +174,10 @@ async fn open(file: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, String> 
 
 /// The outer error is of the file, the inner one of what it holds.
 async fn read(
-    mut bytes: impl AsyncRead + Unpin,
+    bytes: impl AsyncRead + Send + Unpin + 'static,
     mut reader: Reader,
-) -> std::io::Result<Result<Parsed, Rejected>> {
+) -> io::Result<Result<Parsed, Rejected>> {
+    let mut bytes = decompressed(bytes).await?;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let length = bytes.read(&mut chunk).await?;
@@ -175,8 +190,35 @@ async fn read(
     }
 }
 
+fn is_of_compression(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::Other
+    )
+}
+
+fn broken(error: &io::Error) -> Rejected {
+    let finding = Finding {
+        kind: FindingKind::Structure,
+        code: "BrokenCompression",
+        line: None,
+        column: None,
+        value: None,
+        message: format!("the file is compressed and cannot be decompressed: {error}"),
+        hint: Some("it may have been cut short: compress it again; `gzip -t` or `zstd -t` tells whether it is whole".to_owned()),
+    };
+    Rejected {
+        findings: vec![finding],
+        total: 1,
+    }
+}
+
 fn shown(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
 }
 
 fn print(report: &Report, output: Output) {
@@ -192,8 +234,11 @@ fn print(report: &Report, output: Output) {
 impl Report {
     fn to_text(&self) -> String {
         let mut text = String::new();
-        for finding in self.problems.iter().chain(&self.warnings) {
-            _ = writeln!(text, "{finding}\n");
+        for problem in &self.problems {
+            _ = writeln!(text, "{problem}\n");
+        }
+        for warning in &self.warnings {
+            _ = writeln!(text, "warning: {warning}\n");
         }
         let (listed, total, noun) = if self.accepted {
             (self.warnings.len(), self.warning_count, "warning")
@@ -204,7 +249,11 @@ impl Report {
         if untold > 0 {
             _ = writeln!(text, "and {} more\n", HumanCount(untold));
         }
-        let verdict = if self.accepted { "would be imported" } else { "would be refused" };
+        let verdict = if self.accepted {
+            "would be imported"
+        } else {
+            "would be refused"
+        };
         let plural = if total == 1 { "" } else { "s" };
         _ = writeln!(
             text,
@@ -214,13 +263,26 @@ impl Report {
             self.data_source
         );
         if let (Some(rows), Some((first, last))) = (self.rows, self.first_day.zip(self.last_day)) {
-            let agents: Vec<&str> =
-                self.agents.iter().take(MAX_AGENTS_SHOWN).map(String::as_str).collect();
+            let agents: Vec<&str> = self
+                .agents
+                .iter()
+                .take(MAX_AGENTS_SHOWN)
+                .map(String::as_str)
+                .collect();
             let more = self.agents.len().saturating_sub(MAX_AGENTS_SHOWN);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             _ = writeln!(text, "  rows    {}", HumanCount(rows));
             _ = writeln!(text, "  days    {first} to {last}");
-            _ = writeln!(text, "  agents  {}: {}{more}", self.agents.len(), agents.join(", "));
+            _ = writeln!(
+                text,
+                "  agents  {}: {}{more}",
+                self.agents.len(),
+                agents.join(", ")
+            );
         }
         text
     }

@@ -75,7 +75,10 @@ impl Metrics {
             register(&registry, GaugeVec::new(Opts::new(name, help), SOURCE)?)
         };
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+            register(
+                &registry,
+                IntCounterVec::new(Opts::new(name, help), labels)?,
+            )
         };
         Ok(Self {
             fetches: counters(
@@ -149,7 +152,10 @@ impl Metrics {
             )?,
             status_writes: register(
                 &registry,
-                IntCounter::new("sumsq_status_writes_total", "Writes to a status subresource.")?,
+                IntCounter::new(
+                    "sumsq_status_writes_total",
+                    "Writes to a status subresource.",
+                )?,
             )?,
             queue_depth: register(
                 &registry,
@@ -183,7 +189,9 @@ impl Metrics {
         self.fetches
             .with_label_values(&[namespace, name, trigger.as_str(), outcome.as_str()])
             .inc();
-        self.fetch_duration.with_label_values(&[outcome.as_str()]).observe(took.as_secs_f64());
+        self.fetch_duration
+            .with_label_values(&[outcome.as_str()])
+            .observe(took.as_secs_f64());
         match outcome {
             Outcome::Imported(import) => self.imported(source, import),
             Outcome::NotModified => {}
@@ -196,24 +204,41 @@ impl Metrics {
 
     fn imported(&self, source: &SourceKey, import: &Import) {
         let labels = [source.namespace.as_str(), source.name.as_str()];
-        self.object_bytes.with_label_values(&labels).set(gauge(import.bytes));
+        self.object_bytes
+            .with_label_values(&labels)
+            .set(gauge(import.bytes));
         self.rows.with_label_values(&labels).set(gauge(import.rows));
-        self.changed_agent_days.with_label_values(&labels).inc_by(import.changed_agent_days);
+        self.changed_agent_days
+            .with_label_values(&labels)
+            .inc_by(import.changed_agent_days);
     }
 
     /// What is known of a data source after a look at it.
     pub fn observed(&self, source: &SourceKey, seen: SourceGauges) {
         let labels = [source.namespace.as_str(), source.name.as_str()];
-        self.agents.with_label_values(&labels).set(gauge(seen.agents));
-        self.missed_fetches.with_label_values(&labels).set(gauge(seen.missed_fetches));
-        self.suspended.with_label_values(&labels).set(i64::from(seen.suspended));
-        self.stalled.with_label_values(&labels).set(i64::from(seen.stalled));
-        self.ready.with_label_values(&labels).set(i64::from(seen.ready));
-        for (metric, at) in
-            [(&self.last_success, seen.last_success), (&self.next_fetch, seen.next_fetch)]
-        {
+        self.agents
+            .with_label_values(&labels)
+            .set(gauge(seen.agents));
+        self.missed_fetches
+            .with_label_values(&labels)
+            .set(gauge(seen.missed_fetches));
+        self.suspended
+            .with_label_values(&labels)
+            .set(i64::from(seen.suspended));
+        self.stalled
+            .with_label_values(&labels)
+            .set(i64::from(seen.stalled));
+        self.ready
+            .with_label_values(&labels)
+            .set(i64::from(seen.ready));
+        for (metric, at) in [
+            (&self.last_success, seen.last_success),
+            (&self.next_fetch, seen.next_fetch),
+        ] {
             match at {
-                Some(at) => metric.with_label_values(&labels).set(at.as_duration().as_secs_f64()),
+                Some(at) => metric
+                    .with_label_values(&labels)
+                    .set(at.as_duration().as_secs_f64()),
                 None => drop(metric.remove_label_values(&labels)),
             }
         }
@@ -239,11 +264,19 @@ impl Metrics {
         drop(self.changed_agent_days.remove_label_values(&labels));
         for trigger in Trigger::ALL {
             for result in ["Imported", "NotModified", "Error"] {
-                drop(self.fetches.remove_label_values(&[namespace, name, trigger.as_str(), result]));
+                drop(self.fetches.remove_label_values(&[
+                    namespace,
+                    name,
+                    trigger.as_str(),
+                    result,
+                ]));
             }
         }
         for code in ErrorCode::ALL {
-            drop(self.fetch_errors.remove_label_values(&[namespace, name, code.as_str()]));
+            drop(
+                self.fetch_errors
+                    .remove_label_values(&[namespace, name, code.as_str()]),
+            );
         }
     }
 
@@ -277,16 +310,27 @@ mod tests {
     use super::*;
 
     fn key() -> SourceKey {
-        SourceKey { namespace: "growth".into(), name: "sales".into() }
+        SourceKey {
+            namespace: "growth".into(),
+            name: "sales".into(),
+        }
     }
 
     #[test]
     fn series_end_with_their_object() {
         let metrics = Metrics::new().unwrap();
         for outcome in [
-            Outcome::Imported(Import { rows: 2, changed_agent_days: 1, ..Import::default() }),
+            Outcome::Imported(Import {
+                rows: 2,
+                changed_agent_days: 1,
+                ..Import::default()
+            }),
             Outcome::NotModified,
-            Outcome::Failed(crate::domain::fetch::FetchError::new(ErrorCode::NoSuchKey, "no", "")),
+            Outcome::Failed(crate::domain::fetch::FetchError::new(
+                ErrorCode::NoSuchKey,
+                "no",
+                "",
+            )),
         ] {
             metrics.fetch_ended(&key(), Trigger::Manual, &outcome, Duration::from_millis(3));
         }

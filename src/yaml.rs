@@ -84,7 +84,11 @@ fn strict<T: DeserializeOwned>(
 ) -> Result<Document<T>, Error> {
     let mut unknown_fields = Vec::new();
     let value = serde_ignored::deserialize(document, |path| {
-        unknown_fields.push(field_name(&path.to_string()));
+        let field = field_name(&path.to_string());
+        // These two say what the document is, and stand in no type.
+        if field != "apiVersion" && field != "kind" {
+            unknown_fields.push(field);
+        }
     })?;
     Ok(Document { index, raw, value, unknown_fields })
 }

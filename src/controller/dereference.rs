@@ -18,7 +18,10 @@ pub(super) struct Namespaces {
 
 impl Namespaces {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, by_object: Mutex::default() }
+        Self {
+            client,
+            by_object: Mutex::default(),
+        }
     }
 
     pub(super) async fn uid_of(&self, object: &DataSource) -> Result<String, kube::Error> {
@@ -27,7 +30,9 @@ impl Namespaces {
             return Ok(uid.clone());
         }
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = api.get_metadata(&object.namespace().unwrap_or_default()).await?;
+        let namespace = api
+            .get_metadata(&object.namespace().unwrap_or_default())
+            .await?;
         let uid = namespace.uid().unwrap_or_default();
         self.lock().insert(object_uid, uid.clone());
         Ok(uid)
@@ -38,12 +43,17 @@ impl Namespaces {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
-        self.by_object.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_object
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 pub(super) fn key(object: &DataSource) -> SourceKey {
-    SourceKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    SourceKey {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
 }
 
 pub(super) fn source_id(object: &DataSource, namespace_uid: &str) -> SourceId {

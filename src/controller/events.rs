@@ -25,22 +25,33 @@ impl Events {
     pub(super) fn new(client: Client) -> Self {
         let reporter = Reporter {
             controller: "sumsq".to_owned(),
-            instance: std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()),
+            instance: std::env::var("HOSTNAME")
+                .ok()
+                .filter(|name| !name.is_empty()),
         };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self {
+            recorder: Recorder::new(client, reporter),
+        }
     }
 
     /// Best effort: an event that is lost is no reason to fetch again.
     pub(super) async fn publish(&self, object: &DataSource, news: News) {
         let event = Event {
-            type_: if news.warning { EventType::Warning } else { EventType::Normal },
+            type_: if news.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: news.reason,
             note: Some(cut(&news.note)),
             action: "Fetch".to_owned(),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an event was not published");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "an event was not published"
+            );
         }
     }
 }
@@ -64,7 +75,11 @@ mod tests {
         assert_eq!(cut("short"), "short");
         for letter in ["a", "é", "€", "😀"] {
             let shown = cut(&letter.repeat(1024));
-            assert!(shown.len() <= MAX_NOTE_BYTES, "{} bytes of {letter}", shown.len());
+            assert!(
+                shown.len() <= MAX_NOTE_BYTES,
+                "{} bytes of {letter}",
+                shown.len()
+            );
             assert!(shown.len() > MAX_NOTE_BYTES - 7);
             assert!(shown.ends_with('…') || letter == "a" && shown.len() == MAX_NOTE_BYTES);
         }

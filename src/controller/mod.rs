@@ -81,7 +81,16 @@ enum Error {
 
 /// Runs until `shutdown`, then until every look under way has ended.
 pub async fn run(settings: Settings) {
-    let Settings { client, engine, ended, metrics, namespace, defaults, synced, shutdown } = settings;
+    let Settings {
+        client,
+        engine,
+        ended,
+        metrics,
+        namespace,
+        defaults,
+        synced,
+        shutdown,
+    } = settings;
     let api: Api<DataSource> = match &namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -104,7 +113,10 @@ pub async fn run(settings: Settings) {
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .inspect_err(|error| {
-            tracing::warn!(error = error as &dyn std::error::Error, "the watch failed; it goes on");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the watch failed; it goes on"
+            );
         });
     // Objects that went while nobody watched are found by comparing what the store calls present
     // with the first complete list.
@@ -168,7 +180,10 @@ async fn advance(
     let wanted = Wanted {
         source: Arc::clone(source),
         requested: object.annotations().get(crd::FETCH_REQUESTED_AT).cloned(),
-        force_requested: object.annotations().get(crd::FORCE_FETCH_REQUESTED_AT).cloned(),
+        force_requested: object
+            .annotations()
+            .get(crd::FORCE_FETCH_REQUESTED_AT)
+            .cloned(),
     };
     let standing = context.engine.advance(&wanted).await?;
     let now = context.engine.now();
@@ -185,7 +200,10 @@ async fn advance(
         };
         let status = status(source, &standing.stored, situation, now);
         context.observed(&source.key, &status, source.suspend);
-        context.publisher.publish(object, &status, now, &context.events).await?;
+        context
+            .publisher
+            .publish(object, &status, now, &context.events)
+            .await?;
     }
     let wait = standing
         .until
@@ -210,19 +228,39 @@ async fn stall(
         key: key.clone(),
     };
     let history_limit = usize::try_from(object.spec.history_limit).unwrap_or(1);
-    let stored = context.engine.store().observe(&source, history_limit).await?;
-    let reason = problems.first().map_or("InvalidSpec", |problem| problem.reason.as_str());
-    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    let stored = context
+        .engine
+        .store()
+        .observe(&source, history_limit)
+        .await?;
+    let reason = problems
+        .first()
+        .map_or("InvalidSpec", |problem| problem.reason.as_str());
+    let messages: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.message.as_str())
+        .collect();
     let generation = object.metadata.generation.unwrap_or_default();
-    let status =
-        stalled_status(generation, history_limit, reason, &messages.join("; "), &stored);
+    let status = stalled_status(
+        generation,
+        history_limit,
+        reason,
+        &messages.join("; "),
+        &stored,
+    );
     context.observed(&key, &status, object.spec.suspend);
-    context.publisher.publish(object, &status, context.engine.now(), &context.events).await?;
+    context
+        .publisher
+        .publish(object, &status, context.engine.now(), &context.events)
+        .await?;
     Ok(Action::await_change())
 }
 
 /// Tried again soon: what failed is the API server or the store, never the object.
-#[allow(clippy::needless_pass_by_value, reason = "the signature that the runtime calls")]
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the signature that the runtime calls"
+)]
 fn on_error(object: Arc<DataSource>, error: &Error, _: Arc<Context>) -> Action {
     tracing::warn!(
         source = %ObjectRef::from_obj(object.as_ref()),
@@ -252,7 +290,10 @@ impl Context {
         object: &DataSource,
         source: &ValidSource,
     ) -> Result<bool, Error> {
-        let has = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
+        let has = object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER);
         let wants = source.deletion_policy == DeletionPolicy::Delete;
         if has == wants {
             return Ok(false);
@@ -262,7 +303,11 @@ impl Context {
     }
 
     async fn finalize(&self, object: &DataSource, namespace_uid: &str) -> Result<Action, Error> {
-        if object.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+        if object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER)
+        {
             let id = dereference::source_id(object, namespace_uid);
             self.engine.forget(id, true).await?;
             self.publisher.set_finalizer(object, false).await?;
@@ -290,12 +335,16 @@ impl Context {
     }
 
     async fn retire_missing(&self, present: &[Arc<DataSource>]) {
-        let present: std::collections::HashSet<_> =
-            present.iter().map(|object| dereference::key(object)).collect();
+        let present: std::collections::HashSet<_> = present
+            .iter()
+            .map(|object| dereference::key(object))
+            .collect();
         match self.engine.store().sources().await {
             Ok(sources) => {
                 let watched = |row: &&SourceRow| {
-                    self.namespace.as_ref().is_none_or(|watched| *watched == row.key.namespace)
+                    self.namespace
+                        .as_ref()
+                        .is_none_or(|watched| *watched == row.key.namespace)
                 };
                 for row in sources.iter().filter(|row| row.present).filter(watched) {
                     if !present.contains(&row.key) {

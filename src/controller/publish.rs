@@ -55,7 +55,10 @@ impl Publisher {
                 "status": after,
             });
             let params = PatchParams::apply(FIELD_MANAGER).force();
-            match api.patch_status(&read.name_any(), &params, &Patch::Apply(&patch)).await {
+            match api
+                .patch_status(&read.name_any(), &params, &Patch::Apply(&patch))
+                .await
+            {
                 Ok(_) => {
                     self.metrics.status_written();
                     if let Some(news) = news(&before, &after) {
@@ -100,7 +103,11 @@ impl Publisher {
             "finalizers": finalizers,
         }});
         let name = object.name_any();
-        match self.api(object).patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        match self
+            .api(object)
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+        {
             Err(kube::Error::Api(response)) if response.code == 404 => Ok(()),
             result => result.map(drop),
         }
@@ -122,8 +129,7 @@ fn status_value(status: &Status, before: &Value, now: Timestamp) -> Result<Value
         .collect();
     value["conditions"] = Value::Array(conditions);
     // Through the resource's own type, so that it compares with what was read.
-    let typed: DataSourceStatus =
-        serde_json::from_value(value).map_err(kube::Error::SerdeError)?;
+    let typed: DataSourceStatus = serde_json::from_value(value).map_err(kube::Error::SerdeError)?;
     serde_json::to_value(typed).map_err(kube::Error::SerdeError)
 }
 
@@ -154,7 +160,10 @@ fn condition_value(
 }
 
 fn find_condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
-    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+    status["conditions"]
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
 }
 
 /// What is worth an event: a failure that was not there before, and the end of one. Repeats of
@@ -164,26 +173,44 @@ fn news(before: &Value, after: &Value) -> Option<News> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (reason, note) = (text(&ready["reason"]), text(&ready["message"]));
     let before_ready = find_condition(before, "Ready");
-    let was = before_ready.and_then(|condition| condition["status"].as_str()).unwrap_or("Unknown");
+    let was = before_ready
+        .and_then(|condition| condition["status"].as_str())
+        .unwrap_or("Unknown");
     match ready["status"].as_str() {
         Some("False") => {
             let repeated = was == "False"
                 && before_ready.is_some_and(|condition| condition["reason"] == ready["reason"])
                 && failure(before) == failure(after);
-            (!repeated).then_some(News { warning: true, reason, note })
+            (!repeated).then_some(News {
+                warning: true,
+                reason,
+                note,
+            })
         }
-        Some("True") if was == "False" => {
-            Some(News { warning: false, reason: "Recovered".to_owned(), note })
-        }
-        Some("True") if was == "Unknown" => Some(News { warning: false, reason, note }),
+        Some("True") if was == "False" => Some(News {
+            warning: false,
+            reason: "Recovered".to_owned(),
+            note,
+        }),
+        Some("True") if was == "Unknown" => Some(News {
+            warning: false,
+            reason,
+            note,
+        }),
         _ => None,
     }
 }
 
 /// Code and message of the newest failure.
 fn failure(status: &Value) -> (Option<&Value>, Option<&Value>) {
-    let error = status.get("history").and_then(|history| history.get(0)).map(|entry| &entry["error"]);
-    (error.map(|error| &error["code"]), error.map(|error| &error["message"]))
+    let error = status
+        .get("history")
+        .and_then(|history| history.get(0))
+        .map(|entry| &entry["error"]);
+    (
+        error.map(|error| &error["code"]),
+        error.map(|error| &error["message"]),
+    )
 }
 
 #[cfg(test)]

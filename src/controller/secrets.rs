@@ -44,7 +44,10 @@ impl Secrets for KubeSecrets {
                 "grant its ServiceAccount `get` on secrets in this namespace",
             )),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read a Secret");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot read a Secret"
+                );
                 Err(FetchError::new(
                     ErrorCode::SecretNotFound,
                     format!("Secret {name} in namespace {namespace} could not be read"),
@@ -77,15 +80,23 @@ fn credentials(
     };
     let required = |key: &str| -> Result<String, FetchError> {
         value(key)?.ok_or_else(|| {
-            let present: Vec<&str> =
-                secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect();
+            let present: Vec<&str> = secret
+                .data
+                .iter()
+                .flatten()
+                .map(|(key, _)| key.as_str())
+                .collect();
             FetchError::new(
                 ErrorCode::SecretInvalid,
                 format!("Secret {namespace}/{name} has no key {key}"),
                 format!(
                     "it needs accessKeyId and secretAccessKey (and sessionToken where they are \
                      temporary); it has {}",
-                    if present.is_empty() { "none".to_owned() } else { present.join(", ") }
+                    if present.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        present.join(", ")
+                    }
                 ),
             )
         })
@@ -108,7 +119,10 @@ mod tests {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
             .collect();
-        Secret { data: Some(data), ..Secret::default() }
+        Secret {
+            data: Some(data),
+            ..Secret::default()
+        }
     }
 
     #[test]
@@ -126,11 +140,16 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_no_value_is_shown() {
-        let error =
-            credentials("growth", "s3", &secret(&[("AWS_ACCESS_KEY_ID", "AKIA")])).err().unwrap();
+        let error = credentials("growth", "s3", &secret(&[("AWS_ACCESS_KEY_ID", "AKIA")]))
+            .err()
+            .unwrap();
         assert_eq!(error.class, ErrorCode::SecretInvalid);
         assert_eq!(error.message, "Secret growth/s3 has no key accessKeyId");
-        assert!(error.hint.ends_with("it has AWS_ACCESS_KEY_ID"), "{}", error.hint);
+        assert!(
+            error.hint.ends_with("it has AWS_ACCESS_KEY_ID"),
+            "{}",
+            error.hint
+        );
         assert!(!format!("{error:?}").contains("AKIA\""));
     }
 }

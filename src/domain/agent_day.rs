@@ -20,7 +20,9 @@ impl Day {
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
         let day = i32::try_from(seconds.div_euclid(86_400)).ok()?;
-        (Self::MIN.0..=Self::MAX.0).contains(&day).then_some(Self(day))
+        (Self::MIN.0..=Self::MAX.0)
+            .contains(&day)
+            .then_some(Self(day))
     }
 
     #[must_use]
@@ -32,7 +34,9 @@ impl Day {
     #[must_use]
     pub fn date(self) -> Option<Date> {
         let epoch = Date::constant(1970, 1, 1);
-        epoch.checked_add(jiff::Span::new().try_days(self.0).ok()?).ok()
+        epoch
+            .checked_add(jiff::Span::new().try_days(self.0).ok()?)
+            .ok()
     }
 
     #[must_use]
@@ -147,7 +151,9 @@ impl Decimal {
     /// A sum of squared counts; beyond what fits (1.7e26) the most that does.
     #[must_use]
     pub fn saturating_from(whole: u128) -> Self {
-        let units = i128::try_from(whole).unwrap_or(i128::MAX).saturating_mul(Self::ONE);
+        let units = i128::try_from(whole)
+            .unwrap_or(i128::MAX)
+            .saturating_mul(Self::ONE);
         Self { units, decimals: 0 }
     }
 
@@ -164,6 +170,9 @@ impl Decimal {
 
 impl From<u64> for Decimal {
     fn from(whole: u64) -> Self {
-        Self { units: i128::from(whole) * Self::ONE, decimals: 0 }
+        Self {
+            units: i128::from(whole) * Self::ONE,
+            decimals: 0,
+        }
     }
 }

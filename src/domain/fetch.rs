@@ -22,8 +22,13 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    pub const ALL: [Self; 5] =
-        [Self::Created, Self::Schedule, Self::Manual, Self::SpecChange, Self::Retry];
+    pub const ALL: [Self; 5] = [
+        Self::Created,
+        Self::Schedule,
+        Self::Manual,
+        Self::SpecChange,
+        Self::Retry,
+    ];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {

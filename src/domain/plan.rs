@@ -144,36 +144,54 @@ pub fn decide(
     settings: PlanSettings,
     now: Timestamp,
 ) -> Decision {
-    let jitter = source.schedule.jitter(&source.uid, settings.schedule_jitter);
+    let jitter = source
+        .schedule
+        .jitter(&source.uid, settings.schedule_jitter);
     let fingerprint = source.fingerprint();
     if let Some(flight) = &observed.in_flight {
         return if flight.fingerprint == fingerprint && !source.goals.is_empty() {
             let until = Some(flight.shows_at()).filter(|at| *at > now);
             let next_fetch = next_slot(source, jitter, now);
-            Decision::new(Plan::Wait { reason: Waiting::ForFetch, until, next_fetch })
+            Decision::new(Plan::Wait {
+                reason: Waiting::ForFetch,
+                until,
+                next_fetch,
+            })
         } else {
             Decision::new(Plan::Cancel)
         };
     }
     if let Some(row) = &observed.interrupted {
-        let wanted = row.uid == source.uid
-            && row.fingerprint == fingerprint
-            && !source.goals.is_empty();
-        return Decision::new(if wanted { resume(row) } else { Plan::Abandon(row.id) });
+        let wanted =
+            row.uid == source.uid && row.fingerprint == fingerprint && !source.goals.is_empty();
+        return Decision::new(if wanted {
+            resume(row)
+        } else {
+            Plan::Abandon(row.id)
+        });
     }
     if source.goals.is_empty() {
-        return Decision { cursor: without_schedule(observed, now), plan: idle(Waiting::NoGoals) };
+        return Decision {
+            cursor: without_schedule(observed, now),
+            plan: idle(Waiting::NoGoals),
+        };
     }
 
     let slots = due_slots(source, observed, jitter, now);
     let requested = unhandled(observed.requested.as_ref(), observed.handled.as_ref());
-    let forced = unhandled(observed.force_requested.as_ref(), observed.force_handled.as_ref());
+    let forced = unhandled(
+        observed.force_requested.as_ref(),
+        observed.force_handled.as_ref(),
+    );
     let manual = requested.is_some() || forced.is_some();
     if source.suspend {
         // Slots are neither fired nor passed over: at the resume the newest runs.
         let cursor = slots.adopted.clone();
         if !manual {
-            return Decision { cursor, plan: idle(Waiting::Suspended) };
+            return Decision {
+                cursor,
+                plan: idle(Waiting::Suspended),
+            };
         }
         let plan = FetchPlan {
             trigger: Trigger::Manual,
@@ -184,11 +202,16 @@ pub fn decide(
             force_request: forced,
             resets_backoff: true,
         };
-        return Decision { cursor, plan: Plan::Fetch(plan) };
+        return Decision {
+            cursor,
+            plan: Plan::Fetch(plan),
+        };
     }
 
-    let spec_changed =
-        observed.newest.as_ref().is_some_and(|newest| newest.fingerprint != fingerprint);
+    let spec_changed = observed
+        .newest
+        .as_ref()
+        .is_some_and(|newest| newest.fingerprint != fingerprint);
     let retry_at = retry_at(observed);
     let trigger = if manual {
         Some(Trigger::Manual)
@@ -213,7 +236,10 @@ pub fn decide(
         }),
         None => wait(next_slot(source, jitter, now), retry_at),
     };
-    Decision { cursor: slots.update, plan }
+    Decision {
+        cursor: slots.update,
+        plan,
+    }
 }
 
 /// How long to wait after the `failures`th failure in a row: from 30 s, doubling, to 15 min.
@@ -242,7 +268,11 @@ impl Decision {
 }
 
 fn idle(reason: Waiting) -> Plan {
-    Plan::Wait { reason, until: None, next_fetch: None }
+    Plan::Wait {
+        reason,
+        until: None,
+        next_fetch: None,
+    }
 }
 
 fn resume(row: &UnfinishedFetch) -> Plan {
@@ -259,24 +289,40 @@ fn resume(row: &UnfinishedFetch) -> Plan {
 
 fn wait(next_slot: Option<Timestamp>, retry_at: Option<Timestamp>) -> Plan {
     let next_fetch = [next_slot, retry_at].into_iter().flatten().min();
-    let reason = if retry_at.is_some() { Waiting::ForRetry } else { Waiting::ForSlot };
-    Plan::Wait { reason, until: next_fetch, next_fetch }
+    let reason = if retry_at.is_some() {
+        Waiting::ForRetry
+    } else {
+        Waiting::ForSlot
+    };
+    Plan::Wait {
+        reason,
+        until: next_fetch,
+        next_fetch,
+    }
 }
 
 /// When the newest fetch is tried again; None where it succeeded, or where only another spec helps.
 fn retry_at(observed: &Observed) -> Option<Timestamp> {
     let newest = observed.newest.as_ref()?;
     let retried = newest.error()?.class.next_step() == NextStep::Retry;
-    newest.completed_at.filter(|_| retried).map(|at| at + backoff(observed.failures))
+    newest
+        .completed_at
+        .filter(|_| retried)
+        .map(|at| at + backoff(observed.failures))
 }
 
 fn next_slot(source: &DataSource, jitter: Duration, now: Timestamp) -> Option<Timestamp> {
-    source.schedule.next_after(now - jitter).map(|slot| slot + jitter)
+    source
+        .schedule
+        .next_after(now - jitter)
+        .map(|slot| slot + jitter)
 }
 
 /// A token that no completed fetch has echoed; an empty one is none.
 fn unhandled(token: Option<&String>, handled: Option<&String>) -> Option<String> {
-    token.filter(|token| !token.is_empty() && Some(*token) != handled).cloned()
+    token
+        .filter(|token| !token.is_empty() && Some(*token) != handled)
+        .cloned()
 }
 
 struct Slots {
@@ -290,15 +336,35 @@ struct Slots {
 
 fn due_slots(source: &DataSource, observed: &Observed, jitter: Duration, now: Timestamp) -> Slots {
     let text = source.schedule.text();
-    let kept = observed.cursor.as_ref().filter(|cursor| cursor.schedule == text);
-    let cursor_at = |until| SlotCursor { schedule: text.to_owned(), until };
+    let kept = observed
+        .cursor
+        .as_ref()
+        .filter(|cursor| cursor.schedule == text);
+    let cursor_at = |until| SlotCursor {
+        schedule: text.to_owned(),
+        until,
+    };
     // Another schedule's slots start now: none fires retroactively.
     let Some(kept) = kept else {
-        let adopted = CursorUpdate { cursor: cursor_at(now), missed: 0 };
-        return Slots { to_fire: None, update: Some(adopted.clone()), adopted: Some(adopted) };
+        let adopted = CursorUpdate {
+            cursor: cursor_at(now),
+            missed: 0,
+        };
+        return Slots {
+            to_fire: None,
+            update: Some(adopted.clone()),
+            adopted: Some(adopted),
+        };
     };
-    let Some(due) = source.schedule.due(kept.until, now - jitter, MAX_MISSED_COUNTED) else {
-        return Slots { to_fire: None, update: None, adopted: None };
+    let Some(due) = source
+        .schedule
+        .due(kept.until, now - jitter, MAX_MISSED_COUNTED)
+    else {
+        return Slots {
+            to_fire: None,
+            update: None,
+            adopted: None,
+        };
     };
     let late = now.duration_since(due.newest + jitter);
     let in_time = Duration::try_from(late).unwrap_or_default() <= source.starting_deadline;
@@ -306,14 +372,24 @@ fn due_slots(source: &DataSource, observed: &Observed, jitter: Duration, now: Ti
         cursor: cursor_at(due.newest),
         missed: due.count - u32::from(in_time),
     };
-    Slots { to_fire: in_time.then_some(due.newest), update: Some(update), adopted: None }
+    Slots {
+        to_fire: in_time.then_some(due.newest),
+        update: Some(update),
+        adopted: None,
+    }
 }
 
 /// While there are no goals no slot is missed, and none is made up for later.
 fn without_schedule(observed: &Observed, now: Timestamp) -> Option<CursorUpdate> {
-    let had_one = observed.cursor.as_ref().is_some_and(|cursor| !cursor.schedule.is_empty());
+    let had_one = observed
+        .cursor
+        .as_ref()
+        .is_some_and(|cursor| !cursor.schedule.is_empty());
     had_one.then(|| CursorUpdate {
-        cursor: SlotCursor { schedule: String::new(), until: now },
+        cursor: SlotCursor {
+            schedule: String::new(),
+            until: now,
+        },
         missed: 0,
     })
 }

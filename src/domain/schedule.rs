@@ -47,7 +47,10 @@ impl Schedule {
     /// # Errors
     /// A cron that cannot be read or never fires, a zone that does not exist.
     pub fn parse(cron: &str, zone: &str) -> Result<Self, ScheduleError> {
-        let invalid = |reason: String| ScheduleError::InvalidCron { cron: cron.to_owned(), reason };
+        let invalid = |reason: String| ScheduleError::InvalidCron {
+            cron: cron.to_owned(),
+            reason,
+        };
         let fields = cron.split_whitespace().count();
         if fields != 5 {
             return Err(invalid(format!("it has {fields}")));
@@ -58,8 +61,11 @@ impl Schedule {
             .build()
             .parse(cron)
             .map_err(|error| invalid(error.to_string()))?;
-        let unknown_zone = || ScheduleError::UnknownTimeZone { zone: zone.to_owned() };
-        let iana = zone == "UTC" || zone.contains('/') || zone.chars().all(|c| c.is_ascii_uppercase());
+        let unknown_zone = || ScheduleError::UnknownTimeZone {
+            zone: zone.to_owned(),
+        };
+        let iana =
+            zone == "UTC" || zone.contains('/') || zone.chars().all(|c| c.is_ascii_uppercase());
         if zone.is_empty() || !iana {
             return Err(unknown_zone());
         }
@@ -67,12 +73,18 @@ impl Schedule {
         let mut schedule = Self {
             cron: parsed,
             zone: zone_found,
-            text: format!("{} {zone}", cron.split_whitespace().collect::<Vec<_>>().join(" ")),
+            text: format!(
+                "{} {zone}",
+                cron.split_whitespace().collect::<Vec<_>>().join(" ")
+            ),
             period: SignedDuration::ZERO,
         };
-        schedule.period = schedule
-            .shortest_distance()
-            .ok_or_else(|| ScheduleError::NeverFires { cron: cron.to_owned() })?;
+        schedule.period =
+            schedule
+                .shortest_distance()
+                .ok_or_else(|| ScheduleError::NeverFires {
+                    cron: cron.to_owned(),
+                })?;
         Ok(schedule)
     }
 
@@ -111,7 +123,10 @@ impl Schedule {
             }
             count += 1;
         }
-        Some(DueSlots { newest, count: count.max(1) })
+        Some(DueSlots {
+            newest,
+            count: count.max(1),
+        })
     }
 
     /// How long after its slot this object fetches: forward only, stable for its UID, at most
@@ -136,7 +151,11 @@ impl Schedule {
         let mut inclusive = true;
         loop {
             let start = utc(civil)?;
-            civil = self.cron.find_previous_occurrence(&start, inclusive).ok()?.datetime();
+            civil = self
+                .cron
+                .find_previous_occurrence(&start, inclusive)
+                .ok()?
+                .datetime();
             inclusive = false;
             let slot = self.instant(civil)?;
             if slot <= until {
@@ -147,7 +166,10 @@ impl Schedule {
 
     /// The first civil time that the cron matches, from `civil` on.
     fn matching(&self, civil: DateTime, inclusive: bool) -> Option<DateTime> {
-        let found = self.cron.find_next_occurrence(&utc(civil)?, inclusive).ok()?;
+        let found = self
+            .cron
+            .find_next_occurrence(&utc(civil)?, inclusive)
+            .ok()?;
         Some(found.datetime())
     }
 
@@ -159,7 +181,10 @@ impl Schedule {
                 let behind = ambiguous.later().ok()?;
                 // The gap ends with the last transition up to there.
                 let next = behind.checked_add(1.second()).ok()?;
-                self.zone.preceding(next).next().map(|transition| transition.timestamp())
+                self.zone
+                    .preceding(next)
+                    .next()
+                    .map(|transition| transition.timestamp())
             }
             AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => {
                 ambiguous.earlier().ok()
@@ -171,13 +196,19 @@ impl Schedule {
         let mut civil = DateTime::constant(2024, 1, 1, 0, 0, 0, 0);
         let mut times = Vec::with_capacity(SLOTS_OF_A_PERIOD);
         while times.len() < SLOTS_OF_A_PERIOD {
-            let Some(next) = self.matching(civil, times.is_empty()) else { break };
+            let Some(next) = self.matching(civil, times.is_empty()) else {
+                break;
+            };
             times.push(next);
             civil = next;
         }
         let distances = times.windows(2).map(|pair| pair[1].duration_since(pair[0]));
         // A schedule with a single slot ahead fires at most once in a long time.
-        if times.is_empty() { None } else { distances.min().or(Some(SignedDuration::from_hours(24))) }
+        if times.is_empty() {
+            None
+        } else {
+            distances.min().or(Some(SignedDuration::from_hours(24)))
+        }
     }
 }
 
@@ -211,11 +242,23 @@ mod tests {
     /// Slots between two civil times of the zone, as `MM-DD HH:MM±offset`.
     fn slots(cron: &str, zone: &str, from: &str, to: &str) -> Vec<String> {
         let schedule = Schedule::parse(cron, zone).unwrap();
-        let instant = |civil: &str| civil.parse::<DateTime>().unwrap().in_tz(zone).unwrap().timestamp();
+        let instant = |civil: &str| {
+            civil
+                .parse::<DateTime>()
+                .unwrap()
+                .in_tz(zone)
+                .unwrap()
+                .timestamp()
+        };
         let (mut slot, end) = (instant(from), instant(to));
         let mut found = Vec::new();
         while let Some(next) = schedule.next_after(slot).filter(|next| *next < end) {
-            found.push(next.in_tz(zone).unwrap().strftime("%m-%d %H:%M%:z").to_string());
+            found.push(
+                next.in_tz(zone)
+                    .unwrap()
+                    .strftime("%m-%d %H:%M%:z")
+                    .to_string(),
+            );
             slot = next;
         }
         found
@@ -223,41 +266,124 @@ mod tests {
 
     #[test]
     fn the_gap_of_spring_fires_each_slot_once_at_its_end() {
-        let berlin = |cron| slots(cron, "Europe/Berlin", "2026-03-28T20:00", "2026-03-29T04:00");
+        let berlin = |cron| {
+            slots(
+                cron,
+                "Europe/Berlin",
+                "2026-03-28T20:00",
+                "2026-03-29T04:00",
+            )
+        };
         assert_eq!(berlin("30 2 * * *"), ["03-29 03:00+02:00"]);
         assert_eq!(berlin("15,45 2 * * *"), ["03-29 03:00+02:00"]);
-        assert_eq!(berlin("0 1-3 * * *"), ["03-29 01:00+01:00", "03-29 03:00+02:00"]);
+        assert_eq!(
+            berlin("0 1-3 * * *"),
+            ["03-29 01:00+01:00", "03-29 03:00+02:00"]
+        );
         assert_eq!(
             berlin("*/30 1-3 * * *"),
-            ["03-29 01:00+01:00", "03-29 01:30+01:00", "03-29 03:00+02:00", "03-29 03:30+02:00"]
+            [
+                "03-29 01:00+01:00",
+                "03-29 01:30+01:00",
+                "03-29 03:00+02:00",
+                "03-29 03:30+02:00"
+            ]
         );
-        let new_york = |cron| slots(cron, "America/New_York", "2026-03-07T20:00", "2026-03-08T04:00");
+        let new_york = |cron| {
+            slots(
+                cron,
+                "America/New_York",
+                "2026-03-07T20:00",
+                "2026-03-08T04:00",
+            )
+        };
         assert_eq!(new_york("15,45 2 * * *"), ["03-08 03:00-04:00"]);
-        let sydney = |cron| slots(cron, "Australia/Sydney", "2026-10-03T20:00", "2026-10-04T04:00");
+        let sydney = |cron| {
+            slots(
+                cron,
+                "Australia/Sydney",
+                "2026-10-03T20:00",
+                "2026-10-04T04:00",
+            )
+        };
         assert_eq!(sydney("30 2 * * *"), ["10-04 03:00+11:00"]);
         // Lord Howe moves by half an hour: 02:00 becomes 02:30.
-        let lord_howe = |cron| slots(cron, "Australia/Lord_Howe", "2026-10-03T20:00", "2026-10-04T04:00");
+        let lord_howe = |cron| {
+            slots(
+                cron,
+                "Australia/Lord_Howe",
+                "2026-10-03T20:00",
+                "2026-10-04T04:00",
+            )
+        };
         assert_eq!(lord_howe("15 2 * * *"), ["10-04 02:30+11:00"]);
         assert_eq!(lord_howe("45 2 * * *"), ["10-04 02:45+11:00"]);
-        assert_eq!(lord_howe("*/15 2 * * *"), ["10-04 02:30+11:00", "10-04 02:45+11:00"]);
+        assert_eq!(
+            lord_howe("*/15 2 * * *"),
+            ["10-04 02:30+11:00", "10-04 02:45+11:00"]
+        );
     }
 
     #[test]
     fn the_fold_of_autumn_fires_each_slot_once_the_first_time() {
-        let berlin = |cron| slots(cron, "Europe/Berlin", "2026-10-24T20:00", "2026-10-25T04:00");
+        let berlin = |cron| {
+            slots(
+                cron,
+                "Europe/Berlin",
+                "2026-10-24T20:00",
+                "2026-10-25T04:00",
+            )
+        };
         assert_eq!(berlin("30 2 * * *"), ["10-25 02:30+02:00"]);
-        assert_eq!(berlin("30 1,2 * * *"), ["10-25 01:30+02:00", "10-25 02:30+02:00"]);
+        assert_eq!(
+            berlin("30 1,2 * * *"),
+            ["10-25 01:30+02:00", "10-25 02:30+02:00"]
+        );
         assert_eq!(
             berlin("0 1-3 * * *"),
-            ["10-25 01:00+02:00", "10-25 02:00+02:00", "10-25 03:00+01:00"]
+            [
+                "10-25 01:00+02:00",
+                "10-25 02:00+02:00",
+                "10-25 03:00+01:00"
+            ]
         );
-        let new_york = |cron| slots(cron, "America/New_York", "2026-10-31T20:00", "2026-11-01T03:00");
-        assert_eq!(new_york("30 1,2 * * *"), ["11-01 01:30-04:00", "11-01 02:30-05:00"]);
-        let sydney = |cron| slots(cron, "Australia/Sydney", "2026-04-04T20:00", "2026-04-05T04:00");
-        assert_eq!(sydney("*/30 2 * * *"), ["04-05 02:00+11:00", "04-05 02:30+11:00"]);
-        let lord_howe = |cron| slots(cron, "Australia/Lord_Howe", "2026-04-04T20:00", "2026-04-05T04:00");
+        let new_york = |cron| {
+            slots(
+                cron,
+                "America/New_York",
+                "2026-10-31T20:00",
+                "2026-11-01T03:00",
+            )
+        };
+        assert_eq!(
+            new_york("30 1,2 * * *"),
+            ["11-01 01:30-04:00", "11-01 02:30-05:00"]
+        );
+        let sydney = |cron| {
+            slots(
+                cron,
+                "Australia/Sydney",
+                "2026-04-04T20:00",
+                "2026-04-05T04:00",
+            )
+        };
+        assert_eq!(
+            sydney("*/30 2 * * *"),
+            ["04-05 02:00+11:00", "04-05 02:30+11:00"]
+        );
+        let lord_howe = |cron| {
+            slots(
+                cron,
+                "Australia/Lord_Howe",
+                "2026-04-04T20:00",
+                "2026-04-05T04:00",
+            )
+        };
         assert_eq!(lord_howe("45 1 * * *"), ["04-05 01:45+11:00"]);
-        assert_eq!(lord_howe("15,45 1 * * *"), ["04-05 01:15+11:00", "04-05 01:45+11:00"]);
+        assert_eq!(
+            lord_howe("15,45 1 * * *"),
+            ["04-05 01:15+11:00", "04-05 01:45+11:00"]
+        );
     }
 
     #[test]
@@ -281,8 +407,15 @@ mod tests {
     #[test]
     fn what_is_no_schedule_says_why() {
         let error = |cron: &str, zone: &str| Schedule::parse(cron, zone).unwrap_err().to_string();
-        assert_eq!(error("0 9 31 2 *", "UTC"), "schedule \"0 9 31 2 *\" never fires: no such date exists");
-        assert!(error("0 9 * *", "UTC").ends_with("it has 4"), "{}", error("0 9 * *", "UTC"));
+        assert_eq!(
+            error("0 9 31 2 *", "UTC"),
+            "schedule \"0 9 31 2 *\" never fires: no such date exists"
+        );
+        assert!(
+            error("0 9 * *", "UTC").ends_with("it has 4"),
+            "{}",
+            error("0 9 * *", "UTC")
+        );
         assert!(error("0 0 9 * * *", "UTC").ends_with("it has 6"));
         assert!(error("@daily", "UTC").ends_with("it has 1"));
         assert!(error("61 9 * * *", "UTC").contains("is not a cron expression of five fields"));
@@ -297,24 +430,42 @@ mod tests {
     #[test]
     fn missed_slots_are_counted_up_to_a_limit_and_the_newest_is_exact() {
         let schedule = Schedule::parse("* * * * *", "Europe/Berlin").unwrap();
-        let due = schedule.due(at("2025-01-01T00:00:00Z"), at("2026-01-01T00:00:30Z"), 100).unwrap();
-        assert_eq!(due, DueSlots { newest: at("2026-01-01T00:00:00Z"), count: 100 });
-        assert_eq!(schedule.due(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:59Z"), 100), None);
+        let due = schedule
+            .due(at("2025-01-01T00:00:00Z"), at("2026-01-01T00:00:30Z"), 100)
+            .unwrap();
+        assert_eq!(
+            due,
+            DueSlots {
+                newest: at("2026-01-01T00:00:00Z"),
+                count: 100
+            }
+        );
+        assert_eq!(
+            schedule.due(at("2026-01-01T00:00:00Z"), at("2026-01-01T00:00:59Z"), 100),
+            None
+        );
     }
 
     #[test]
     fn jitter_is_stable_forward_and_bounded() {
         let most = Duration::from_mins(5);
-        let jitter = |cron: &str, uid: &str| Schedule::parse(cron, "UTC").unwrap().jitter(uid, most);
+        let jitter =
+            |cron: &str, uid: &str| Schedule::parse(cron, "UTC").unwrap().jitter(uid, most);
         assert_eq!(jitter("0 9 * * *", "a"), jitter("0 9 * * *", "a"));
-        let spread: std::collections::HashSet<_> =
-            (0..200).map(|uid| jitter("0 9 * * *", &uid.to_string())).collect();
+        let spread: std::collections::HashSet<_> = (0..200)
+            .map(|uid| jitter("0 9 * * *", &uid.to_string()))
+            .collect();
         assert!(spread.len() > 100, "{} different ones", spread.len());
         for uid in 0..200 {
             assert!(jitter("0 9 * * *", &uid.to_string()) <= most);
             assert!(jitter("*/5 * * * *", &uid.to_string()) <= Duration::from_secs(30));
         }
-        assert_eq!(Schedule::parse("0 9 * * *", "UTC").unwrap().jitter("a", Duration::ZERO), Duration::ZERO);
+        assert_eq!(
+            Schedule::parse("0 9 * * *", "UTC")
+                .unwrap()
+                .jitter("a", Duration::ZERO),
+            Duration::ZERO
+        );
     }
 
     fn crons() -> impl Strategy<Value = String> {

@@ -72,12 +72,21 @@ pub struct Status {
     pub last_handled_force_fetch_request: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reader: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_option")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339_option"
+    )]
     pub last_fetch_time: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_option")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339_option"
+    )]
     pub last_success_time: Option<Timestamp>,
     /// With jitter.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_option")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339_option"
+    )]
     pub next_fetch_time: Option<Timestamp>,
     pub missed_fetches: u64,
     pub agent_count: u64,
@@ -118,7 +127,10 @@ pub struct HistoryEntry {
     pub trigger: Trigger,
     #[serde(serialize_with = "rfc3339")]
     pub started_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "rfc3339_option")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "rfc3339_option"
+    )]
     pub completed_at: Option<Timestamp>,
     pub attempts: u32,
     /// Imported, NotModified or Error.
@@ -164,7 +176,12 @@ pub struct Situation<'a> {
 
 /// What status says of a data source whose spec is sound.
 #[must_use]
-pub fn status(source: &DataSource, stored: &Stored, situation: Situation, now: Timestamp) -> Status {
+pub fn status(
+    source: &DataSource,
+    stored: &Stored,
+    situation: Situation,
+    now: Timestamp,
+) -> Status {
     let status = Status {
         next_fetch_time: situation.next_fetch,
         ready: ready(source, stored, situation),
@@ -184,7 +201,11 @@ pub fn stalled_status(
     message: &str,
     stored: &Stored,
 ) -> Status {
-    let condition = |status| Condition { status, reason, message: presentable(message) };
+    let condition = |status| Condition {
+        status,
+        reason,
+        message: presentable(message),
+    };
     let status = Status {
         ready: condition(ConditionStatus::False),
         stalled: Some(condition(ConditionStatus::True)),
@@ -198,8 +219,16 @@ impl Status {
     #[must_use]
     pub fn conditions(&self) -> Vec<(&'static str, &Condition)> {
         let mut conditions = vec![("Ready", &self.ready)];
-        conditions.extend(self.reconciling.as_ref().map(|condition| ("Reconciling", condition)));
-        conditions.extend(self.stalled.as_ref().map(|condition| ("Stalled", condition)));
+        conditions.extend(
+            self.reconciling
+                .as_ref()
+                .map(|condition| ("Reconciling", condition)),
+        );
+        conditions.extend(
+            self.stalled
+                .as_ref()
+                .map(|condition| ("Stalled", condition)),
+        );
         conditions
     }
 
@@ -208,8 +237,11 @@ impl Status {
     pub fn json_bytes(&self) -> usize {
         let json = |value: &str| serde_json::to_string(value).map_or(0, |json| json.len());
         let conditions = self.conditions();
-        let of_conditions = conditions.iter().map(|(_, condition)| json(&condition.message) + 250);
-        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len()) + of_conditions.sum::<usize>()
+        let of_conditions = conditions
+            .iter()
+            .map(|(_, condition)| json(&condition.message) + 250);
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
+            + of_conditions.sum::<usize>()
     }
 
     /// Under [`MAX_STATUS_BYTES`]: the history loses its agents first, then the length of its
@@ -284,20 +316,32 @@ fn fitting(agents: &[String]) -> Vec<String> {
 
 fn ready(source: &DataSource, stored: &Stored, situation: Situation) -> Condition {
     if source.goals.is_empty() {
-        return unknown("NoGoals", "spec.goals is empty: nothing is fetched until it names a goal");
+        return unknown(
+            "NoGoals",
+            "spec.goals is empty: nothing is fetched until it names a goal",
+        );
     }
     let Some(newest) = stored.history.first() else {
         return if source.suspend {
-            unknown("Suspended", "suspended before the first fetch; a request by annotation fetches once")
+            unknown(
+                "Suspended",
+                "suspended before the first fetch; a request by annotation fetches once",
+            )
         } else {
             unknown("NotFetchedYet", "the first fetch is under way")
         };
     };
     if newest.fingerprint != source.fingerprint() {
         return if source.suspend {
-            unknown("SpecChanged", "the spec has changed; it is fetched anew when no longer suspended")
+            unknown(
+                "SpecChanged",
+                "the spec has changed; it is fetched anew when no longer suspended",
+            )
         } else {
-            unknown("SpecChanged", "the spec has changed; the fetch is under way")
+            unknown(
+                "SpecChanged",
+                "the spec has changed; the fetch is under way",
+            )
         };
     }
     match &newest.outcome {
@@ -317,14 +361,25 @@ fn ready(source: &DataSource, stored: &Stored, situation: Situation) -> Conditio
 }
 
 fn unknown(reason: &'static str, message: &str) -> Condition {
-    Condition { status: ConditionStatus::Unknown, reason, message: message.to_owned() }
+    Condition {
+        status: ConditionStatus::Unknown,
+        reason,
+        message: message.to_owned(),
+    }
 }
 
 /// `3 agents, 1203 rows, 2026-01-05 to 2026-03-05, 2 warnings`.
 fn imported(import: &Import) -> String {
-    let mut parts = vec![counted(import.agent_count, "agent"), counted(import.rows, "row")];
+    let mut parts = vec![
+        counted(import.agent_count, "agent"),
+        counted(import.rows, "row"),
+    ];
     if let Some((first, last)) = import.first_day.zip(import.last_day) {
-        parts.push(if first == last { first.to_string() } else { format!("{first} to {last}") });
+        parts.push(if first == last {
+            first.to_string()
+        } else {
+            format!("{first} to {last}")
+        });
     }
     if import.warnings.total > 0 {
         parts.push(counted(import.warnings.total, "warning"));
@@ -343,23 +398,37 @@ fn failed(error: &FetchError, situation: Situation) -> Condition {
         _ => String::new(),
     };
     let message = format!("{}; {}{next}", error.message, error.hint);
-    Condition { status: ConditionStatus::False, reason: error.class.as_str(), message }
+    Condition {
+        status: ConditionStatus::False,
+        reason: error.class.as_str(),
+        message,
+    }
 }
 
 fn reconciling(stored: &Stored, situation: Situation, now: Timestamp) -> Option<Condition> {
     let (reason, message) = match (situation.waiting, situation.in_flight) {
         (Waiting::ForFetch, Some(flight)) if flight.shows_at() <= now => match flight.started_at {
             Some(at) => ("Fetching", format!("fetching since {}", shown(at))),
-            None => ("Queued", format!("waiting for a worker since {}", shown(flight.queued_at))),
+            None => (
+                "Queued",
+                format!("waiting for a worker since {}", shown(flight.queued_at)),
+            ),
         },
         (Waiting::ForRetry, _) => {
             let at = situation.until.map(shown).unwrap_or_default();
             let failures = stored.failures.max(1);
-            ("WaitingForRetry", format!("failed {failures} times in a row; will be retried at {at}"))
+            (
+                "WaitingForRetry",
+                format!("failed {failures} times in a row; will be retried at {at}"),
+            )
         }
         _ => return None,
     };
-    Some(Condition { status: ConditionStatus::True, reason, message })
+    Some(Condition {
+        status: ConditionStatus::True,
+        reason,
+        message,
+    })
 }
 
 fn entry(record: &FetchRecord, newest: bool) -> Option<HistoryEntry> {
@@ -380,11 +449,18 @@ fn entry(record: &FetchRecord, newest: bool) -> Option<HistoryEntry> {
         warnings: Vec::new(),
         error: record.error().map(|error| history_error(error, newest)),
     };
-    let Outcome::Imported(import) = outcome else { return Some(entry) };
+    let Outcome::Imported(import) = outcome else {
+        return Some(entry);
+    };
     let warnings = import.warnings.messages.iter().take(MAX_ENTRY_WARNINGS);
     Some(HistoryEntry {
         agent_count: Some(import.agent_count),
-        agents: import.agents.iter().take(MAX_ENTRY_AGENTS).cloned().collect(),
+        agents: import
+            .agents
+            .iter()
+            .take(MAX_ENTRY_AGENTS)
+            .cloned()
+            .collect(),
         rows: Some(import.rows),
         bytes: Some(import.bytes),
         changed_agent_days: Some(import.changed_agent_days),
@@ -399,7 +475,11 @@ fn history_error(error: &FetchError, newest: bool) -> HistoryError {
     for policy in error.policies.iter().filter(|_| newest) {
         hint.push_str(&format!("\n{}:\n{}", policy.target, policy.statement));
     }
-    HistoryError { code: error.code.clone(), message: presentable(&error.message), hint }
+    HistoryError {
+        code: error.code.clone(),
+        message: presentable(&error.message),
+        hint,
+    }
 }
 
 fn shorten(text: &mut String) {

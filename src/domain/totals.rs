@@ -42,7 +42,10 @@ impl ArmGoal {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a ratio for people; counts are at most 1e15")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a ratio for people; counts are at most 1e15"
+)]
 fn per_visitor(sum: f64, visitors: u64) -> Option<f64> {
     (visitors > 0).then(|| sum / visitors as f64)
 }
@@ -62,7 +65,10 @@ pub fn reported_policy(days: &[AgentDay]) -> Option<Arc<str>> {
         return Some(Arc::clone(random));
     }
     let most = visitors.values().max()?;
-    visitors.iter().find(|(_, sum)| *sum == most).map(|(policy, _)| Arc::clone(policy))
+    visitors
+        .iter()
+        .find(|(_, sum)| *sum == most)
+        .map(|(policy, _)| Arc::clone(policy))
 }
 
 /// Every arm under one policy, in the order of the variation codes. Sums stop at the
@@ -93,10 +99,16 @@ fn add(arm: &mut Arm, day: &AgentDay, cell: &Cell) {
         goal.numeric |= counts.values.is_some();
         let (sum, sumsq) = match counts.values {
             Some(values) => (values.sum, values.sumsq),
-            None => (Decimal::from(counts.count), Decimal::saturating_from(counts.count_sumsq)),
+            None => (
+                Decimal::from(counts.count),
+                Decimal::saturating_from(counts.count_sumsq),
+            ),
         };
         goal.value = goal.value.checked_add(sum).unwrap_or(goal.value);
-        goal.value_sumsq = goal.value_sumsq.checked_add(sumsq).unwrap_or(goal.value_sumsq);
+        goal.value_sumsq = goal
+            .value_sumsq
+            .checked_add(sumsq)
+            .unwrap_or(goal.value_sumsq);
     }
 }
 
@@ -104,7 +116,11 @@ fn add(arm: &mut Arm, day: &AgentDay, cell: &Cell) {
 /// without a trait where there are any, else the trait group with the most visitors (of several,
 /// the first by code).
 fn chosen<'a>(day: &'a AgentDay, policy: &'a str) -> impl Iterator<Item = &'a Cell> {
-    let of_policy = || day.cells.iter().filter(move |cell| &*cell.key.policy == policy);
+    let of_policy = || {
+        day.cells
+            .iter()
+            .filter(move |cell| &*cell.key.policy == policy)
+    };
     let group = if of_policy().any(|cell| cell.key.visitor_trait.is_none()) {
         None
     } else {
@@ -116,7 +132,10 @@ fn chosen<'a>(day: &'a AgentDay, policy: &'a str) -> impl Iterator<Item = &'a Ce
             }
         }
         let most = visitors.values().max().copied();
-        visitors.into_iter().find(|(_, sum)| Some(*sum) == most).map(|(group, _)| group)
+        visitors
+            .into_iter()
+            .find(|(_, sum)| Some(*sum) == most)
+            .map(|(group, _)| group)
     };
     of_policy().filter(move |cell| cell.key.visitor_trait.as_ref().map(|t| &*t.group) == group)
 }
@@ -137,17 +156,27 @@ mod tests {
     fn day(number: i32, goals: &[&str], cells: &[&str]) -> AgentDay {
         let cells = cells.iter().map(|text| {
             let fields: Vec<_> = text.split(' ').collect();
-            let visitor_trait = fields[2].split_once('=').map(|(group, value)| VisitorTrait {
-                group: group.into(),
-                value: value.into(),
-            });
+            let visitor_trait = fields[2]
+                .split_once('=')
+                .map(|(group, value)| VisitorTrait {
+                    group: group.into(),
+                    value: value.into(),
+                });
             let count = fields[4].parse().unwrap();
             Cell {
-                key: CellKey { variation: fields[0].into(), policy: fields[1].into(), visitor_trait },
+                key: CellKey {
+                    variation: fields[0].into(),
+                    policy: fields[1].into(),
+                    visitor_trait,
+                },
                 visitors: fields[3].parse().unwrap(),
                 goals: goals
                     .iter()
-                    .map(|_| GoalCounts { count, count_sumsq: count.into(), values: None })
+                    .map(|_| GoalCounts {
+                        count,
+                        count_sumsq: count.into(),
+                        values: None,
+                    })
                     .collect(),
             }
         });
@@ -175,19 +204,30 @@ mod tests {
 
     #[test]
     fn rows_without_a_trait_are_the_total() {
-        let days = [day(1, &["sales"], &["A r - 10 1", "A r s=g 4 1", "A r s=p 7 2", "B r - 9 3"])];
+        let days = [day(
+            1,
+            &["sales"],
+            &["A r - 10 1", "A r s=g 4 1", "A r s=p 7 2", "B r - 9 3"],
+        )];
         assert_eq!(summary(&days, "r"), ["A 10: sales 1/10", "B 9: sales 3/9"]);
     }
 
     #[test]
     fn without_them_the_largest_trait_group_is_for_all_arms() {
-        let days = [day(1, &["sales"], &["A r s=g 4 1", "A r s=p 5 2", "A r t=x 8 1", "B r s=g 9 3"])];
+        let days = [day(
+            1,
+            &["sales"],
+            &["A r s=g 4 1", "A r s=p 5 2", "A r t=x 8 1", "B r s=g 9 3"],
+        )];
         assert_eq!(summary(&days, "r"), ["A 9: sales 3/9", "B 9: sales 3/9"]);
     }
 
     #[test]
     fn days_without_a_goal_are_left_out_of_its_rate() {
-        let days = [day(1, &["sales"], &["A r - 10 1"]), day(2, &["calls"], &["A r - 5 2"])];
+        let days = [
+            day(1, &["sales"], &["A r - 10 1"]),
+            day(2, &["calls"], &["A r - 5 2"]),
+        ];
         assert_eq!(summary(&days, "r"), ["A 15: calls 2/5, sales 1/10"]);
     }
 

@@ -45,21 +45,39 @@ async fn readyz(State(probes): State<Probes>) -> Response {
     match probes.store.ping().await {
         Ok(()) => "ok\n".into_response(),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the store does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n").into_response()
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the store does not answer"
+            );
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the store does not answer\n",
+            )
+                .into_response()
         }
     }
 }
 
 async fn metrics(State(probes): State<Probes>) -> Response {
     match probes.metrics.encode() {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-                .into_response()
-        }
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "metrics cannot be encoded");
-            (StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be encoded\n").into_response()
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "metrics cannot be encoded"
+            );
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics cannot be encoded\n",
+            )
+                .into_response()
         }
     }
 }

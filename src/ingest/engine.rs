@@ -118,14 +118,22 @@ impl Engine {
         let source = &wanted.source;
         let store = &self.ingest.store;
         loop {
-            let mut stored = store.observe(&source_ref(source), source.history_limit).await?;
+            let mut stored = store
+                .observe(&source_ref(source), source.history_limit)
+                .await?;
             let now = self.now();
             if let Some(standing) = self.troubled(source, &stored, now) {
                 return Ok(standing);
             }
-            let in_flight =
-                lock(&self.flights).get(&source.id).map(|flight| flight.in_flight.clone());
-            let decision = decide(source, &observed(wanted, &stored, in_flight), self.settings, now);
+            let in_flight = lock(&self.flights)
+                .get(&source.id)
+                .map(|flight| flight.in_flight.clone());
+            let decision = decide(
+                source,
+                &observed(wanted, &stored, in_flight),
+                self.settings,
+                now,
+            );
             match decision.plan {
                 Plan::Fetch(plan) if self.stopping.load(Ordering::Relaxed) => {
                     tracing::debug!(source = %source.key, ?plan, "not begun: shutting down");
@@ -140,16 +148,27 @@ impl Engine {
                     return Ok(Standing::waiting(stored, None, Waiting::ForFetch));
                 }
                 Plan::Abandon(fetch) => store.abandon_fetch(source.id, fetch).await?,
-                Plan::Wait { reason, until, next_fetch } => {
+                Plan::Wait {
+                    reason,
+                    until,
+                    next_fetch,
+                } => {
                     if let Some(update) = decision.cursor {
                         store.advance_cursor(source.id, &update).await?;
                         stored.missed_fetches += u64::from(update.missed);
                         stored.cursor = Some(update.cursor);
                     }
                     self.identify(source, &stored, reason);
-                    let in_flight =
-                        lock(&self.flights).get(&source.id).map(|flight| flight.in_flight.clone());
-                    return Ok(Standing { stored, in_flight, reason, until, next_fetch });
+                    let in_flight = lock(&self.flights)
+                        .get(&source.id)
+                        .map(|flight| flight.in_flight.clone());
+                    return Ok(Standing {
+                        stored,
+                        in_flight,
+                        reason,
+                        until,
+                        next_fetch,
+                    });
                 }
             }
         }
@@ -175,7 +194,10 @@ impl Engine {
     /// stay in the log as begun, and are taken up from there.
     pub async fn shut_down(&self, grace: Duration) {
         self.stopping.store(true, Ordering::Relaxed);
-        if tokio::time::timeout(grace, self.pool.drain()).await.is_err() {
+        if tokio::time::timeout(grace, self.pool.drain())
+            .await
+            .is_err()
+        {
             for flight in lock(&self.flights).values() {
                 flight.cancel.cancel();
             }
@@ -232,7 +254,9 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source).await else { return };
+            let Some(reader) = engine.ingest.reader(&source).await else {
+                return;
+            };
             match engine.ingest.store.set_reader(source.id, &reader).await {
                 Ok(()) => engine.notify(&source.key),
                 Err(error) => warn(&source.key, &error, "the reader cannot be stored"),
@@ -269,7 +293,13 @@ impl Engine {
 
 impl Standing {
     fn waiting(stored: Stored, in_flight: Option<InFlight>, reason: Waiting) -> Self {
-        Self { stored, in_flight, reason, until: None, next_fetch: None }
+        Self {
+            stored,
+            in_flight,
+            reason,
+            until: None,
+            next_fetch: None,
+        }
     }
 }
 
@@ -295,7 +325,10 @@ impl Job {
         }
         let mut flights = lock(&self.engine.flights);
         // A newer flight may have taken the place of one that was cancelled.
-        if flights.get(&self.source.id).is_some_and(|flight| flight.id == self.flight) {
+        if flights
+            .get(&self.source.id)
+            .is_some_and(|flight| flight.id == self.flight)
+        {
             flights.remove(&self.source.id);
         }
         drop(flights);
@@ -311,10 +344,14 @@ impl Job {
         // Found out beside the fetch, so that both are in the status write that follows.
         let (reader, ended) = tokio::join!(
             self.engine.ingest.reader(&self.source),
-            self.engine.ingest.run(&self.source, fetch, known, &self.cancel)
+            self.engine
+                .ingest
+                .run(&self.source, fetch, known, &self.cancel)
         );
         if reader.is_some() && reader != self.reader {
-            store.set_reader(self.source.id, reader.as_deref().unwrap_or_default()).await?;
+            store
+                .set_reader(self.source.id, reader.as_deref().unwrap_or_default())
+                .await?;
         }
         match ended? {
             Ended::Logged(outcome) => Ok(Some(outcome)),
@@ -353,7 +390,10 @@ impl Job {
 
     fn remember(&self, failure: FetchError) {
         let mut troubles = lock(&self.engine.troubles);
-        let failures = troubles.get(&self.source.id).map_or(0, |trouble| trouble.failures) + 1;
+        let failures = troubles
+            .get(&self.source.id)
+            .map_or(0, |trouble| trouble.failures)
+            + 1;
         let record = FetchRecord {
             id: self.flight,
             uid: self.source.uid.clone(),
@@ -371,7 +411,9 @@ impl Job {
         let took = self.engine.now().duration_since(self.begin.started_at);
         let took = Duration::try_from(took).unwrap_or_default();
         let key = &self.source.key;
-        self.engine.metrics.fetch_ended(key, self.begin.plan.trigger, outcome, took);
+        self.engine
+            .metrics
+            .fetch_ended(key, self.begin.plan.trigger, outcome, took);
         match outcome {
             Outcome::Failed(error) => {
                 tracing::warn!(source = %key, code = error.code, "fetch failed: {}", error.message);
@@ -399,13 +441,21 @@ impl Job {
 }
 
 fn source_ref(source: &DataSource) -> SourceRef {
-    SourceRef { id: source.id, key: source.key.clone(), uid: source.uid.clone() }
+    SourceRef {
+        id: source.id,
+        key: source.key.clone(),
+        uid: source.uid.clone(),
+    }
 }
 
 fn observed(wanted: &Wanted, stored: &Stored, in_flight: Option<InFlight>) -> Observed {
     Observed {
         newest: stored.history.first().cloned(),
-        interrupted: if in_flight.is_some() { None } else { stored.unfinished.clone() },
+        interrupted: if in_flight.is_some() {
+            None
+        } else {
+            stored.unfinished.clone()
+        },
         in_flight,
         requested: wanted.requested.clone(),
         force_requested: wanted.force_requested.clone(),
@@ -423,14 +473,23 @@ fn known(source: &DataSource, plan: &FetchPlan, stored: &Stored) -> Known {
     if plan.ignore_etag {
         return Known::default();
     }
-    let newest = stored.history.first().filter(|record| record.fingerprint == fingerprint);
+    let newest = stored
+        .history
+        .first()
+        .filter(|record| record.fingerprint == fingerprint);
     if let Some(error) = newest.and_then(FetchRecord::error)
         && error.refused_etag.is_some()
     {
-        return Known { etag: error.refused_etag.clone(), refused: Some(error.clone()) };
+        return Known {
+            etag: error.refused_etag.clone(),
+            refused: Some(error.clone()),
+        };
     }
     let same_spec = stored.etag_fingerprint.as_deref() == Some(&fingerprint);
-    Known { etag: stored.etag.clone().filter(|_| same_spec), refused: None }
+    Known {
+        etag: stored.etag.clone().filter(|_| same_spec),
+        refused: None,
+    }
 }
 
 fn warn(source: &SourceKey, error: &StoreError, what: &str) {

@@ -15,8 +15,7 @@ use uuid::Uuid;
 
 use crate::domain::counts_csv::{CsvSpec, Limits, Parsed, Reader, Rejected, Summary};
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
-use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings};
-use crate::domain::finding::FindingKind;
+use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, presentable};
 use crate::object::{ObjectBody, Objects, Opened, SecretCredentials};
 use crate::store::{EndFetch, Store, StoreError};
 
@@ -125,7 +124,9 @@ impl Ingest {
     /// Whose identity reads this source's object: best effort.
     pub async fn reader(&self, source: &DataSource) -> Option<String> {
         let credentials = self.credentials(source).await.ok()?;
-        self.objects.reader(&source.object, &source.key.namespace, credentials.as_ref()).await
+        self.objects
+            .reader(&source.object, &source.key.namespace, credentials.as_ref())
+            .await
     }
 
     async fn credentials(
@@ -134,9 +135,11 @@ impl Ingest {
     ) -> Result<Option<SecretCredentials>, FetchError> {
         match &source.object.identity {
             Identity::Operator => Ok(None),
-            Identity::Secret { name } => {
-                self.secrets.read(&source.key.namespace, name).await.map(Some)
-            }
+            Identity::Secret { name } => self
+                .secrets
+                .read(&source.key.namespace, name)
+                .await
+                .map(Some),
         }
     }
 
@@ -175,9 +178,18 @@ impl Ingest {
         };
         let refused = |rejected: Rejected| refused(&rejected, etag);
         let mut reader = Reader::new(spec, Limits::default());
+        let mut rejected = None;
         while let Some(chunk) = body.next().await? {
-            reader.feed(&chunk).map_err(refused)?;
-            self.progress.received(&source.key, body.received(), body.content_length);
+            // A file that makes no sense is still read to its end: only there its checksum tells
+            // whether it was changed on its way, and what it says may be held against it.
+            if rejected.is_none() {
+                rejected = reader.feed(&chunk).err();
+            }
+            self.progress
+                .received(&source.key, body.received(), body.content_length);
+        }
+        if let Some(rejected) = rejected {
+            return Err(refused(rejected));
         }
         // The last look over a large file takes a second of computing: not on a thread that
         // others wait for.
@@ -194,7 +206,8 @@ impl Ingest {
         parsed: Parsed,
         etag: Option<String>,
     ) -> Result<Import, StoreError> {
-        self.progress.storing(&source.key, parsed.summary.agent_days);
+        self.progress
+            .storing(&source.key, parsed.summary.agent_days);
         let end = EndFetch {
             source: source.id,
             fetch,
@@ -208,7 +221,10 @@ impl Ingest {
 
 enum Downloaded {
     NotModified,
-    File { parsed: Parsed, etag: Option<String> },
+    File {
+        parsed: Parsed,
+        etag: Option<String>,
+    },
 }
 
 fn import_of(summary: Summary) -> Import {
@@ -230,19 +246,16 @@ fn import_of(summary: Summary) -> Import {
                 .findings
                 .iter()
                 .take(Warnings::MAX_MESSAGES)
-                .map(|finding| crate::domain::fetch::presentable(&finding.to_string()))
+                .map(|finding| presentable(&finding.headline()))
                 .collect(),
         },
     }
 }
 
 fn refused(rejected: &Rejected, etag: Option<&str>) -> FetchError {
-    let structure =
-        rejected.findings.iter().any(|finding| finding.kind == FindingKind::Structure);
-    let class = if structure { ErrorCode::InvalidCsv } else { ErrorCode::IntegrityProblem };
     FetchError {
         refused_etag: etag.map(str::to_owned),
-        ..FetchError::new(class, rejected.message(), rejected.hint())
+        ..FetchError::new(rejected.class(), rejected.message(), rejected.hint())
     }
 }
 

@@ -42,7 +42,8 @@ impl Pool {
         });
         for _ in 0..concurrency.max(1) {
             let pool_of_worker = Arc::clone(&pool);
-            pool.workers.spawn(async move { pool_of_worker.work().await });
+            pool.workers
+                .spawn(async move { pool_of_worker.work().await });
         }
         pool
     }
@@ -98,7 +99,9 @@ impl Pool {
     }
 
     fn show_depth(&self, depth: usize) {
-        self.metrics.queue_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+        self.metrics
+            .queue_depth
+            .set(i64::try_from(depth).unwrap_or(i64::MAX));
     }
 }
 
@@ -113,7 +116,11 @@ struct FairQueue<T> {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { lines: HashMap::new(), turns: VecDeque::new(), len: 0 }
+        Self {
+            lines: HashMap::new(),
+            turns: VecDeque::new(),
+            len: 0,
+        }
     }
 }
 
@@ -123,7 +130,8 @@ impl<T> FairQueue<T> {
         if let Some(line) = self.lines.get_mut(namespace) {
             line.push_back(item);
         } else {
-            self.lines.insert(namespace.to_owned(), VecDeque::from([item]));
+            self.lines
+                .insert(namespace.to_owned(), VecDeque::from([item]));
             self.turns.push_back(namespace.to_owned());
         }
     }
@@ -216,7 +224,10 @@ mod tests {
             .boxed(),
         );
         let count = Arc::clone(&ended);
-        pool.submit("a", async move { _ = count.fetch_add(100, Ordering::SeqCst) }.boxed());
+        pool.submit(
+            "a",
+            async move { _ = count.fetch_add(100, Ordering::SeqCst) }.boxed(),
+        );
         has_started.await.unwrap();
         let drained = tokio::spawn({
             let pool = Arc::clone(&pool);

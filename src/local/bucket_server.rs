@@ -43,11 +43,16 @@ impl BucketServer {
             credentials.0.access_key_id.clone(),
             credentials.0.secret_access_key.clone(),
         ));
-        let listener =
-            TcpListener::bind(("127.0.0.1", 0)).await.context("no free port for the buckets")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .context("no free port for the buckets")?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let task = tokio::spawn(accept(listener, service.build()));
-        Ok(Self { endpoint, credentials, task })
+        Ok(Self {
+            endpoint,
+            credentials,
+            task,
+        })
     }
 
     #[must_use]
@@ -70,12 +75,17 @@ impl Drop for BucketServer {
 
 async fn accept(listener: TcpListener, service: S3Service) {
     loop {
-        let Ok((socket, _)) = listener.accept().await else { continue };
+        let Ok((socket, _)) = listener.accept().await else {
+            continue;
+        };
         let service = service.clone();
         tokio::spawn(async move {
             let server = Builder::new(TokioExecutor::new());
             // A client that hangs up early is its own business.
-            server.serve_connection(TokioIo::new(socket), service).await.ok();
+            server
+                .serve_connection(TokioIo::new(socket), service)
+                .await
+                .ok();
         });
     }
 }

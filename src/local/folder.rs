@@ -32,7 +32,9 @@ impl Folder {
         if !path.is_dir() {
             bail!("{} is not a folder", path.display());
         }
-        let folder = Self { path: path.to_owned() };
+        let folder = Self {
+            path: path.to_owned(),
+        };
         for part in [folder.path.join(STATE), folder.buckets()] {
             fs::create_dir_all(&part)
                 .with_context(|| format!("cannot make the folder {}", part.display()))?;
@@ -77,7 +79,8 @@ impl Folder {
 /// Whether a file's name says that it is a manifest.
 #[must_use]
 pub fn is_manifest(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+    path.extension()
+        .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 fn read(path: &Path) -> Result<Vec<DataSource>, String> {

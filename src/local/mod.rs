@@ -169,7 +169,9 @@ impl Local {
         let mut looks: Vec<SourceKey> = pending.iter().cloned().collect();
         while !pending.is_empty() {
             for key in looks.drain(..) {
-                let Some(entry) = self.sources.get_mut(&key) else { continue };
+                let Some(entry) = self.sources.get_mut(&key) else {
+                    continue;
+                };
                 let standing = self.engine.advance(&entry.wanted).await?;
                 entry.until = standing.until;
                 if let Some(summary) = stands(&entry.wanted.source, &standing, token, began) {
@@ -193,7 +195,10 @@ impl Local {
             let store = self.engine.store();
             reports.extend(summary::reports(store.as_ref(), &entry.wanted.source).await?);
         }
-        let summary = Summary { data_sources, reports };
+        let summary = Summary {
+            data_sources,
+            reports,
+        };
         match self.output {
             Output::Text => println!("\n{}", summary.to_text().trim_end()),
             Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
@@ -202,7 +207,9 @@ impl Local {
     }
 
     async fn advance(&mut self, key: &SourceKey) -> Result<()> {
-        let Some(entry) = self.sources.get_mut(key) else { return Ok(()) };
+        let Some(entry) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
         let standing = self.engine.advance(&entry.wanted).await?;
         entry.until = standing.until;
         let newest = newest(&standing);
@@ -234,7 +241,10 @@ impl Local {
                 self.screen.say(&refused.to_string());
             }
         }
-        let gone: Vec<_> = before.iter().filter(|key| !self.sources.contains_key(*key)).collect();
+        let gone: Vec<_> = before
+            .iter()
+            .filter(|key| !self.sources.contains_key(*key))
+            .collect();
         for key in gone {
             self.screen.say(&format!("{key}  deleted"));
         }
@@ -253,25 +263,42 @@ impl Local {
                 Ok(resources) => resources,
                 Err(message) => {
                     self.keep(&file, &mut found);
-                    self.refused.push(Refused { file, source: None, message });
+                    self.refused.push(Refused {
+                        file,
+                        source: None,
+                        message,
+                    });
                     continue;
                 }
             };
             for resource in resources {
                 let key = key_of(&resource);
                 if let Some(Entry { file: other, .. }) = found.get(&key) {
-                    let message =
-                        format!("{key} is in {} already: one of the two has to go", other.display());
-                    self.refused.push(Refused { file: file.clone(), source: Some(key), message });
+                    let message = format!(
+                        "{key} is in {} already: one of the two has to go",
+                        other.display()
+                    );
+                    self.refused.push(Refused {
+                        file: file.clone(),
+                        source: Some(key),
+                        message,
+                    });
                     continue;
                 }
-                match validate::data_source(&with_identity(resource.clone()), &key.namespace, &self.defaults) {
+                match validate::data_source(
+                    &with_identity(resource.clone()),
+                    &key.namespace,
+                    &self.defaults,
+                ) {
                     Ok(source) => {
                         let earlier = self.sources.get(&key);
                         let entry = Entry {
                             wanted: Wanted {
                                 requested: annotation(&resource, crd::FETCH_REQUESTED_AT),
-                                force_requested: annotation(&resource, crd::FORCE_FETCH_REQUESTED_AT),
+                                force_requested: annotation(
+                                    &resource,
+                                    crd::FORCE_FETCH_REQUESTED_AT,
+                                ),
                                 source: Arc::new(from_folder(source)),
                             },
                             file: file.clone(),
@@ -289,7 +316,11 @@ impl Local {
                             .map(|problem| format!("{}: {}", problem.field, problem.message))
                             .collect::<Vec<_>>()
                             .join("; ");
-                        self.refused.push(Refused { file: file.clone(), source: Some(key), message });
+                        self.refused.push(Refused {
+                            file: file.clone(),
+                            source: Some(key),
+                            message,
+                        });
                     }
                 }
             }
@@ -366,7 +397,9 @@ fn annotation(resource: &crd::data_source::DataSource, name: &str) -> Option<Str
 
 /// The folder's own credentials read every object.
 fn from_folder(mut source: DataSource) -> DataSource {
-    source.object.identity = Identity::Secret { name: "sumsq-local".to_owned() };
+    source.object.identity = Identity::Secret {
+        name: "sumsq-local".to_owned(),
+    };
     source
 }
 
@@ -403,17 +436,31 @@ fn stands(
     if standing.reason == Waiting::ForFetch {
         return None;
     }
-    let handled = token.is_none_or(|token| standing.stored.handled_request.as_deref() == Some(token));
+    let handled =
+        token.is_none_or(|token| standing.stored.handled_request.as_deref() == Some(token));
     let record = standing.stored.history.first()?;
     if !handled && record.error().is_none() {
         return None;
     }
-    let took = if record.attempts > 1 { began.elapsed().as_secs_f64() } else { seconds(record) };
-    Some(SourceSummary::fetched(source, &standing.stored, record, took))
+    let took = if record.attempts > 1 {
+        began.elapsed().as_secs_f64()
+    } else {
+        seconds(record)
+    };
+    Some(SourceSummary::fetched(
+        source,
+        &standing.stored,
+        record,
+        took,
+    ))
 }
 
 fn newest(standing: &Standing) -> Option<(Uuid, u32)> {
-    standing.stored.history.first().map(|record| (record.id, record.attempts))
+    standing
+        .stored
+        .history
+        .first()
+        .map(|record| (record.id, record.attempts))
 }
 
 fn seconds(record: &crate::domain::fetch::FetchRecord) -> f64 {
@@ -437,10 +484,7 @@ async fn until(at: Option<Timestamp>, now: Timestamp) {
     }
 }
 
-fn watch(
-    folder: &Folder,
-    edited: mpsc::UnboundedSender<()>,
-) -> Result<notify::RecommendedWatcher> {
+fn watch(folder: &Folder, edited: mpsc::UnboundedSender<()>) -> Result<notify::RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         let manifests = event.paths.iter().any(|path| folder::is_manifest(path));

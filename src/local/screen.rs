@@ -28,8 +28,11 @@ impl Screen {
     #[must_use]
     pub fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target =
-            if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         Self {
             bars: MultiProgress::with_draw_target(target),
             by_source: Mutex::default(),
@@ -48,14 +51,20 @@ impl Screen {
 
     /// The source's bar goes.
     pub fn done(&self, source: &SourceKey) {
-        let mut bars = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bars = self
+            .by_source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(bar) = bars.remove(source) {
             bar.finish_and_clear();
         }
     }
 
     fn bar(&self, source: &SourceKey) -> ProgressBar {
-        let mut bars = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bars = self
+            .by_source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         bars.entry(source.clone())
             .or_insert_with(|| {
                 let bar = self.bars.add(ProgressBar::new_spinner());
@@ -87,7 +96,8 @@ impl Progress for Screen {
 
     fn storing(&self, source: &SourceKey, agent_days: u64) {
         if self.terminal {
-            self.bar(source).set_message(format!("storing {agent_days} agent days"));
+            self.bar(source)
+                .set_message(format!("storing {agent_days} agent days"));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -85,7 +85,12 @@ pub struct ArmSummary {
 impl SourceSummary {
     /// Of a source whose newest fetch is `record`.
     #[must_use]
-    pub fn fetched(source: &DataSource, stored: &Stored, record: &FetchRecord, seconds: f64) -> Self {
+    pub fn fetched(
+        source: &DataSource,
+        stored: &Stored,
+        record: &FetchRecord,
+        seconds: f64,
+    ) -> Self {
         let outcome = record.outcome.as_ref();
         let (warnings, warning_count) = match outcome {
             Some(Outcome::Imported(import)) => {
@@ -130,7 +135,10 @@ impl SourceSummary {
     /// One line: what came of the newest fetch.
     #[must_use]
     pub fn headline(&self) -> String {
-        let took = self.duration_seconds.map(|s| format!(" in {s:.1} s")).unwrap_or_default();
+        let took = self
+            .duration_seconds
+            .map(|s| format!(" in {s:.1} s"))
+            .unwrap_or_default();
         match (self.result, &self.error) {
             (_, Some(error)) => format!("failed: {}: {}", error.code, error.message),
             ("NotModified", None) => "not modified: the file is the one imported before".to_owned(),
@@ -144,7 +152,11 @@ impl SourceSummary {
         if let Some(rows) = self.rows {
             _ = write!(line, ", {}", counted(rows, "row"));
         }
-        _ = write!(line, ", {first} to {last}, {}", counted(self.warning_count, "warning"));
+        _ = write!(
+            line,
+            ", {first} to {last}, {}",
+            counted(self.warning_count, "warning")
+        );
         Some(line)
     }
 }
@@ -169,20 +181,28 @@ pub async fn reports(store: &dyn Store, source: &DataSource) -> Result<Vec<Repor
         let days = store
             .agent_days(source.id, &agent.code, agent.first_day, agent.last_day)
             .await?;
-        let Some(policy) = totals::reported_policy(&days) else { continue };
+        let Some(policy) = totals::reported_policy(&days) else {
+            continue;
+        };
         let arms = totals::arms(&days, &policy);
         let goals = source.goals.iter().filter(|goal| {
-            arms.iter().any(|arm| arm.goals.contains_key(goal.code.as_str()))
+            arms.iter()
+                .any(|arm| arm.goals.contains_key(goal.code.as_str()))
         });
-        reports.extend(goals.map(|goal| Report {
-            namespace: source.key.namespace.clone(),
-            data_source: source.key.name.clone(),
-            agent: agent.code.clone(),
-            goal: goal.code.clone(),
-            from: agent.first_day,
-            to: agent.last_day,
-            policy: Arc::clone(&policy),
-            arms: arms.iter().filter_map(|arm| summarise(arm, &goal.code)).collect(),
+        reports.extend(goals.map(|goal| {
+            Report {
+                namespace: source.key.namespace.clone(),
+                data_source: source.key.name.clone(),
+                agent: agent.code.clone(),
+                goal: goal.code.clone(),
+                from: agent.first_day,
+                to: agent.last_day,
+                policy: Arc::clone(&policy),
+                arms: arms
+                    .iter()
+                    .filter_map(|arm| summarise(arm, &goal.code))
+                    .collect(),
+            }
         }));
     }
     Ok(reports)
@@ -206,27 +226,46 @@ impl Summary {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for source in &self.data_sources {
-            _ = writeln!(text, "{}/{}  {}", source.namespace, source.name, source.headline());
+            _ = writeln!(
+                text,
+                "{}/{}  {}",
+                source.namespace,
+                source.name,
+                source.headline()
+            );
             if let Some(error) = &source.error {
                 for line in error.hint.lines() {
                     _ = writeln!(text, "  hint: {line}");
                 }
             }
             if let Some(holdings) = source.holdings() {
-                let held = if source.error.is_some() { "still held: " } else { "" };
+                let held = if source.error.is_some() {
+                    "still held: "
+                } else {
+                    ""
+                };
                 _ = writeln!(text, "  {held}{holdings}");
             }
             for warning in &source.warnings {
                 _ = writeln!(text, "  warning: {warning}");
             }
-            let untold = source.warning_count.saturating_sub(source.warnings.len() as u64);
+            let untold = source
+                .warning_count
+                .saturating_sub(source.warnings.len() as u64);
             if untold > 0 {
-                _ = writeln!(text, "  and {}; `sumsq check` tells all", counted(untold, "warning"));
+                _ = writeln!(
+                    text,
+                    "  and {}; `sumsq check` tells all",
+                    counted(untold, "warning")
+                );
             }
         }
-        let mut agents: Vec<&[Report]> =
-            self.reports.chunk_by(|a, b| a.agent == b.agent && a.data_source == b.data_source
-                && a.namespace == b.namespace).collect();
+        let mut agents: Vec<&[Report]> = self
+            .reports
+            .chunk_by(|a, b| {
+                a.agent == b.agent && a.data_source == b.data_source && a.namespace == b.namespace
+            })
+            .collect();
         let untold = agents.len().saturating_sub(MAX_AGENTS_SHOWN);
         agents.truncate(MAX_AGENTS_SHOWN);
         for reports in agents {
@@ -249,18 +288,34 @@ fn agent_table(text: &mut String, reports: &[Report]) {
     );
     let mut table = Table::new();
     table
-        .load_style(UTF8_HORIZONTAL_ONLY)
+        .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["goal", "variation", "visitors", "conversions", "rate", "value per visitor"]);
+        .set_header([
+            "goal",
+            "variation",
+            "visitors",
+            "conversions",
+            "rate",
+            "value per visitor",
+        ]);
     for report in reports {
-        for arm in &report.arms {
+        for (index, arm) in report.arms.iter().enumerate() {
             table.add_row([
-                report.goal.clone(),
+                // Said once: the arms of a goal read as a group.
+                if index == 0 {
+                    report.goal.clone()
+                } else {
+                    String::new()
+                },
                 arm.variation.to_string(),
                 HumanCount(arm.visitors).to_string(),
                 HumanCount(arm.conversions).to_string(),
-                arm.rate.map(|rate| format!("{:.2} %", rate * 100.0)).unwrap_or_default(),
-                arm.mean_value.map(|mean| format!("{mean:.4}")).unwrap_or_default(),
+                arm.rate
+                    .map(|rate| format!("{:.2} %", rate * 100.0))
+                    .unwrap_or_default(),
+                arm.mean_value
+                    .map(|mean| format!("{mean:.4}"))
+                    .unwrap_or_default(),
             ]);
         }
     }
@@ -268,7 +323,7 @@ fn agent_table(text: &mut String, reports: &[Report]) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     for line in table.to_string().lines() {
-        _ = writeln!(text, "{}", line.trim_end());
+        _ = writeln!(text, " {}", line.trim_end());
     }
 }
 

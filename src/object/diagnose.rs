@@ -1,1 +1,436 @@
-//! What AWS sends, and what the user is told.
+//! What AWS sends, and what the user is told. Pure: facts in, words out.
+//!
+//! When the next attempt comes is not said here: the caller knows.
+
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Timeouts;
+use super::denial::{Denial, denial, remedy};
+use super::failure::{Answer, Failure, IdentityFailure, NoAnswer};
+use super::policy;
+use super::web_identity::WebIdentity;
+use crate::domain::data_source::{Identity, S3Object};
+use crate::domain::fetch::{ErrorCode, FetchError, presentable};
+
+/// A clock that differs by less is right enough: AWS refuses from 15 minutes on.
+const NO_SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// What was asked, and by whom.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) object: &'a S3Object,
+    pub(super) namespace: &'a str,
+    /// The address tried, such as `https://counts.s3.us-east-1.amazonaws.com`.
+    pub(super) endpoint: Option<String>,
+    /// Whether it is the operator's setting rather than the spec that says where to read.
+    pub(super) overridden: bool,
+    /// The access key is a temporary one, and there is no token.
+    pub(super) lacks_session_token: bool,
+    pub(super) timeouts: Timeouts,
+    pub(super) now: Timestamp,
+    /// ARN of whose identity reads, where it could be learnt.
+    pub(super) reader: Option<String>,
+    /// What a denial turned out to be about; None: as its message says.
+    pub(super) denial: Option<Denial>,
+    /// Whose token asked for the role.
+    pub(super) web_identity: Option<WebIdentity>,
+}
+
+impl Attempt<'_> {
+    /// Whose credentials, in words.
+    pub(super) fn who(&self) -> String {
+        match &self.object.identity {
+            Identity::Operator => "the operator's own identity".to_owned(),
+            Identity::Secret { name } => {
+                format!("the identity of Secret {}/{name}", self.namespace)
+            }
+        }
+    }
+
+    /// Where a credential is written.
+    fn credential(&self, key: &str) -> String {
+        match &self.object.identity {
+            Identity::Operator => "the operator's own credentials".to_owned(),
+            Identity::Secret { name } => format!("Secret {}/{name}, key {key}", self.namespace),
+        }
+    }
+
+    fn is_from_secret(&self) -> bool {
+        matches!(self.object.identity, Identity::Secret { .. })
+    }
+
+    pub(super) fn is_of_another_account(&self, reader: &str) -> bool {
+        let owner = self.object.account_id.as_deref();
+        owner.is_some_and(|owner| policy::account(reader).is_some_and(|account| account != owner))
+    }
+
+    fn address(&self) -> &str {
+        self.endpoint.as_deref().unwrap_or("S3")
+    }
+}
+
+/// The error to show for a failure.
+pub(super) fn diagnose(failure: &Failure, attempt: &Attempt<'_>) -> FetchError {
+    match failure {
+        Failure::Answer(answer) => refused(answer, attempt),
+        Failure::NoAnswer(cause) => no_answer(cause, attempt),
+        Failure::Identity(cause) => no_identity(cause, attempt),
+        Failure::NotSent(message) => FetchError::new(
+            ErrorCode::InvalidRequest,
+            format!("the request cannot be made: {message}"),
+            "Check `region`, `bucket`, `key` and `endpoint` for characters that do not belong there.",
+        ),
+    }
+}
+
+fn refused(answer: &Answer, attempt: &Attempt<'_>) -> FetchError {
+    let class = class_of(answer);
+    let message = match answer.message.as_deref().map(str::trim) {
+        Some(message) if !message.is_empty() => message.to_owned(),
+        _ => format!(
+            "{} answered {} without a message",
+            attempt.address(),
+            answer.status
+        ),
+    };
+    let known = attempt.denial.clone().or_else(|| denial(answer));
+    let (hint, policies) = match known {
+        Some(kind) => remedy(&kind, answer, attempt),
+        None => (hint_for(class, answer, attempt), Vec::new()),
+    };
+    let mut error = FetchError::new(class, message, hint);
+    if let Some(code) = &answer.code {
+        error.code = presentable(code);
+    }
+    error.policies = policies;
+    error
+}
+
+/// The class of an answer: its code where that is a known one of S3's, else its status.
+fn class_of(answer: &Answer) -> ErrorCode {
+    let code = answer.code.as_deref().unwrap_or_default();
+    let by_code = match code {
+        "PreconditionFailed" => ErrorCode::ObjectChanged,
+        "RequestTimeout" => ErrorCode::Timeout,
+        "ExpiredTokenException" | "TokenRefreshRequired" => ErrorCode::ExpiredToken,
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" => ErrorCode::SlowDown,
+        code => ErrorCode::from_raw(code),
+    };
+    let is_ours = matches!(
+        by_code,
+        ErrorCode::SecretNotFound
+            | ErrorCode::SecretInvalid
+            | ErrorCode::InvalidCsv
+            | ErrorCode::IntegrityProblem
+            | ErrorCode::StoreFull
+            | ErrorCode::StoreError
+    );
+    if by_code != ErrorCode::S3Error && !is_ours {
+        return by_code;
+    }
+    match (answer.status, code) {
+        (500, _) => ErrorCode::InternalError,
+        (502, _) => ErrorCode::BadGateway,
+        (503, _) => ErrorCode::ServiceUnavailable,
+        (504, _) => ErrorCode::GatewayTimeout,
+        (429, _) => ErrorCode::SlowDown,
+        (301, "") => ErrorCode::PermanentRedirect,
+        (403, "") => ErrorCode::AccessDenied,
+        (412, "") => ErrorCode::ObjectChanged,
+        _ => ErrorCode::S3Error,
+    }
+}
+
+fn hint_for(class: ErrorCode, answer: &Answer, attempt: &Attempt<'_>) -> String {
+    let object = attempt.object;
+    match class {
+        ErrorCode::NoSuchKey => format!(
+            "There is no {:?} in bucket {}: compare `key` with the bucket's contents. Case counts, and \
+             folders are part of the key.",
+            object.key, object.bucket
+        ),
+        ErrorCode::NoSuchBucket => format!(
+            "There is no bucket {:?} at {}: `bucket` takes the bucket's name, not its ARN or URL.",
+            object.bucket,
+            attempt.address()
+        ),
+        ErrorCode::PermanentRedirect
+        | ErrorCode::AuthorizationHeaderMalformed
+        | ErrorCode::IllegalLocationConstraintException => other_region(answer, attempt),
+        ErrorCode::InvalidAccessKeyId if attempt.lacks_session_token => {
+            format!("{}: a key that begins with ASIA is temporary and needs its sessionToken beside it.", attempt.credential("accessKeyId"))
+        }
+        ErrorCode::InvalidAccessKeyId => format!(
+            "{}: nobody has this access key. It may be deleted or inactive, or belong to another \
+             partition of AWS or another store; write a current pair of keys.",
+            attempt.credential("accessKeyId")
+        ),
+        ErrorCode::SignatureDoesNotMatch => format!(
+            "{}: it is not the one that belongs to the access key. Write the pair anew, both from the \
+             same place.",
+            attempt.credential("secretAccessKey")
+        ),
+        ErrorCode::RequestTimeTooSkewed => skewed(answer, attempt),
+        ErrorCode::ExpiredToken if attempt.is_from_secret() => format!(
+            "{}: these credentials were temporary and have ended. Write accessKeyId, secretAccessKey and \
+             sessionToken anew, all three together.",
+            attempt.credential("sessionToken")
+        ),
+        ErrorCode::ExpiredToken => "The operator's own credentials have ended. Check what renews them: \
+             the service account's token, the node's role, or the session of a profile."
+            .to_owned(),
+        ErrorCode::InvalidObjectState => format!(
+            "{:?} is archived: restore it, and let the export write to a storage class that can be read \
+             at once.",
+            object.key
+        ),
+        ErrorCode::InvalidRequest if is_about_encryption(answer) => format!(
+            "{:?} is encrypted with a key of the customer's own (SSE-C), which can't be read here: let the \
+             export use SSE-KMS or SSE-S3.",
+            object.key
+        ),
+        ErrorCode::SlowDown => format!(
+            "{} asks for fewer requests. Nothing needs a change unless it lasts; then spread the \
+             schedules of sources that read one bucket.",
+            attempt.address()
+        ),
+        ErrorCode::InternalError
+        | ErrorCode::ServiceUnavailable
+        | ErrorCode::BadGateway
+        | ErrorCode::GatewayTimeout
+        | ErrorCode::Timeout => format!(
+            "{} is unavailable at the moment. Nothing needs a change unless it lasts.",
+            attempt.address()
+        ),
+        ErrorCode::ObjectChanged => {
+            "The object was replaced while it was being read; nothing was changed. Nothing needs a change."
+                .to_owned()
+        }
+        _ => other_answer(answer, attempt),
+    }
+}
+
+fn other_answer(answer: &Answer, attempt: &Attempt<'_>) -> String {
+    match answer.code.as_deref() {
+        Some(code) if code.starts_with("KMS.") => {
+            "Enable the KMS key under which the object is encrypted, or cancel its deletion.".to_owned()
+        }
+        Some("InvalidToken") => format!(
+            "{}: it does not belong to the access key. Write accessKeyId, secretAccessKey and sessionToken \
+             anew, all three together.",
+            attempt.credential("sessionToken")
+        ),
+        Some("InvalidBucketName") => "`bucket` takes the bucket's name, not its ARN or URL.".to_owned(),
+        Some(_) => {
+            "The code and the message are S3's own; its documentation lists them under \"Error responses\"."
+                .to_owned()
+        }
+        None => format!(
+            "{} did not answer as S3 does: check that `endpoint` is an S3 endpoint, and `forcePathStyle`.",
+            attempt.address()
+        ),
+    }
+}
+
+fn other_region(answer: &Answer, attempt: &Attempt<'_>) -> String {
+    let object = attempt.object;
+    let named = answer.bucket_region.clone().or_else(|| {
+        let texts = [answer.endpoint.as_deref(), answer.message.as_deref()];
+        let region = texts
+            .into_iter()
+            .flatten()
+            .flat_map(regions)
+            .find(|region| *region != object.region);
+        region.map(str::to_owned)
+    });
+    match named {
+        Some(region) => format!(
+            "Set `region` to {region}: bucket {} is there, not in {}.",
+            object.bucket, object.region
+        ),
+        None => format!(
+            "Set `region` to the one that bucket {} is in; {} is not it. \
+             `aws s3api get-bucket-location --bucket {}` tells it.",
+            object.bucket, object.region, object.bucket
+        ),
+    }
+}
+
+/// The words of a text that look like regions, such as eu-west-2 or us-gov-east-1.
+fn regions(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        // Old endpoints join service and region by a hyphen.
+        .map(|word| word.strip_prefix("s3-").unwrap_or(word))
+        .filter(|word| {
+            let parts: Vec<&str> = word.split('-').collect();
+            let letters =
+                |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+            matches!(&parts[..], [head @ .., number]
+                if (2..=3).contains(&head.len()) && head.iter().all(letters)
+                    && number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit()))
+        })
+}
+
+fn skewed(answer: &Answer, attempt: &Attempt<'_>) -> String {
+    let advice = "let the node keep time (chrony, systemd-timesyncd)";
+    let Some(server) = answer.date else {
+        return format!("The clock of the operator's node is wrong: {advice}.");
+    };
+    let ahead = attempt.now.duration_since(server);
+    let apart = SignedDuration::from_secs(ahead.as_secs().abs());
+    if apart < NO_SKEW {
+        return format!(
+            "The clocks agree by now, so the operator's node has been set right meanwhile; {advice}."
+        );
+    }
+    let direction = if ahead.is_positive() {
+        "ahead of"
+    } else {
+        "behind"
+    };
+    format!("The clock of the operator's node is {apart:#} {direction} the server's: {advice}.")
+}
+
+fn is_about_encryption(answer: &Answer) -> bool {
+    answer
+        .message
+        .as_deref()
+        .is_some_and(|message| message.to_lowercase().contains("encrypt"))
+}
+
+fn no_answer(cause: &NoAnswer, attempt: &Attempt<'_>) -> FetchError {
+    let (class, message) = no_answer_words(cause, attempt.address(), attempt.timeouts);
+    FetchError::new(class, message, connect_hint(cause, attempt))
+}
+
+fn no_answer_words(cause: &NoAnswer, address: &str, timeouts: Timeouts) -> (ErrorCode, String) {
+    match cause {
+        NoAnswer::NameNotFound(_) => (
+            ErrorCode::ConnectFailed,
+            format!("the name in {address} is not known"),
+        ),
+        NoAnswer::Refused(text) | NoAnswer::Other(text) => (
+            ErrorCode::ConnectFailed,
+            format!("no connection to {address}: {text}"),
+        ),
+        NoAnswer::Tls(text) => (
+            ErrorCode::ConnectFailed,
+            format!("no TLS connection to {address}: {text}"),
+        ),
+        NoAnswer::Closed => (
+            ErrorCode::ConnectFailed,
+            format!("{address} closed the connection without an answer"),
+        ),
+        NoAnswer::ConnectTimeout => (
+            ErrorCode::Timeout,
+            format!(
+                "no connection to {address} within {:#}",
+                seconds(timeouts.connect)
+            ),
+        ),
+        NoAnswer::AnswerTimeout => (
+            ErrorCode::Timeout,
+            format!(
+                "no answer from {address} within {:#}",
+                seconds(timeouts.answer)
+            ),
+        ),
+    }
+}
+
+fn connect_hint(cause: &NoAnswer, attempt: &Attempt<'_>) -> String {
+    let own = attempt.overridden || attempt.object.endpoint.is_some();
+    match cause {
+        NoAnswer::NameNotFound(_) if own => {
+            "Check `endpoint` for a typo, and that the operator's DNS knows the name.".to_owned()
+        }
+        NoAnswer::NameNotFound(_) => format!(
+            "Check `region` ({}) for a typo, and that the operator's DNS knows the name.",
+            attempt.object.region
+        ),
+        NoAnswer::Tls(_) => {
+            "Check that `endpoint` speaks https on that port. A private certificate authority is \
+             trusted by naming its file in the operator's SSL_CERT_FILE."
+                .to_owned()
+        }
+        NoAnswer::AnswerTimeout => {
+            "The connection stands, but nothing comes back. Nothing needs a change unless it lasts; \
+             then check the endpoint and what lies between."
+                .to_owned()
+        }
+        _ if own => {
+            "Check host and port of `endpoint`, that it is up, and that network policies and proxies let \
+             the operator reach it."
+                .to_owned()
+        }
+        _ => "Check that network policies, proxies and routes let the operator reach S3 (a NAT gateway or \
+             a VPC endpoint)."
+            .to_owned(),
+    }
+}
+
+fn no_identity(cause: &IdentityFailure, attempt: &Attempt<'_>) -> FetchError {
+    match cause {
+        IdentityFailure::NotFound => FetchError::new(
+            ErrorCode::NoCredentials,
+            "no credentials found for the operator's own identity",
+            "Looked for in the environment, AWS's files, a web identity token, the container's and the \
+             node's metadata. Name a Secret in `secretRef`, or give the operator's service account a role \
+             (EKS: annotation eks.amazonaws.com/role-arn, or Pod Identity).",
+        ),
+        IdentityFailure::Provider(message) => FetchError::new(
+            ErrorCode::NoCredentials,
+            format!("no credentials for the operator's own identity: {message}"),
+            "Something is set up to give the operator an identity, and fails: check its AWS_ environment \
+             variables, AWS's files and the token that they name; or name a Secret in `secretRef`.",
+        ),
+        IdentityFailure::NoAnswer(cause) => {
+            let (class, message) = no_answer_words(cause, "STS", attempt.timeouts);
+            FetchError::new(
+                class,
+                message,
+                "The operator asks STS for its role, and does not get through: check that network policies, \
+                 proxies and routes let it reach sts.REGION.amazonaws.com, or set AWS_ENDPOINT_URL_STS.",
+            )
+        }
+        IdentityFailure::RoleRefused { code, message } => {
+            role_refused(code.as_ref(), message.as_deref(), attempt)
+        }
+    }
+}
+
+fn role_refused(code: Option<&String>, message: Option<&str>, attempt: &Attempt<'_>) -> FetchError {
+    let hint = match &attempt.web_identity {
+        Some(identity) => format!(
+            "STS does not give the operator {}. The role's trust policy must allow \
+             sts:AssumeRoleWithWebIdentity to subject {} with audience {} (the statement is ready), and the \
+             account must have an OIDC provider for {}.",
+            identity.role_arn, identity.subject, identity.audience, identity.issuer
+        ),
+        None => "STS does not give the operator its role: the role's trust policy must allow \
+                 sts:AssumeRole to the identity that asks, which the message names."
+            .to_owned(),
+    };
+    let mut error = FetchError::new(
+        ErrorCode::AssumeRoleFailed,
+        message.unwrap_or("STS refused the role"),
+        hint,
+    );
+    if let Some(code) = code {
+        error.code = presentable(code);
+    }
+    error.policies.extend(
+        attempt
+            .web_identity
+            .as_ref()
+            .and_then(policy::trust_statement),
+    );
+    error
+}
+
+fn seconds(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

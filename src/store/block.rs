@@ -92,11 +92,19 @@ pub fn read(agent: Arc<str>, day: Day, block: &[u8]) -> Result<AgentDay, BlockEr
     if !input.0.is_empty() || !sorted {
         return Err(BlockError::Malformed);
     }
-    Ok(AgentDay { agent, day, goals, cells })
+    Ok(AgentDay {
+        agent,
+        day,
+        goals,
+        cells,
+    })
 }
 
 fn codes(key: &CellKey) -> impl Iterator<Item = &str> {
-    let of_trait = key.visitor_trait.iter().flat_map(|t| [&*t.group, &*t.value]);
+    let of_trait = key
+        .visitor_trait
+        .iter()
+        .flat_map(|t| [&*t.group, &*t.value]);
     [&*key.variation, &*key.policy].into_iter().chain(of_trait)
 }
 
@@ -180,7 +188,11 @@ impl Input<'_> {
     /// A number of things that follow, each of at least one byte.
     fn length(&mut self) -> Result<usize, BlockError> {
         let length = usize::try_from(self.u64()?).map_err(|_| BlockError::Malformed)?;
-        if length > self.0.len() { Err(BlockError::Malformed) } else { Ok(length) }
+        if length > self.0.len() {
+            Err(BlockError::Malformed)
+        } else {
+            Ok(length)
+        }
     }
 
     fn strings(&mut self) -> Result<Vec<Arc<str>>, BlockError> {
@@ -191,7 +203,9 @@ impl Input<'_> {
         let length = self.length()?;
         let (bytes, rest) = self.0.split_at(length);
         self.0 = rest;
-        std::str::from_utf8(bytes).map(Arc::from).map_err(|_| BlockError::Malformed)
+        std::str::from_utf8(bytes)
+            .map(Arc::from)
+            .map_err(|_| BlockError::Malformed)
     }
 
     fn code(&mut self, codes: &[Arc<str>]) -> Result<Arc<str>, BlockError> {
@@ -206,10 +220,17 @@ impl Input<'_> {
             Some(group) => {
                 let group = usize::try_from(group).map_err(|_| BlockError::Malformed)?;
                 let group = codes.get(group).cloned().ok_or(BlockError::Malformed)?;
-                Some(VisitorTrait { group, value: self.code(codes)? })
+                Some(VisitorTrait {
+                    group,
+                    value: self.code(codes)?,
+                })
             }
         };
-        Ok(CellKey { variation, policy, visitor_trait })
+        Ok(CellKey {
+            variation,
+            policy,
+            visitor_trait,
+        })
     }
 
     fn goal(&mut self, cells: &mut [Cell]) -> Result<(), BlockError> {
@@ -229,8 +250,14 @@ impl Input<'_> {
                 _ => return Err(BlockError::Malformed),
             };
         }
-        for values in column.iter_mut().filter_map(|counts| counts.values.as_mut()) {
-            *values = GoalValues { sum: self.decimal()?, sumsq: self.decimal()? };
+        for values in column
+            .iter_mut()
+            .filter_map(|counts| counts.values.as_mut())
+        {
+            *values = GoalValues {
+                sum: self.decimal()?,
+                sumsq: self.decimal()?,
+            };
         }
         for (cell, counts) in cells.iter_mut().zip(column) {
             cell.goals.push(counts);
@@ -248,7 +275,10 @@ impl Input<'_> {
         } else {
             Some(number)
         };
-        Ok(Decimal { units: units.ok_or(BlockError::Malformed)?, decimals })
+        Ok(Decimal {
+            units: units.ok_or(BlockError::Malformed)?,
+            decimals,
+        })
     }
 }
 
@@ -263,18 +293,31 @@ mod tests {
         prop_oneof![
             // As written: units are whole last digits.
             (-1_000_000_000_i128..1_000_000_000, -10_i8..=12).prop_map(|(mantissa, decimals)| {
-                Decimal { units: mantissa * unit(decimals).unwrap_or(1), decimals }
+                Decimal {
+                    units: mantissa * unit(decimals).unwrap_or(1),
+                    decimals,
+                }
             }),
             // Sums of different precisions.
-            (any::<i64>(), 0_i8..=12)
-                .prop_map(|(units, decimals)| Decimal { units: units.into(), decimals }),
+            (any::<i64>(), 0_i8..=12).prop_map(|(units, decimals)| Decimal {
+                units: units.into(),
+                decimals
+            }),
         ]
     }
 
     fn counts() -> impl Strategy<Value = GoalCounts> {
         let values = (decimals(), decimals()).prop_map(|(sum, sumsq)| GoalValues { sum, sumsq });
-        (0..=1_000_000_000_000_000_u64, 0..=10_u128.pow(30), prop::option::of(values))
-            .prop_map(|(count, count_sumsq, values)| GoalCounts { count, count_sumsq, values })
+        (
+            0..=1_000_000_000_000_000_u64,
+            0..=10_u128.pow(30),
+            prop::option::of(values),
+        )
+            .prop_map(|(count, count_sumsq, values)| GoalCounts {
+                count,
+                count_sumsq,
+                values,
+            })
     }
 
     fn keys() -> impl Strategy<Value = CellKey> {
@@ -283,8 +326,10 @@ mod tests {
             |(variation, policy, of_trait)| CellKey {
                 variation: variation.into(),
                 policy: policy.into(),
-                visitor_trait: of_trait
-                    .map(|(group, value)| VisitorTrait { group: group.into(), value: value.into() }),
+                visitor_trait: of_trait.map(|(group, value)| VisitorTrait {
+                    group: group.into(),
+                    value: value.into(),
+                }),
             },
         )
     }
@@ -295,10 +340,16 @@ mod tests {
             btree_map(keys(), cell, 0..12).prop_map(move |cells| AgentDay {
                 agent: "agent".into(),
                 day: Day(19_800),
-                goals: (0..goals).map(|goal| Arc::from(format!("g-{goal}"))).collect(),
+                goals: (0..goals)
+                    .map(|goal| Arc::from(format!("g-{goal}")))
+                    .collect(),
                 cells: cells
                     .into_iter()
-                    .map(|(key, (visitors, goals))| Cell { key, visitors, goals })
+                    .map(|(key, (visitors, goals))| Cell {
+                        key,
+                        visitors,
+                        goals,
+                    })
                     .collect(),
             })
         })
@@ -341,9 +392,17 @@ mod tests {
     #[test]
     fn a_binary_goal_takes_few_bytes() {
         let cell = |variation: &str, count: u64| Cell {
-            key: CellKey { variation: variation.into(), policy: "r".into(), visitor_trait: None },
+            key: CellKey {
+                variation: variation.into(),
+                policy: "r".into(),
+                visitor_trait: None,
+            },
             visitors: 1000,
-            goals: vec![GoalCounts { count, count_sumsq: count.into(), values: None }],
+            goals: vec![GoalCounts {
+                count,
+                count_sumsq: count.into(),
+                values: None,
+            }],
         };
         let day = AgentDay {
             agent: "agent".into(),
@@ -356,7 +415,10 @@ mod tests {
 
     #[test]
     fn other_versions_are_named() {
-        assert_eq!(read("a".into(), Day(0), &[9, 0]), Err(BlockError::UnknownVersion(9)));
+        assert_eq!(
+            read("a".into(), Day(0), &[9, 0]),
+            Err(BlockError::UnknownVersion(9))
+        );
         assert_eq!(read("a".into(), Day(0), &[]), Err(BlockError::Malformed));
     }
 }

@@ -141,10 +141,15 @@ pub struct AgentRow {
 pub enum StoreError {
     #[error("the store has no room left")]
     Full(#[source] sqlx::Error),
-    #[error("the store was written by a newer version of sumsq (schema {found}, this one knows {known})")]
+    #[error(
+        "the store was written by a newer version of sumsq (schema {found}, this one knows {known})"
+    )]
     Newer { found: i64, known: i64 },
     #[error("slot {slot} of {source_id} has been fetched already")]
-    SlotTaken { source_id: SourceId, slot: Timestamp },
+    SlotTaken {
+        source_id: SourceId,
+        slot: Timestamp,
+    },
     #[error("the fetch is not in the log, or has ended")]
     UnknownFetch(Uuid),
     #[error("a stored block cannot be read")]

@@ -157,6 +157,30 @@ impl Server {
         );
     }
 
+    /// Sends a signal, such as `TERM`, to the server itself rather than to what watches over it.
+    pub fn signal(&self, signal: &str) {
+        let watcher = self.child.lock().expect("no panic while locked").id();
+        let children = fs::read_to_string(format!("/proc/{watcher}/task/{watcher}/children"))
+            .expect("the processes of Linux can be read");
+        // The server is the first that the supervisor starts.
+        let server = children.split_whitespace().next().expect("the server runs");
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), server])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "no signal {signal} to {server}"
+        );
+    }
+
+    /// Waits until the server has ended by itself.
+    pub async fn ended(&self, deadline: Duration) -> std::process::ExitStatus {
+        wait_for(&format!("the end of {}", self.name), deadline, async || {
+            self.exited()
+        })
+        .await
+    }
+
     fn exited(&self) -> Option<std::process::ExitStatus> {
         let mut child = self.child.lock().expect("no panic while locked");
         child.try_wait().expect("a child can be waited for")

@@ -85,7 +85,9 @@ pub(super) async fn agents(pool: &SqlitePool, id: SourceId) -> Result<Vec<AgentR
     .fetch_all(pool)
     .await
     .map_err(database)?;
-    rows.iter().map(|row| agent_row(row).map_err(database)).collect()
+    rows.iter()
+        .map(|row| agent_row(row).map_err(database))
+        .collect()
 }
 
 pub(super) async fn agent_days(
@@ -118,7 +120,12 @@ pub(super) async fn agent_days(
 
 fn encode(day: AgentDay) -> Encoded {
     let block = block::write(&day);
-    Encoded { agent: day.agent, day: day.day, hash: block::hash(&block), block }
+    Encoded {
+        agent: day.agent,
+        day: day.day,
+        hash: block::hash(&block),
+        block,
+    }
 }
 
 /// How many of them were new or changed.
@@ -140,7 +147,11 @@ async fn upsert(
         " ON CONFLICT (source, agent, day) DO UPDATE SET hash = excluded.hash, \
          block = excluded.block WHERE hash <> excluded.hash",
     );
-    let result = query.build().execute(&mut **writing).await.map_err(database)?;
+    let result = query
+        .build()
+        .execute(&mut **writing)
+        .await
+        .map_err(database)?;
     Ok(result.rows_affected())
 }
 

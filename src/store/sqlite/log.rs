@@ -132,12 +132,13 @@ pub(super) async fn advance_cursor(
 
 pub(super) async fn begin(writing: &mut Writing, begin: &BeginFetch) -> Result<Uuid, StoreError> {
     if let Some(fetch) = begin.plan.resume {
-        let found = sqlx::query("SELECT 1 FROM fetch WHERE source = ? AND id = ? AND completed_at IS NULL")
-            .bind(key(begin.source))
-            .bind(bytes(&fetch))
-            .fetch_optional(&mut **writing)
-            .await
-            .map_err(database)?;
+        let found =
+            sqlx::query("SELECT 1 FROM fetch WHERE source = ? AND id = ? AND completed_at IS NULL")
+                .bind(key(begin.source))
+                .bind(bytes(&fetch))
+                .fetch_optional(&mut **writing)
+                .await
+                .map_err(database)?;
         return found.map(|_| fetch).ok_or(StoreError::UnknownFetch(fetch));
     }
     let fetch = Uuid::now_v7();
@@ -153,7 +154,10 @@ pub(super) async fn begin(writing: &mut Writing, begin: &BeginFetch) -> Result<U
         .await
         .map_err(database)?;
         if claimed.rows_affected() == 0 {
-            return Err(StoreError::SlotTaken { source_id: begin.source, slot });
+            return Err(StoreError::SlotTaken {
+                source_id: begin.source,
+                slot,
+            });
         }
     }
     sqlx::query(
@@ -218,7 +222,14 @@ pub(super) async fn complete_import(
         ..import.clone()
     };
     strip_policies(writing, end.source, &ending.uid).await?;
-    log_outcome(writing, end, end.fetch, &Outcome::Imported(import.clone()), 1).await?;
+    log_outcome(
+        writing,
+        end,
+        end.fetch,
+        &Outcome::Imported(import.clone()),
+        1,
+    )
+    .await?;
     sqlx::query(
         "UPDATE data_source SET etag = ?2, etag_fingerprint = ?3, \"rows\" = ?4, \
          agent_count = (SELECT count(*) FROM agent WHERE source = ?1), \
@@ -242,7 +253,10 @@ pub(super) async fn retire(writing: &mut Writing, id: SourceId) -> Result<(), St
         "UPDATE data_source SET present = 0 WHERE id = ?",
         "DELETE FROM fetch WHERE source = ? AND completed_at IS NULL",
     ] {
-        let retired = sqlx::query(statement).bind(key(id)).execute(&mut **writing).await;
+        let retired = sqlx::query(statement)
+            .bind(key(id))
+            .execute(&mut **writing)
+            .await;
         retired.map_err(database)?;
     }
     Ok(())
@@ -260,7 +274,10 @@ pub(super) async fn sources(pool: &SqlitePool) -> Result<Vec<SourceRow>, StoreEr
         .map(|row| {
             Ok(SourceRow {
                 id: SourceId(uuid(row, "id")?),
-                key: SourceKey { namespace: get(row, "namespace")?, name: get(row, "name")? },
+                key: SourceKey {
+                    namespace: get(row, "namespace")?,
+                    name: get(row, "name")?,
+                },
                 present: get(row, "present")?,
                 agent_count: unsigned(get(row, "agent_count")?),
                 first_day: optional(row, "first_day")?.map(Day),
@@ -340,7 +357,14 @@ async fn merge(
     end: &EndFetch,
     record: &FetchRecord,
 ) -> Result<(), StoreError> {
-    log_outcome(writing, end, record.id, &end.outcome, record.attempts.saturating_add(1)).await?;
+    log_outcome(
+        writing,
+        end,
+        record.id,
+        &end.outcome,
+        record.attempts.saturating_add(1),
+    )
+    .await?;
     sqlx::query("UPDATE slot SET fetch = ? WHERE source = ? AND fetch = ?")
         .bind(bytes(&record.id))
         .bind(key(end.source))
@@ -385,8 +409,11 @@ async fn strip_policies(
     source: SourceId,
     uid: &str,
 ) -> Result<(), StoreError> {
-    let Some(FetchRecord { id, outcome: Some(Outcome::Failed(mut error)), .. }) =
-        newest(writing, source, uid).await?
+    let Some(FetchRecord {
+        id,
+        outcome: Some(Outcome::Failed(mut error)),
+        ..
+    }) = newest(writing, source, uid).await?
     else {
         return Ok(());
     };
@@ -394,8 +421,8 @@ async fn strip_policies(
         return Ok(());
     }
     error.policies.clear();
-    let outcome = serde_json::to_string(&Outcome::Failed(error))
-        .map_err(|error| decode("outcome", error))?;
+    let outcome =
+        serde_json::to_string(&Outcome::Failed(error)).map_err(|error| decode("outcome", error))?;
     sqlx::query("UPDATE fetch SET outcome = ? WHERE source = ? AND id = ?")
         .bind(outcome)
         .bind(key(source))
@@ -496,11 +523,11 @@ fn required_time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError>
     time(row, column)?.ok_or_else(|| decode(column, "there is none"))
 }
 
-fn decode(
-    column: &str,
-    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> StoreError {
-    StoreError::Database(sqlx::Error::ColumnDecode { index: column.into(), source: source.into() })
+fn decode(column: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Database(sqlx::Error::ColumnDecode {
+        index: column.into(),
+        source: source.into(),
+    })
 }
 
 /// Fits until the year 2262; times beyond are of no clock.

@@ -16,9 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite as Driver, Transaction};
 use uuid::Uuid;
 
-use super::{
-    AgentRow, BeginFetch, EndFetch, SourceRef, SourceRow, Store, StoreError,
-};
+use super::{AgentRow, BeginFetch, EndFetch, SourceRef, SourceRow, Store, StoreError};
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::data_source::SourceId;
 use crate::domain::fetch::{FetchRecord, Import};
@@ -54,14 +52,20 @@ impl Sqlite {
     /// # Errors
     /// As [`Sqlite::open`].
     pub async fn open_with_room_for(path: &Path, pages: u32) -> Result<Self, StoreError> {
-        Self::open_with(path, |options| options.pragma("max_page_count", pages.to_string())).await
+        Self::open_with(path, |options| {
+            options.pragma("max_page_count", pages.to_string())
+        })
+        .await
     }
 
     async fn open_with(
         path: &Path,
         adjust: impl FnOnce(SqliteConnectOptions) -> SqliteConnectOptions,
     ) -> Result<Self, StoreError> {
-        let failed = |source: sqlx::Error| StoreError::Open { path: shown(path), source };
+        let failed = |source: sqlx::Error| StoreError::Open {
+            path: shown(path),
+            source,
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         }
@@ -80,7 +84,10 @@ impl Sqlite {
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
-        MIGRATIONS.run(&writer).await.map_err(|error| migration_error(path, error))?;
+        MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|error| migration_error(path, error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(PATIENCE)
@@ -91,7 +98,10 @@ impl Sqlite {
     /// A transaction that has the write lock from its start, so that it never has to be begun
     /// again half way.
     async fn write(&self) -> Result<Transaction<'static, Driver>, StoreError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(database)
+        self.writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(database)
     }
 }
 
@@ -176,7 +186,10 @@ impl Store for Sqlite {
             "DELETE FROM fetch WHERE source = ?",
             "DELETE FROM data_source WHERE id = ?",
         ] {
-            let deleted = sqlx::query(statement).bind(key(id)).execute(&mut *transaction).await;
+            let deleted = sqlx::query(statement)
+                .bind(key(id))
+                .execute(&mut *transaction)
+                .await;
             deleted.map_err(database)?;
         }
         transaction.commit().await.map_err(database)
@@ -210,7 +223,11 @@ impl Store for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.readers).await.map(drop).map_err(database)
+        sqlx::query("SELECT 1")
+            .execute(&self.readers)
+            .await
+            .map(drop)
+            .map_err(database)
     }
 
     async fn close(&self) {
@@ -240,10 +257,17 @@ fn database(error: sqlx::Error) -> StoreError {
 
 fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> StoreError {
     use sqlx::migrate::MigrateError;
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
+    let known = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or_default();
     match error {
         MigrateError::VersionMissing(found) => StoreError::Newer { found, known },
-        MigrateError::Execute(source) => StoreError::Open { path: shown(path), source },
+        MigrateError::Execute(source) => StoreError::Open {
+            path: shown(path),
+            source,
+        },
         other => StoreError::Migrate(other),
     }
 }

@@ -1,0 +1,412 @@
+//! What can be said only when all rows are in: agent day by agent day, in bounded memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::agent_day::{CellKey, Day, Decimal, GoalCounts};
+use super::super::data_source::Dating;
+use super::super::finding::{Finding, FindingKind, excerpt, grouped};
+use super::super::integrity;
+use super::groups::{AllCodes, DayCells, Row, SortedGroups};
+use super::header::{Columns, GoalColumns};
+use super::rows::Told;
+
+/// A day without an arm is told where this many of its visitors or more were to be expected.
+const EXPECTED_VISITORS: f64 = 14.0;
+/// Rows that must all have the square of the total before it is told.
+const SQUARES_OF_TOTALS: u64 = 10;
+
+/// How many visitors each variation has on each of an agent's days.
+type VisitorsByDay = BTreeMap<Arc<str>, BTreeMap<Day, u64>>;
+
+/// Looks at every agent day.
+pub(super) fn review(groups: &SortedGroups, columns: &Columns, dating: Dating, told: &mut Told) {
+    let mut review = Review {
+        groups,
+        columns,
+        dating,
+        told,
+        squares: vec![Squares::default(); columns.goals.len()],
+        visitors: VisitorsByDay::new(),
+    };
+    let mut cells = DayCells::default();
+    for index in 0..groups.days.len() {
+        groups.unpack(index, &mut cells);
+        let (agent, day) = (&groups.days[index].0, groups.days[index].1);
+        review.duplicates(&cells);
+        for row in &cells.cells {
+            review.cell(row, cells.goals(row));
+        }
+        review.arms(agent, day, &cells);
+        if groups
+            .days
+            .get(index + 1)
+            .is_none_or(|next| next.0 != *agent)
+        {
+            review.missing_days(agent);
+        }
+    }
+    review.squares_of_totals();
+}
+
+/// Looks at the codes themselves.
+pub(super) fn review_codes(codes: &AllCodes, columns: &Columns, told: &mut Told) {
+    let mut of = |codes: &super::codes::Codes, column: usize| {
+        codes.review(&columns.names[column], column, &mut told.notes);
+    };
+    of(&codes.agents, columns.agent);
+    of(&codes.variations, columns.variation);
+    if let Some(policy) = columns.policy {
+        of(&codes.policies, policy);
+    }
+    if let Some((group, value)) = columns.visitor_trait {
+        of(&codes.trait_groups, group);
+        of(&codes.trait_values, value);
+    }
+}
+
+/// Of one goal: cells with two events or more, and those whose sum of squares is the squared total.
+#[derive(Debug, Clone, Copy, Default)]
+struct Squares {
+    cells: u64,
+    of_totals: u64,
+    line: u64,
+}
+
+struct Review<'a> {
+    groups: &'a SortedGroups,
+    columns: &'a Columns,
+    dating: Dating,
+    told: &'a mut Told,
+    squares: Vec<Squares>,
+    /// Of the agent under review.
+    visitors: VisitorsByDay,
+}
+
+impl Review<'_> {
+    fn duplicates(&mut self, cells: &DayCells) {
+        for duplicate in &cells.duplicates {
+            let (first, line) = (duplicate.first_line, duplicate.line);
+            if duplicate.exceeds {
+                self.told.problems.add(|| {
+                    Finding::new(
+                        FindingKind::Structure,
+                        "SumTooLarge",
+                        format!("added to line {first}, which is about the same visitors, its numbers exceed what is read"),
+                    )
+                    .line(line)
+                    .hint("write one row for each day, agent, variation, policy and trait")
+                });
+            }
+            self.told.notes.add("DuplicateRows", 0, Some(line), || {
+                Finding::new(
+                    FindingKind::Warning,
+                    "DuplicateRows",
+                    format!(
+                        "same day, agent, variation, policy and trait as line {first}: their \
+                         counts are added up"
+                    ),
+                )
+                .line(line)
+                .hint(
+                    "write one row for each of them; a file that was appended to itself counts \
+                     everyone twice",
+                )
+            });
+        }
+    }
+
+    fn cell(&mut self, row: &Row, goals: &[GoalCounts]) {
+        for (index, (counts, goal)) in goals.iter().zip(&self.columns.goals).enumerate() {
+            let broken =
+                integrity::check_cell(row.visitors, counts, goal.allow_negative, self.dating);
+            for rule in broken.into_iter().flatten() {
+                self.broken(rule, row, counts, index);
+            }
+            if counts.count > 1 && row.visitors > 1 {
+                let squares = &mut self.squares[index];
+                let of_total = u128::from(counts.count) * u128::from(counts.count);
+                squares.cells += 1;
+                if counts.count_sumsq == of_total {
+                    squares.of_totals += 1;
+                    squares.line = if squares.of_totals == 1 {
+                        row.line
+                    } else {
+                        squares.line.min(row.line)
+                    };
+                }
+            }
+            self.values(row, counts, goal);
+        }
+    }
+
+    #[cold]
+    fn broken(&mut self, rule: integrity::Rule, row: &Row, counts: &GoalCounts, goal: usize) {
+        let column = column_of(&self.columns.goals[goal], rule.column());
+        self.told
+            .notes
+            .add(rule.code(), column, Some(row.line), || {
+                Finding::new(rule.kind(), rule.code(), rule.message(row.visitors, counts))
+                    .line(row.line)
+                    .column(&self.columns.names[column])
+                    .hint(rule.hint())
+            });
+    }
+
+    fn values(&mut self, row: &Row, counts: &GoalCounts, goal: &GoalColumns) {
+        let (Some(values), Some((column, _))) = (counts.values, goal.values) else {
+            return;
+        };
+        if row.visitors == 1 && values.sum.units != 0 {
+            self.told
+                .notes
+                .add("SingleVisitorValue", column, Some(row.line), || {
+                    Finding::new(
+                        FindingKind::Warning,
+                        "SingleVisitorValue",
+                        "the row is about a single visitor, whose value can be read from it",
+                    )
+                    .line(row.line)
+                    .column(&self.columns.names[column])
+                    .hint(
+                        "for privacy, leave out trait values that few visitors have, or put them \
+                     together",
+                    )
+                });
+        }
+        let is_count =
+            counts.count > 1 && values.sum.units == i128::from(counts.count) * Decimal::ONE;
+        if is_count && (values.sumsq.to_f64() - to_f64(counts.count_sumsq)).abs() > 0.5 {
+            self.told.notes.add("ValueEqualsCount", column, Some(row.line), || {
+                let message = format!(
+                    "the value equals the {} events, as if each were worth 1, but their sums of \
+                     squares differ",
+                    grouped(counts.count)
+                );
+                Finding::new(FindingKind::Warning, "ValueEqualsCount", message)
+                    .line(row.line)
+                    .column(&self.columns.names[column])
+                    .hint("check which of the goal's columns the export has filled with which sum")
+            });
+        }
+    }
+
+    /// Compares the trait groups of each arm and keeps the arm's visitors for later.
+    fn arms(&mut self, agent: &Arc<str>, day: Day, cells: &DayCells) {
+        let key = |row: &Row| &self.groups.keys[row.key];
+        let same_arm = |one: &Row, other: &Row| {
+            let (one, other) = (key(one), key(other));
+            one.variation == other.variation && one.policy == other.policy
+        };
+        let same_group = |one: &Row, other: &Row| trait_group(key(one)) == trait_group(key(other));
+        let mut disagreements = Vec::new();
+        for arm in cells.cells.chunk_by(same_arm) {
+            let mut groups = arm.chunk_by(same_group).map(|rows| Totals::of(rows, cells));
+            let Some(first) = groups.next() else { continue };
+            // Rows without a trait stand first; without them the largest group speaks for the arm.
+            let mut visitors = first.visitors;
+            for other in groups {
+                if key(&first.row).visitor_trait.is_some() {
+                    visitors = visitors.max(other.visitors);
+                }
+                if let Some(difference) = first.difference(&other, &self.columns.goals) {
+                    disagreements.push((first.row, other.row, difference));
+                }
+            }
+            let days = self
+                .visitors
+                .entry(key(&first.row).variation.clone())
+                .or_default();
+            *days.entry(day).or_default() += visitors;
+        }
+        for (first, other, difference) in disagreements {
+            self.note_disagreement(agent, day, &first, &other, &difference);
+        }
+    }
+
+    #[cold]
+    fn note_disagreement(
+        &mut self,
+        agent: &str,
+        day: Day,
+        first: &Row,
+        other: &Row,
+        difference: &Difference,
+    ) {
+        let (keys, line) = (&self.groups.keys, other.line);
+        self.told
+            .notes
+            .add("TraitTotalsDisagree", 0, Some(line), || {
+                let group = |row: &Row| match trait_group(&keys[row.key]) {
+                    None => "the rows without a trait".into(),
+                    Some(group) => format!("trait group {:?}", excerpt(group.as_bytes())),
+                };
+                let message = format!(
+                    "agent {:?}, variation {:?} on {day}: {} adds up to {} {}, {} to {}",
+                    excerpt(agent.as_bytes()),
+                    excerpt(keys[first.key].variation.as_bytes()),
+                    group(other),
+                    grouped(difference.other),
+                    difference.what,
+                    group(first),
+                    grouped(difference.first),
+                );
+                Finding::new(FindingKind::Warning, "TraitTotalsDisagree", message).line(line).hint(
+                "each group should count every visitor once: give those without a value one of \
+                 their own, such as unknown",
+            )
+            });
+    }
+
+    /// Days of the agent on which an arm has no row though visitors were to be expected.
+    fn missing_days(&mut self, agent: &Arc<str>) {
+        let visitors = std::mem::take(&mut self.visitors);
+        let mut totals = BTreeMap::<Day, u64>::new();
+        for (day, count) in visitors.values().flatten() {
+            *totals.entry(*day).or_default() += count;
+        }
+        for (variation, days) in &visitors {
+            let (arm, all) = days.iter().fold((0, 0), |(arm, all), (day, count)| {
+                (arm + count, all + totals[day])
+            });
+            // To every other visitor on days that it has, so many of the arm.
+            let ratio = to_f64(u128::from(arm)) / to_f64(u128::from(all - arm)).max(1.0);
+            for (day, total) in totals.iter().filter(|(day, _)| !days.contains_key(day)) {
+                let expected = ratio * to_f64(u128::from(*total));
+                if all > arm && expected >= EXPECTED_VISITORS {
+                    self.note_missing_day(agent, variation, *day, expected);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count of visitors, rounded to be shown"
+    )]
+    fn note_missing_day(&mut self, agent: &str, variation: &str, day: Day, expected: f64) {
+        self.told.notes.add("DayMissing", 0, None, || {
+            let message = format!(
+                "agent {:?} has no row for variation {:?} on {day}, where some {} visitors were \
+                 to be expected",
+                excerpt(agent.as_bytes()),
+                excerpt(variation.as_bytes()),
+                grouped(expected.round() as u64),
+            );
+            Finding::new(FindingKind::Warning, "DayMissing", message)
+                .hint("check that the export holds every variation's visitors, also without events")
+        });
+    }
+
+    fn squares_of_totals(&mut self) {
+        for (squares, goal) in self.squares.iter().zip(&self.columns.goals) {
+            if squares.cells < SQUARES_OF_TOTALS || squares.of_totals < squares.cells {
+                continue;
+            }
+            self.told.notes.add("SquareOfTotal", goal.count_sumsq, Some(squares.line), || {
+                let message = format!(
+                    "in all {} rows with two events or more the sum of squares is the square of \
+                     the count, as if one visitor had them all",
+                    grouped(squares.cells)
+                );
+                Finding::new(FindingKind::Warning, "SquareOfTotal", message)
+                    .line(squares.line)
+                    .column(&self.columns.names[goal.count_sumsq])
+                    .hint(
+                        "square each visitor's number of events before summing over visitors, \
+                         not the total",
+                    )
+            });
+        }
+    }
+}
+
+fn trait_group(key: &CellKey) -> Option<&str> {
+    key.visitor_trait
+        .as_ref()
+        .map(|visitor_trait| &*visitor_trait.group)
+}
+
+fn column_of(goal: &GoalColumns, column: integrity::GoalColumn) -> usize {
+    let (sum, sumsq) = goal.values.unwrap_or((goal.count, goal.count_sumsq));
+    match column {
+        integrity::GoalColumn::Count => goal.count,
+        integrity::GoalColumn::CountSumsq => goal.count_sumsq,
+        integrity::GoalColumn::Value => sum,
+        integrity::GoalColumn::ValueSumsq => sumsq,
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "for comparing and showing sizes"
+)]
+fn to_f64(number: u128) -> f64 {
+    number as f64
+}
+
+/// What one trait group's rows of an arm add up to.
+struct Totals {
+    /// The first of them.
+    row: Row,
+    visitors: u64,
+    /// Events and their squares, by goal.
+    goals: Vec<(u64, u128)>,
+}
+
+/// The first number in which two groups differ.
+struct Difference {
+    what: String,
+    first: u128,
+    other: u128,
+}
+
+impl Totals {
+    fn of(rows: &[Row], cells: &DayCells) -> Self {
+        let mut totals = Self {
+            row: rows[0],
+            visitors: 0,
+            goals: Vec::new(),
+        };
+        for row in rows {
+            totals.row.line = totals.row.line.min(row.line);
+            totals.visitors = totals.visitors.saturating_add(row.visitors);
+            let goals = cells.goals(row);
+            totals.goals.resize(goals.len(), (0, 0));
+            for (total, goal) in totals.goals.iter_mut().zip(goals) {
+                total.0 = total.0.saturating_add(goal.count);
+                total.1 = total.1.saturating_add(goal.count_sumsq);
+            }
+        }
+        totals
+    }
+
+    fn difference(&self, other: &Self, goals: &[GoalColumns]) -> Option<Difference> {
+        if self.visitors != other.visitors {
+            let (first, other) = (self.visitors.into(), other.visitors.into());
+            return Some(Difference {
+                what: "visitors".into(),
+                first,
+                other,
+            });
+        }
+        let pairs = self.goals.iter().zip(&other.goals).zip(goals);
+        pairs.into_iter().find_map(|((one, other), goal)| {
+            if one.0 != other.0 {
+                let what = format!("events of {}", goal.code);
+                return Some(Difference {
+                    what,
+                    first: one.0.into(),
+                    other: other.0.into(),
+                });
+            }
+            (one.1 != other.1).then(|| Difference {
+                what: format!("as {}_sumsq", goal.code),
+                first: one.1,
+                other: other.1,
+            })
+        })
+    }
+}

@@ -1,1 +1,0 @@
-//! The sum-of-squares rules: what no set of visitors can have produced.

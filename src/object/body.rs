@@ -1,0 +1,419 @@
+//! The object's bytes: decompressed where they are gzip or zstd, counted, under a limit.
+//!
+//! Two things can be wrong with them, and they are told apart. Where bytes were lost or changed on
+//! their way, the next attempt may get them whole: `BodyInterrupted`. Where all have arrived as
+//! they are stored and still can't be decompressed, the object itself is broken: `InvalidCsv`.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Cursor};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, StreamExt, try_unfold};
+use jiff::SignedDuration;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio_util::io::StreamReader;
+
+use super::failure::chain;
+use crate::domain::fetch::{ErrorCode, FetchError};
+
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// zstd keeps a window of what it has written, as large as the file asks for. RFC 8878 has every
+/// decoder support 8 MiB, which `zstd` asks for up to level 19; more would let a small object take
+/// any amount of memory.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// The object's bytes, decompressed where they are gzip or zstd (by magic bytes), under the limit.
+///
+/// Read it to its end before judging the contents: the checksum of what was received is compared
+/// there, so a change of bytes on their way is known only then.
+pub struct ObjectBody {
+    pub etag: Option<String>,
+    /// As stored (compressed where it is), in bytes.
+    pub content_length: Option<u64>,
+    content: Content,
+    received: Arc<AtomicU64>,
+    decompressed: u64,
+    limit: u64,
+    stall: Duration,
+}
+
+enum Content {
+    /// Not a byte has been asked for.
+    Unread(Source),
+    Plain(Peeked),
+    Gzip(GzipDecoder<Peeked>),
+    Zstd(ZstdDecoder<Peeked>),
+    /// At the end, or failed.
+    Ended,
+}
+
+type Source = StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>;
+/// The first bytes, which were looked at, and then the rest.
+type Peeked = tokio::io::Chain<Cursor<Vec<u8>>, Source>;
+
+/// The bytes of a local file, decompressed as an object's would be.
+///
+/// # Errors
+/// Those of the file.
+pub async fn decompressed(
+    mut file: impl AsyncRead + Send + Unpin + 'static,
+) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
+    let mut head = Vec::with_capacity(4);
+    (&mut file).take(4).read_to_end(&mut head).await?;
+    let format = Format::of(&head);
+    let peeked = BufReader::new(Cursor::new(head).chain(file));
+    Ok(match format {
+        Format::Gzip => {
+            let mut decoder = GzipDecoder::new(peeked);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        }
+        Format::Zstd => {
+            let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX);
+            let mut decoder = ZstdDecoder::with_params(peeked, &[window]);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        }
+        // The reader of the CSV says what else it may be.
+        Format::Plain | Format::Other(_) => Box::new(peeked),
+    })
+}
+
+impl ObjectBody {
+    pub(super) fn new(
+        output: GetObjectOutput,
+        limit: u64,
+        stall: Duration,
+    ) -> Result<Self, FetchError> {
+        let content_length = output
+            .content_length
+            .and_then(|length| u64::try_from(length).ok());
+        let etag = output.e_tag;
+        if let Some(length) = content_length.filter(|length| *length > limit) {
+            let message = format!(
+                "the object has {length} bytes, more than `maxObjectBytes` ({}) allows",
+                quantity(limit)
+            );
+            return Err(refused(
+                ErrorCode::ObjectTooLarge,
+                &message,
+                TOO_LARGE_HINT,
+                etag,
+            ));
+        }
+        let received = Arc::new(AtomicU64::new(0));
+        let content = Content::Unread(source(output.body, Arc::clone(&received)));
+        Ok(Self {
+            etag,
+            content_length,
+            content,
+            received,
+            decompressed: 0,
+            limit,
+            stall,
+        })
+    }
+
+    /// The next bytes; None at the end, and after an error.
+    ///
+    /// # Errors
+    /// BodyInterrupted, ObjectTooLarge; InvalidCsv where the object can't be decompressed.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let result = self.read().await;
+        if !matches!(result, Ok(Some(_))) {
+            self.content = Content::Ended;
+        }
+        result
+    }
+
+    /// Bytes received so far, as stored: for progress against `content_length`.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>, FetchError> {
+        if let Content::Unread(_) = self.content {
+            self.look_at_magic_bytes().await?;
+        }
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        let read = match &mut self.content {
+            Content::Plain(source) => source.read_buf(&mut chunk).await,
+            Content::Gzip(decoder) => decoder.read_buf(&mut chunk).await,
+            Content::Zstd(decoder) => decoder.read_buf(&mut chunk).await,
+            Content::Unread(_) | Content::Ended => return Ok(None),
+        };
+        match read {
+            Ok(0) => Ok(None),
+            Ok(bytes) => {
+                self.decompressed += bytes as u64;
+                // Chunked answers do not say their length; compressed ones may say a small one.
+                if self.decompressed.max(self.received()) > self.limit {
+                    return Err(self.too_large());
+                }
+                Ok(Some(chunk.freeze()))
+            }
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    async fn look_at_magic_bytes(&mut self) -> Result<(), FetchError> {
+        let Content::Unread(mut source) = std::mem::replace(&mut self.content, Content::Ended)
+        else {
+            return Ok(());
+        };
+        let mut head = Vec::with_capacity(4);
+        (&mut source)
+            .take(4)
+            .read_to_end(&mut head)
+            .await
+            .map_err(|error| self.interrupted(&error))?;
+        let format = Format::of(&head);
+        let peeked = Cursor::new(head).chain(source);
+        self.content = match format {
+            Format::Plain => Content::Plain(peeked),
+            Format::Gzip => {
+                let mut decoder = GzipDecoder::new(peeked);
+                decoder.multiple_members(true);
+                Content::Gzip(decoder)
+            }
+            Format::Zstd => {
+                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX);
+                let mut decoder = ZstdDecoder::with_params(peeked, &[window]);
+                decoder.multiple_members(true);
+                Content::Zstd(decoder)
+            }
+            Format::Other(name) => {
+                let message = format!("the object is {name}, not CSV");
+                let hint = "Let the export write CSV as plain text, or compressed by gzip or zstd.";
+                return Err(refused(
+                    ErrorCode::InvalidCsv,
+                    &message,
+                    hint,
+                    self.etag.clone(),
+                ));
+            }
+        };
+        Ok(())
+    }
+
+    /// Where decompression fails, only the rest of the bytes tells whether they have come as they
+    /// are stored.
+    async fn failed(&mut self, error: io::Error) -> FetchError {
+        if Transport::of(&error).is_some() {
+            return self.interrupted(&error);
+        }
+        let (format, hint) = match &self.content {
+            Content::Zstd(_) => (
+                "zstd",
+                "Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.",
+            ),
+            _ => (
+                "gzip",
+                "Compress and upload it again, whole; `gzip -t` tells whether it is.",
+            ),
+        };
+        if let Err(error) = self.drain().await {
+            return self.interrupted(&error);
+        }
+        let message = format!(
+            "the object is not valid {format}: {}",
+            said_by_decoder(&error)
+        );
+        refused(ErrorCode::InvalidCsv, &message, hint, self.etag.clone())
+    }
+
+    /// Receives what is left, up to the limit.
+    async fn drain(&mut self) -> io::Result<()> {
+        let source: &mut (dyn AsyncBufRead + Unpin + Send) = match &mut self.content {
+            Content::Plain(source) => source,
+            Content::Gzip(decoder) => decoder.get_mut(),
+            Content::Zstd(decoder) => decoder.get_mut(),
+            Content::Unread(_) | Content::Ended => return Ok(()),
+        };
+        while self.received.load(Ordering::Relaxed) <= self.limit {
+            let buffered = source.fill_buf().await?.len();
+            if buffered == 0 {
+                break;
+            }
+            source.consume(buffered);
+        }
+        Ok(())
+    }
+
+    /// Says the same whatever the number of bytes that came: repeats are one failure.
+    fn interrupted(&self, error: &io::Error) -> FetchError {
+        let message = match Transport::of(error).map(Transport::cause) {
+            Some(Cause::Checksum) => {
+                "the bytes that arrived are not those of the object: their checksum differs"
+                    .to_owned()
+            }
+            Some(Cause::Stalled) => format!(
+                "no bytes arrived for {:#} while the object was being read",
+                SignedDuration::try_from(self.stall).unwrap_or_default()
+            ),
+            Some(Cause::Cut) | None => "the connection ended before the object did".to_owned(),
+        };
+        FetchError::new(
+            ErrorCode::BodyInterrupted,
+            message,
+            "Nothing was changed, and nothing needs a change unless it lasts; then look at proxies and \
+             gateways between the operator and S3.",
+        )
+    }
+
+    fn too_large(&self) -> FetchError {
+        let grown = if self.decompressed > self.received() {
+            " when decompressed"
+        } else {
+            ""
+        };
+        let message = format!(
+            "the object has more bytes{grown} than `maxObjectBytes` ({}) allows",
+            quantity(self.limit)
+        );
+        refused(
+            ErrorCode::ObjectTooLarge,
+            &message,
+            TOO_LARGE_HINT,
+            self.etag.clone(),
+        )
+    }
+}
+
+impl fmt::Debug for ObjectBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectBody")
+            .field("etag", &self.etag)
+            .field("content_length", &self.content_length)
+            .field("received", &self.received())
+            .finish_non_exhaustive()
+    }
+}
+
+const TOO_LARGE_HINT: &str = "Raise `maxObjectBytes`, or split the export: a file may hold the newest days \
+     only, since days that it does not name are kept.";
+
+/// An error that the object itself is to blame for, so that meeting it again is no news.
+fn refused(class: ErrorCode, message: &str, hint: &str, etag: Option<String>) -> FetchError {
+    FetchError {
+        refused_etag: etag,
+        ..FetchError::new(class, message, hint)
+    }
+}
+
+/// The body as a reader that counts what it receives.
+fn source(body: ByteStream, received: Arc<AtomicU64>) -> Source {
+    let chunks = try_unfold(body, move |mut body| {
+        let received = Arc::clone(&received);
+        async move {
+            let Some(chunk) = body
+                .try_next()
+                .await
+                .map_err(|error| Transport(error.into()))?
+            else {
+                return Ok::<_, io::Error>(None);
+            };
+            received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            Ok(Some((chunk, body)))
+        }
+    });
+    StreamReader::new(chunks.boxed())
+}
+
+enum Format {
+    Plain,
+    Gzip,
+    Zstd,
+    /// What exports are often written as by mistake.
+    Other(&'static str),
+}
+
+impl Format {
+    fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
+            b"PK\x03\x04" => Self::Other("a zip archive (or an Excel workbook)"),
+            b"PAR1" => Self::Other("a Parquet file"),
+            b"\xfd7zX" => Self::Other("compressed by xz"),
+            [b'B', b'Z', b'h', b'1'..=b'9'] => Self::Other("compressed by bzip2"),
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Marks an error of the connection on its way through the decoders.
+#[derive(Debug)]
+struct Transport(Box<dyn Error + Send + Sync>);
+
+#[derive(Debug, PartialEq)]
+enum Cause {
+    Cut,
+    Stalled,
+    Checksum,
+}
+
+impl Transport {
+    fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    fn cause(&self) -> Cause {
+        // Neither of the two has a public type.
+        for cause in chain(self.0.as_ref()) {
+            let text = cause.to_string();
+            if text.contains("checksum mismatch") {
+                return Cause::Checksum;
+            }
+            if text.contains("minimum throughput") {
+                return Cause::Stalled;
+            }
+        }
+        Cause::Cut
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body was interrupted")
+    }
+}
+
+impl Error for Transport {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.0.as_ref())
+    }
+}
+
+impl From<Transport> for io::Error {
+    fn from(error: Transport) -> Self {
+        Self::other(error)
+    }
+}
+
+fn said_by_decoder(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return "it ends too early".to_owned();
+    }
+    error.to_string()
+}
+
+/// Bytes as Kubernetes writes a quantity.
+fn quantity(bytes: u64) -> String {
+    for (shift, suffix) in [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")] {
+        if bytes >> shift > 0 && bytes.trailing_zeros() >= shift {
+            return format!("{}{suffix}", bytes >> shift);
+        }
+    }
+    bytes.to_string()
+}

@@ -1,0 +1,221 @@
+//! One S3 client per region, endpoint and identity, kept; and the STS client that says whose
+//! identity that is.
+
+use std::env;
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
+
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials as AwsCredentials, IdentityCache, SharedCredentialsProvider};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+pub(super) use lru::LruCache;
+
+use super::{SecretCredentials, Timeouts, lock};
+use crate::domain::data_source::S3Object;
+
+/// Clients are small (they share one connection pool), but a namespace can make any number of
+/// Secrets over time.
+const KEPT: NonZeroUsize = NonZeroUsize::new(512).expect("more than 0");
+
+/// Where the web identity's role is asked for if nothing says which region.
+const FALLBACK_REGION: &str = "us-east-1";
+
+/// Tells clients apart: a digest, so that no key of a map holds a credential.
+pub(super) type Key = [u8; 32];
+
+/// Whose signature a request bears.
+#[derive(Clone, Copy)]
+pub(super) enum Credentials<'a> {
+    Operator,
+    Static(&'a SecretCredentials),
+    Unsigned,
+}
+
+impl Credentials<'_> {
+    /// AWS calls keys that are temporary ASIA...; they are worth nothing without a token.
+    pub(super) fn lack_session_token(self) -> bool {
+        matches!(self, Self::Static(given)
+            if given.access_key_id.starts_with("ASIA") && given.session_token.is_none())
+    }
+}
+
+pub(super) struct Clients {
+    /// The operator's identity, HTTP client, time limits and retries.
+    base: SdkConfig,
+    /// The same with no identity.
+    anonymous: SdkConfig,
+    /// In place of every spec's.
+    endpoint: Option<String>,
+    s3: Mutex<LruCache<Key, aws_sdk_s3::Client>>,
+}
+
+impl Clients {
+    /// Loads the operator's settings from AWS's usual environment and files. Credentials are
+    /// looked for when they are first needed.
+    pub(super) async fn load(endpoint: Option<String>, timeouts: Timeouts) -> Self {
+        // Not from the instance's metadata: each object names its region, and asking takes seconds
+        // where there is no such service.
+        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .or_else(Region::from_static(FALLBACK_REGION));
+        let limits = TimeoutConfig::builder()
+            .connect_timeout(timeouts.connect)
+            .read_timeout(timeouts.answer)
+            .build();
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client())
+            .region(region)
+            .timeout_config(limits)
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled()
+                    .grace_period(timeouts.stall)
+                    .build(),
+            );
+        let loader = match AppName::new("sumsq") {
+            Ok(name) => loader.app_name(name),
+            Err(_) => loader,
+        };
+        let base = loader.load().await;
+        let mut anonymous = base.clone().into_builder();
+        anonymous.set_credentials_provider(None);
+        Self {
+            anonymous: anonymous.build(),
+            base,
+            endpoint,
+            s3: cache(),
+        }
+    }
+
+    /// Whether every object is read from one endpoint, whatever its spec says.
+    pub(super) fn is_overridden(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// The address that settings give, without the bucket; None: AWS's own.
+    pub(super) fn endpoint(&self, object: &S3Object) -> Option<String> {
+        self.endpoint.clone().or_else(|| object.endpoint.clone())
+    }
+
+    /// Tells apart what needs a client of its own.
+    pub(super) fn key(&self, object: &S3Object, credentials: Credentials<'_>) -> Key {
+        let endpoint = self.endpoint(object).unwrap_or_default();
+        let style = if object.force_path_style { "path" } else { "" };
+        let mut parts = vec![object.region.as_str(), &endpoint, style];
+        match credentials {
+            Credentials::Operator => parts.push("operator"),
+            Credentials::Unsigned => parts.push("unsigned"),
+            Credentials::Static(given) => parts.extend([
+                "static",
+                given.access_key_id.as_str(),
+                given.secret_access_key.as_str(),
+                given.session_token.as_deref().unwrap_or_default(),
+            ]),
+        }
+        let mut digest = blake3::Hasher::new();
+        for part in parts {
+            // With its length, so that no two lists of parts read the same.
+            digest
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part.as_bytes());
+        }
+        *digest.finalize().as_bytes()
+    }
+
+    pub(super) fn s3(&self, object: &S3Object, credentials: Credentials<'_>) -> aws_sdk_s3::Client {
+        let key = self.key(object, credentials);
+        lock(&self.s3)
+            .get_or_insert(key, || self.build_s3(object, credentials))
+            .clone()
+    }
+
+    /// The object's bytes are checked against its stored checksum where there is one and the store
+    /// sends it: the SDK asks for it by default (`x-amz-checksum-mode`), and a mismatch is an error
+    /// at the body's end. So nothing is set here.
+    fn build_s3(&self, object: &S3Object, credentials: Credentials<'_>) -> aws_sdk_s3::Client {
+        let base = self.base_of(credentials);
+        let mut config = aws_sdk_s3::config::Builder::from(base)
+            .region(Region::new(object.region.clone()))
+            .force_path_style(object.force_path_style || self.is_overridden());
+        if let Some(endpoint) = self.endpoint(object) {
+            config = config.endpoint_url(endpoint);
+        }
+        config = match credentials {
+            Credentials::Operator => config,
+            Credentials::Unsigned => config.allow_no_auth(),
+            // A shared identity cache would keep what it holds for every Secret there ever was.
+            Credentials::Static(given) => config
+                .credentials_provider(provider(given))
+                .identity_cache(IdentityCache::no_cache()),
+        };
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// Credentials for an S3-compatible store are shown to that store only, which may or may not
+    /// speak STS; where the operator's environment names an STS, it decides.
+    pub(super) fn sts(
+        &self,
+        object: &S3Object,
+        credentials: Credentials<'_>,
+    ) -> aws_sdk_sts::Client {
+        let base = self.base_of(credentials);
+        let mut config =
+            aws_sdk_sts::config::Builder::from(base).region(Region::new(object.region.clone()));
+        if let Some(endpoint) = self.endpoint(object)
+            && !self.environment_names_sts()
+        {
+            config = config.endpoint_url(endpoint);
+        }
+        if let Credentials::Static(given) = credentials {
+            config = config
+                .credentials_provider(provider(given))
+                .identity_cache(IdentityCache::no_cache());
+        }
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    fn environment_names_sts(&self) -> bool {
+        !self.is_overridden()
+            && (self.base.endpoint_url().is_some() || env::var_os("AWS_ENDPOINT_URL_STS").is_some())
+    }
+
+    fn base_of(&self, credentials: Credentials<'_>) -> &SdkConfig {
+        match credentials {
+            Credentials::Operator => &self.base,
+            Credentials::Static(_) | Credentials::Unsigned => &self.anonymous,
+        }
+    }
+}
+
+pub(super) fn cache<T>() -> Mutex<LruCache<Key, T>> {
+    Mutex::new(LruCache::new(KEPT))
+}
+
+fn provider(given: &SecretCredentials) -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(AwsCredentials::new(
+        &given.access_key_id,
+        &given.secret_access_key,
+        given.session_token.clone(),
+        None,
+        "Secret",
+    ))
+}
+
+/// One pool of connections for all clients: rustls on ring, the certificates of the machine
+/// (`SSL_CERT_FILE` adds to them), and the proxy that the environment names.
+fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, _components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build()
+    })
+}

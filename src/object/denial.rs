@@ -1,0 +1,182 @@
+//! The many meanings of AccessDenied, told apart by its message. Pure.
+
+use super::diagnose::Attempt;
+use super::failure::Answer;
+use super::policy;
+use crate::domain::fetch::ReadyPolicy;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// The key may not exist, and the reader may not be told.
+    ListBucket,
+    /// The object is under a KMS key, named where it is known.
+    Kms { key: Option<String> },
+    /// `accountId` is not the bucket's owner.
+    OtherOwner,
+    /// A Deny statement, which no grant outweighs.
+    Explicit,
+    /// The action is named: it is not granted.
+    NotGranted,
+    /// "Access Denied", no more.
+    NotNamed,
+}
+
+impl Denial {
+    pub(super) fn concerns_the_reader(&self) -> bool {
+        !matches!(self, Self::ListBucket | Self::OtherOwner)
+    }
+}
+
+/// What a denial is about, as far as its message says; None: it is no denial.
+pub(super) fn denial(answer: &Answer) -> Option<Denial> {
+    match answer.code.as_deref() {
+        Some("AccessDenied") => {}
+        None if answer.status == 403 => {}
+        _ => return None,
+    }
+    let message = answer.message.as_deref().unwrap_or_default();
+    let lower = message.to_lowercase();
+    Some(if lower.contains("s3:listbucket") {
+        Denial::ListBucket
+    } else if lower.contains("explicit deny") {
+        Denial::Explicit
+    } else if lower.contains("kms:") || lower.contains("ciphertext") {
+        Denial::Kms {
+            key: arns(message)
+                .find(|arn| arn.contains(":kms:"))
+                .map(str::to_owned),
+        }
+    } else if lower.contains("not authorized to perform") {
+        Denial::NotGranted
+    } else {
+        Denial::NotNamed
+    })
+}
+
+/// The hint and the statements that would mend it.
+pub(super) fn remedy(
+    denial: &Denial,
+    answer: &Answer,
+    attempt: &Attempt<'_>,
+) -> (String, Vec<ReadyPolicy>) {
+    let message = answer.message.as_deref().unwrap_or_default();
+    // AWS names the reader in most denials, also where STS can't be asked.
+    let reader = attempt.reader.clone().or_else(|| {
+        let named = message
+            .starts_with("User: ")
+            .then(|| arns(message).next())?;
+        named.map(policy::principal)
+    });
+    match denial {
+        Denial::ListBucket => (
+            format!(
+                "The key {:?} may not exist in bucket {}: compare `key` with the bucket's contents. \
+                 To a reader without s3:ListBucket, S3 says AccessDenied where it would say NoSuchKey.",
+                attempt.object.key, attempt.object.bucket
+            ),
+            Vec::new(),
+        ),
+        Denial::OtherOwner => (other_owner(attempt), Vec::new()),
+        Denial::Explicit => (
+            format!(
+                "A policy denies this explicitly, and no grant outweighs that: find the Deny statement \
+                 in the policy that the message names, and except {} from it.",
+                reader.unwrap_or_else(|| attempt.who())
+            ),
+            Vec::new(),
+        ),
+        Denial::Kms { key } => kms(key.as_deref(), reader, attempt),
+        Denial::NotGranted => not_granted(reader, attempt, ""),
+        Denial::NotNamed => not_granted(
+            reader,
+            attempt,
+            " Where that is granted already, compare `key` with the bucket's contents: to a reader \
+             without s3:ListBucket, S3 says AccessDenied for a missing key too.",
+        ),
+    }
+}
+
+fn other_owner(attempt: &Attempt<'_>) -> String {
+    format!(
+        "`accountId` {} is not the owner of bucket {}: the same request without it is answered. Correct \
+         `accountId`; where it is right, the bucket is no longer yours, and its contents are somebody else's.",
+        attempt.object.account_id.as_deref().unwrap_or_default(),
+        attempt.object.bucket
+    )
+}
+
+fn not_granted(
+    reader: Option<String>,
+    attempt: &Attempt<'_>,
+    also: &str,
+) -> (String, Vec<ReadyPolicy>) {
+    let object = attempt.object;
+    let resource = policy::object_resource(&object.region, &object.bucket, &object.key);
+    let Some(reader) = reader else {
+        return (
+            format!(
+                "Grant s3:GetObject on {}/{} to {}; `aws sts get-caller-identity` with its credentials \
+                 tells its ARN.{also}",
+                object.bucket,
+                object.key,
+                attempt.who()
+            ),
+            Vec::new(),
+        );
+    };
+    let mut policies = vec![policy::bucket_statement(&reader, &resource)];
+    let mut both = "";
+    if attempt.is_of_another_account(&reader) {
+        policies.push(policy::identity_statement("s3:GetObject", &resource));
+        both = " The reader is of another account than the bucket, so both policies must allow it.";
+    }
+    (
+        format!(
+            "Grant s3:GetObject on {}/{} to {reader}: the statement is ready for the bucket's policy.{both}{also}",
+            object.bucket, object.key
+        ),
+        policies,
+    )
+}
+
+fn kms(
+    key: Option<&str>,
+    reader: Option<String>,
+    attempt: &Attempt<'_>,
+) -> (String, Vec<ReadyPolicy>) {
+    let key_words = key.map_or_else(
+        || "the object's KMS key".to_owned(),
+        |key| format!("KMS key {key}"),
+    );
+    let Some(reader) = reader else {
+        return (
+            format!(
+                "Grant kms:Decrypt on {key_words} to {}; `aws sts get-caller-identity` with its credentials \
+                 tells its ARN.",
+                attempt.who()
+            ),
+            Vec::new(),
+        );
+    };
+    let mut policies = vec![policy::key_statement(&reader)];
+    let mut both = "";
+    if attempt.is_of_another_account(&reader) {
+        policies.extend(key.map(|key| policy::identity_statement("kms:Decrypt", key)));
+        both = " The reader is of another account, so its own policy must allow it too, and the key must \
+                not be the AWS managed one (aws/s3), which can't be shared.";
+    }
+    (
+        format!(
+            "Grant kms:Decrypt on {key_words} to {reader}: the statement is ready for the key's policy.{both}"
+        ),
+        policies,
+    )
+}
+
+/// The ARNs in a message, without the quotes around them.
+fn arns(message: &str) -> impl Iterator<Item = &str> {
+    message
+        .split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')'))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| word.starts_with("arn:"))
+}

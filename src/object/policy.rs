@@ -1,0 +1,248 @@
+//! ARNs, and the policy statements to copy and paste. Pure.
+
+use serde::Serialize;
+
+use super::web_identity::WebIdentity;
+use crate::domain::fetch::ReadyPolicy;
+
+/// What a policy names as its principal: of an assumed role's session, the role. A role's path is
+/// not part of its session's ARN, so it is missing here too; other ARNs stay as they are.
+pub(super) fn principal(arn: &str) -> String {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    if let ["arn", partition, "sts", _, account, resource] = parts[..]
+        && let Some(session) = resource.strip_prefix("assumed-role/")
+        && let Some((role, _session)) = session.split_once('/')
+    {
+        return format!("arn:{partition}:iam::{account}:role/{role}");
+    }
+    arn.to_owned()
+}
+
+/// The account that an ARN names.
+pub(super) fn account(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4).filter(|account| !account.is_empty())
+}
+
+/// The part of AWS that a region belongs to, as its ARNs write it.
+pub(super) fn partition(region: &str) -> &'static str {
+    const OTHERS: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-isof-", "aws-iso-f"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("eusc-", "aws-eusc"),
+    ];
+    OTHERS
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix))
+        .map_or("aws", |(_, partition)| partition)
+}
+
+/// The object's ARN as a policy's resource: characters that a policy would take for wildcards are
+/// written as the variables that stand for them.
+pub(super) fn object_resource(region: &str, bucket: &str, key: &str) -> String {
+    let mut escaped = String::with_capacity(key.len());
+    for c in key.chars() {
+        match c {
+            '*' | '?' | '$' => escaped.extend(["${", c.encode_utf8(&mut [0; 4]), "}"]),
+            c => escaped.push(c),
+        }
+    }
+    format!("arn:{}:s3:::{bucket}/{escaped}", partition(region))
+}
+
+/// Lets `reader` get the object: for the bucket's own policy.
+pub(super) fn bucket_statement(reader: &str, resource: &str) -> ReadyPolicy {
+    ready(
+        "bucket policy",
+        &Statement {
+            sid: "SumsqReadsCounts",
+            principal: Some(Principal::Aws(reader)),
+            action: "s3:GetObject",
+            resource: Some(resource),
+            ..Statement::default()
+        },
+    )
+}
+
+/// Lets `reader` decrypt: for the policy of the key, where `*` is that key.
+pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
+    ready(
+        "key policy",
+        &Statement {
+            sid: "SumsqDecryptsCounts",
+            principal: Some(Principal::Aws(reader)),
+            action: "kms:Decrypt",
+            resource: Some("*"),
+            ..Statement::default()
+        },
+    )
+}
+
+/// For the reader's own policy, which must agree where bucket or key are of another account.
+pub(super) fn identity_statement(action: &'static str, resource: &str) -> ReadyPolicy {
+    let sid = if action == "kms:Decrypt" {
+        "SumsqDecryptsCounts"
+    } else {
+        "SumsqReadsCounts"
+    };
+    ready(
+        "identity policy",
+        &Statement {
+            sid,
+            action,
+            resource: Some(resource),
+            ..Statement::default()
+        },
+    )
+}
+
+/// Lets the token's subject take the role: for the role's trust policy.
+pub(super) fn trust_statement(identity: &WebIdentity) -> Option<ReadyPolicy> {
+    let parts: Vec<&str> = identity.role_arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", _, account, _] = parts[..] else {
+        return None;
+    };
+    let provider = identity
+        .issuer
+        .strip_prefix("https://")
+        .unwrap_or(&identity.issuer);
+    let federated = format!("arn:{partition}:iam::{account}:oidc-provider/{provider}");
+    let equals = serde_json::json!({
+        (format!("{provider}:sub")): identity.subject,
+        (format!("{provider}:aud")): identity.audience,
+    });
+    Some(ready(
+        "trust policy",
+        &Statement {
+            sid: "SumsqTakesThisRole",
+            principal: Some(Principal::Federated(&federated)),
+            action: "sts:AssumeRoleWithWebIdentity",
+            condition: Some(serde_json::json!({ "StringEquals": equals })),
+            ..Statement::default()
+        },
+    ))
+}
+
+/// One statement, in the order in which people write them.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statement<'a> {
+    sid: &'static str,
+    effect: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<Principal<'a>>,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<serde_json::Value>,
+}
+
+impl Default for Statement<'_> {
+    fn default() -> Self {
+        Self {
+            sid: "",
+            effect: "Allow",
+            principal: None,
+            action: "",
+            resource: None,
+            condition: None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+enum Principal<'a> {
+    #[serde(rename = "AWS")]
+    Aws(&'a str),
+    Federated(&'a str),
+}
+
+fn ready(target: &str, statement: &Statement<'_>) -> ReadyPolicy {
+    ReadyPolicy {
+        target: target.to_owned(),
+        statement: serde_json::to_string_pretty(statement).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_by_its_role() {
+        for (arn, expected) in [
+            (
+                "arn:aws:sts::123456789012:assumed-role/sumsq/i-0abc",
+                "arn:aws:iam::123456789012:role/sumsq",
+            ),
+            (
+                "arn:aws-cn:sts::123456789012:assumed-role/sumsq/1",
+                "arn:aws-cn:iam::123456789012:role/sumsq",
+            ),
+            (
+                "arn:aws-us-gov:sts::123456789012:assumed-role/r/s",
+                "arn:aws-us-gov:iam::123456789012:role/r",
+            ),
+            (
+                "arn:aws:iam::123456789012:user/team/reader",
+                "arn:aws:iam::123456789012:user/team/reader",
+            ),
+            (
+                "arn:aws:iam::123456789012:root",
+                "arn:aws:iam::123456789012:root",
+            ),
+            (
+                "arn:aws:sts::123456789012:federated-user/bob",
+                "arn:aws:sts::123456789012:federated-user/bob",
+            ),
+            ("something else", "something else"),
+        ] {
+            assert_eq!(principal(arn), expected);
+        }
+    }
+
+    #[test]
+    fn a_region_has_its_partition() {
+        for (region, expected) in [
+            ("us-east-1", "aws"),
+            ("eu-west-2", "aws"),
+            ("cn-north-1", "aws-cn"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("eusc-de-east-1", "aws-eusc"),
+            ("", "aws"),
+        ] {
+            assert_eq!(partition(region), expected, "{region}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_no_wildcard() {
+        assert_eq!(
+            object_resource("cn-north-1", "counts", "a/b.csv"),
+            "arn:aws-cn:s3:::counts/a/b.csv"
+        );
+        assert_eq!(
+            object_resource("us-east-1", "counts", "a*?$"),
+            "arn:aws:s3:::counts/a${*}${?}${$}"
+        );
+    }
+
+    #[test]
+    fn statements_can_be_pasted() {
+        let bucket = bucket_statement("arn:aws:iam::1:role/r", "arn:aws:s3:::counts/a.csv");
+        insta::assert_snapshot!(bucket.statement, @"");
+        let identity = WebIdentity {
+            role_arn: "arn:aws:iam::123456789012:role/sumsq".into(),
+            issuer: "https://oidc.eks.us-east-1.amazonaws.com/id/ABC".into(),
+            subject: "system:serviceaccount:sumsq:controller".into(),
+            audience: "sts.amazonaws.com".into(),
+        };
+        insta::assert_snapshot!(trust_statement(&identity).unwrap().statement, @"");
+    }
+}

@@ -1,0 +1,261 @@
+//! What goes wrong, what is said of it, and that it mends.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::buckets::{Bucket, DOCUMENT};
+use crate::cluster_with_crds;
+use crate::operator::{Operator, PATIENCE, condition};
+use crate::support::process::wait_for;
+use crate::support::s3::Microburst;
+
+#[tokio::test]
+async fn a_missing_file_is_told_once_and_its_arrival_is_a_recovery() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("missing").await;
+    let bucket = Bucket::create("missing").await;
+    let operator = Operator::start(cluster, &namespace).await;
+    operator.apply(&bucket.data_source("counts").await).await;
+    let status = operator.ready_when("counts", "False", "NoSuchKey").await;
+    let error = &status["history"][0]["error"];
+    assert_eq!(error["code"], "NoSuchKey");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("does not exist"),
+        "{error}"
+    );
+    assert!(error["hint"].as_str().unwrap().contains("key"), "{error}");
+    let reconciling = condition(&status, "Reconciling").unwrap();
+    assert_eq!(reconciling["reason"], "WaitingForRetry");
+    let message = condition(&status, "Ready").unwrap()["message"]
+        .as_str()
+        .unwrap();
+    assert!(message.contains("will be retried at 20"), "{message}");
+
+    // Asked again: the same failure is the same entry, and no news.
+    operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=one")
+        .await;
+    let status = operator
+        .status_when("counts", "a second attempt", |status| {
+            status["history"][0]["attempts"] == 2
+        })
+        .await;
+    assert_eq!(status["history"].as_array().unwrap().len(), 1);
+    assert_eq!(status["lastHandledFetchRequest"], "one");
+    assert_eq!(operator.events("counts").await.len(), 1);
+
+    bucket.put("counts.csv", DOCUMENT).await;
+    operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=two")
+        .await;
+    let status = operator.ready_when("counts", "True", "Imported").await;
+    assert!(condition(&status, "Reconciling").is_none());
+    let events = wait_for("both events", PATIENCE, async || {
+        Some(operator.events("counts").await).filter(|events| events.len() == 2)
+    })
+    .await;
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|(kind, reason, _)| (kind.as_str(), reason.as_str()))
+        .collect();
+    assert_eq!(kinds, [("Warning", "NoSuchKey"), ("Normal", "Recovered")]);
+}
+
+#[tokio::test]
+async fn a_broken_file_changes_nothing_and_stays_broken_until_it_changes() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("broken").await;
+    let bucket = Bucket::create("broken").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let operator = Operator::start(cluster, &namespace).await;
+    operator.apply(&bucket.data_source("counts").await).await;
+    operator.ready_when("counts", "True", "Imported").await;
+
+    bucket
+        .put("counts.csv", DOCUMENT.replace("1710720000", "2024-03-18"))
+        .await;
+    operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=one")
+        .await;
+    let status = operator.ready_when("counts", "False", "InvalidCsv").await;
+    let error = &status["history"][0]["error"];
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("line 2, column Date: \"2024-03-18\""),
+        "{message}"
+    );
+    assert!(
+        error["hint"].as_str().unwrap().contains("1710720000"),
+        "{error}"
+    );
+    assert_eq!(
+        status["agentCount"], 1,
+        "what was imported before is still there"
+    );
+    assert!(status["lastSuccessTime"].is_string());
+
+    // 304 against the refused object stays the error.
+    operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=two")
+        .await;
+    let status = operator
+        .status_when("counts", "echo", |status| {
+            status["lastHandledFetchRequest"] == "two"
+        })
+        .await;
+    assert_eq!(condition(&status, "Ready").unwrap()["reason"], "InvalidCsv");
+    assert_eq!(status["history"][0]["attempts"], 2);
+
+    bucket.put("counts.csv", DOCUMENT).await;
+    operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=three")
+        .await;
+    operator.ready_when("counts", "True", "").await;
+}
+
+#[tokio::test]
+async fn an_impossible_sum_of_squares_is_refused_where_asked() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("reject").await;
+    let bucket = Bucket::create("reject").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let operator = Operator::start(cluster, &namespace).await;
+    let mut resource = bucket.data_source("counts").await;
+    resource["spec"]["onIntegrityProblem"] = json!("Reject");
+    operator.apply(&resource).await;
+    operator
+        .ready_when("counts", "False", "IntegrityProblem")
+        .await;
+    operator
+        .patch("counts", &json!({"spec": {"onIntegrityProblem": "Warn"}}))
+        .await;
+    operator.ready_when("counts", "True", "Imported").await;
+}
+
+#[tokio::test]
+async fn only_cron_and_zone_stall() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("stalled").await;
+    let bucket = Bucket::create("stalled").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let operator = Operator::start(cluster, &namespace).await;
+    for (name, spec, reason, words) in [
+        (
+            "cron",
+            json!({"schedule": "every day"}),
+            "InvalidSchedule",
+            "five fields",
+        ),
+        (
+            "never",
+            json!({"schedule": "0 9 31 2 *"}),
+            "InvalidSchedule",
+            "never fires",
+        ),
+        (
+            "zone",
+            json!({"timeZone": "Europe/Berlim"}),
+            "InvalidTimeZone",
+            "not an IANA time zone",
+        ),
+    ] {
+        let mut resource = bucket.data_source(name).await;
+        for (field, value) in spec.as_object().unwrap() {
+            resource["spec"][field] = value.clone();
+        }
+        operator.apply(&resource).await;
+        let status = operator.ready_when(name, "False", reason).await;
+        let stalled = condition(&status, "Stalled").unwrap();
+        assert_eq!(stalled["status"], "True");
+        assert!(
+            stalled["message"].as_str().unwrap().contains(words),
+            "{stalled}"
+        );
+        assert_eq!(status["history"], Value::Null);
+    }
+    assert_eq!(operator.metric("sumsq_stalled{").await, 3.0);
+    operator
+        .patch("zone", &json!({"spec": {"timeZone": "Europe/Berlin"}}))
+        .await;
+    let status = operator.ready_when("zone", "True", "Imported").await;
+    assert!(condition(&status, "Stalled").is_none());
+}
+
+#[tokio::test]
+async fn a_missing_secret_may_come_later_and_is_never_shown() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("secret").await;
+    let bucket = Bucket::create("secret").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let operator = Operator::start(cluster, &namespace).await;
+    let mut resource = bucket.data_source("counts").await;
+    resource["spec"]["source"]["s3"]["secretRef"] = json!({"name": "s3-credentials"});
+    operator.apply(&resource).await;
+    let status = operator
+        .ready_when("counts", "False", "SecretNotFound")
+        .await;
+    assert!(condition(&status, "Stalled").is_none());
+    // It comes, and the retry finds it: nobody has to ask.
+    let secret = [
+        "create",
+        "secret",
+        "generic",
+        "s3-credentials",
+        "--from-literal=accessKeyId=test",
+        "--from-literal=secretAccessKey=do-not-tell",
+    ];
+    operator.kubectl(&secret).await;
+    let status = operator.ready_when("counts", "True", "Imported").await;
+    assert_eq!(status["history"][0]["trigger"], "Retry");
+    assert!(!status.to_string().contains("do-not-tell"));
+    assert!(!operator.log().contains("do-not-tell"));
+}
+
+#[tokio::test]
+async fn a_hanging_endpoint_holds_up_nobody_else_and_a_new_spec_cancels_it() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("hanging").await;
+    let bucket = Bucket::create("hanging").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let microburst = Microburst::shared().await;
+    let hang = json!({"service": "s3", "operation": "GetObject", "resource": "hanging", "timeout_ms": 600_000});
+    microburst.rules(json!([hang])).await;
+    let operator = Operator::start_with(cluster, &namespace, &["--concurrency", "2"]).await;
+    operator
+        .apply(&bucket.data_source_at("hangs", &microburst.endpoint()))
+        .await;
+
+    // After five seconds it shows.
+    let status = operator
+        .status_when("hangs", "Reconciling", |status| {
+            condition(status, "Reconciling").is_some()
+        })
+        .await;
+    assert_eq!(
+        condition(&status, "Reconciling").unwrap()["reason"],
+        "Fetching"
+    );
+    assert_eq!(condition(&status, "Ready").unwrap()["status"], "Unknown");
+    assert_eq!(operator.metric("sumsq_fetches_in_flight").await, 1.0);
+
+    operator.apply(&bucket.data_source("goes").await).await;
+    operator.ready_when("goes", "True", "Imported").await;
+
+    // Another endpoint: the fetch under way is of no use any more.
+    let direct = bucket.data_source("hangs").await;
+    operator.apply(&direct).await;
+    let status = operator.ready_when("hangs", "True", "Imported").await;
+    assert_eq!(
+        status["history"].as_array().unwrap().len(),
+        1,
+        "a cancelled fetch leaves no entry"
+    );
+    wait_for("the worker", Duration::from_secs(10), async || {
+        (operator.metric("sumsq_fetches_in_flight").await == 0.0).then_some(())
+    })
+    .await;
+}

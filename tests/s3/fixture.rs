@@ -1,0 +1,236 @@
+//! Buckets, objects, identities, and errors as text.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::{Builder, tls};
+use serde_json::{Value, json};
+use sumsq::domain::data_source::{Identity, S3Object};
+use sumsq::domain::fetch::FetchError;
+use sumsq::object::{ObjectBody, Objects, Opened, SecretCredentials, Timeouts};
+
+use crate::support::s3::{Microburst, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, S3};
+
+pub(crate) const KEY: &str = "exports/counts.csv";
+pub(crate) const CSV: &[u8] = b"Date,Agent,Variation,Sels\n1767225600,agent-1,A,10\n";
+pub(crate) const LIMIT: u64 = 1 << 20;
+
+/// A bucket of the test's own with [`CSV`] at [`KEY`].
+pub(crate) struct Bucket {
+    pub(crate) name: String,
+    client: aws_sdk_s3::Client,
+}
+
+impl Bucket {
+    pub(crate) async fn new() -> Self {
+        let name = format!("counts-{}", uuid::Uuid::now_v7().simple());
+        let client = client(&S3::shared().await.endpoint());
+        client
+            .create_bucket()
+            .bucket(&name)
+            .send()
+            .await
+            .expect("a bucket can be made");
+        let bucket = Self { name, client };
+        bucket.put(KEY, CSV).await;
+        bucket
+    }
+
+    pub(crate) async fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
+        self.put_as(key, bytes, |request| request).await;
+    }
+
+    pub(crate) async fn put_as(
+        &self,
+        key: &str,
+        bytes: impl AsRef<[u8]>,
+        with: impl FnOnce(
+            aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder,
+        )
+            -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder,
+    ) {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .body(ByteStream::from(bytes.as_ref().to_vec()));
+        with(request).send().await.expect("an object can be put");
+    }
+
+    /// Read straight from the server.
+    pub(crate) async fn object(&self, key: &str) -> S3Object {
+        object(&S3::shared().await.endpoint(), &self.name, key)
+    }
+
+    /// Read through the proxy, which follows `rules` for requests to this bucket.
+    pub(crate) async fn behind(&self, rules: &[Value]) -> S3Object {
+        let proxy = Microburst::shared().await;
+        let rules = rules.iter().map(|rule| {
+            let mut rule = rule.clone();
+            rule["service"] = json!("s3");
+            rule["resource"] = json!(self.name);
+            rule
+        });
+        proxy.rules(rules.collect()).await;
+        object(&proxy.endpoint(), &self.name, KEY)
+    }
+}
+
+pub(crate) fn object(endpoint: &str, bucket: &str, key: &str) -> S3Object {
+    S3Object {
+        region: "us-east-1".to_owned(),
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        account_id: None,
+        endpoint: Some(endpoint.to_owned()),
+        force_path_style: true,
+        identity: Identity::Secret {
+            name: "s3-credentials".to_owned(),
+        },
+    }
+}
+
+pub(crate) fn root() -> SecretCredentials {
+    keys(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY)
+}
+
+pub(crate) fn keys(access_key_id: &str, secret_access_key: &str) -> SecretCredentials {
+    SecretCredentials {
+        access_key_id: access_key_id.to_owned(),
+        secret_access_key: secret_access_key.to_owned(),
+        session_token: None,
+    }
+}
+
+/// As in the operator, but impatient.
+pub(crate) async fn objects() -> Objects {
+    let timeouts = Timeouts {
+        answer: Duration::from_millis(800),
+        stall: Duration::from_secs(1),
+        ..Timeouts::default()
+    };
+    Objects::with_timeouts(None, timeouts).await
+}
+
+pub(crate) async fn open(
+    object: &S3Object,
+    credentials: &SecretCredentials,
+) -> Result<Opened, FetchError> {
+    open_limited(object, credentials, LIMIT).await
+}
+
+pub(crate) async fn open_limited(
+    object: &S3Object,
+    credentials: &SecretCredentials,
+    limit: u64,
+) -> Result<Opened, FetchError> {
+    let objects = Objects::new(None).await;
+    objects
+        .open(object, "growth", Some(credentials), None, limit)
+        .await
+}
+
+/// The error of an object that must not open.
+pub(crate) async fn refused(object: &S3Object) -> FetchError {
+    refused_to(object, &root()).await
+}
+
+pub(crate) async fn refused_to(object: &S3Object, credentials: &SecretCredentials) -> FetchError {
+    open(object, credentials)
+        .await
+        .expect_err("the object does not open")
+}
+
+pub(crate) async fn opened(object: &S3Object) -> ObjectBody {
+    body(open(object, &root()).await)
+}
+
+pub(crate) fn body(opened: Result<Opened, FetchError>) -> ObjectBody {
+    match opened.expect("the object opens") {
+        Opened::Body(body) => body,
+        Opened::NotModified => panic!("the object has been modified"),
+    }
+}
+
+pub(crate) async fn read(mut body: ObjectBody) -> Result<Vec<u8>, FetchError> {
+    let mut all = Vec::new();
+    while let Some(chunk) = body.next().await? {
+        all.extend_from_slice(&chunk);
+    }
+    Ok(all)
+}
+
+/// An error as the user reads it, with what differs from run to run replaced.
+pub(crate) fn shown(error: &FetchError, object: &S3Object) -> String {
+    let mut text = format!(
+        "{} ({})\n{}\n{}",
+        error.code,
+        error.class.as_str(),
+        error.message,
+        error.hint
+    );
+    for policy in &error.policies {
+        serde_json::from_str::<Value>(&policy.statement).expect("a statement is JSON");
+        text.push_str(&format!("\n{}: {}", policy.target, policy.statement));
+    }
+    if let Some(endpoint) = &object.endpoint {
+        text = text.replace(endpoint.as_str(), "ENDPOINT");
+    }
+    text.replace(&object.bucket, "BUCKET")
+}
+
+/// A user of the server's own IAM, with no grant, and its keys.
+pub(crate) async fn iam_user() -> (String, SecretCredentials) {
+    let name = format!("reader-{}", uuid::Uuid::now_v7().simple());
+    iam(format!("Action=CreateUser&UserName={name}")).await;
+    let answer = iam(format!("Action=CreateAccessKey&UserName={name}")).await;
+    let element = |name: &str| {
+        let (_, rest) = answer
+            .split_once(&format!("<{name}>"))
+            .expect("the element");
+        rest.split('<').next().expect("its text").to_owned()
+    };
+    let keys = keys(&element("AccessKeyId"), &element("SecretAccessKey"));
+    (name, keys)
+}
+
+async fn iam(form: String) -> String {
+    const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
+        Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+    let url = S3::shared().await.endpoint();
+    tokio::task::spawn_blocking(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+        agent
+            .post(&url)
+            .header("authorization", AUTHORIZATION)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .send(format!("{form}&Version=2010-05-08"))
+            .expect("IAM answers")
+            .body_mut()
+            .read_to_string()
+            .expect("IAM answers in text")
+    })
+    .await
+    .expect("no panic")
+}
+
+fn client(endpoint: &str) -> aws_sdk_s3::Client {
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let config = aws_sdk_s3::config::Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(Builder::new().tls_provider(provider).build_https())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .credentials_provider(Credentials::new(
+            ROOT_ACCESS_KEY_ID,
+            ROOT_SECRET_ACCESS_KEY,
+            None,
+            None,
+            "test",
+        ))
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
