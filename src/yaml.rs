@@ -1,10 +1,11 @@
-//! The one place that knows which YAML crate there is: streams of documents, read strictly, with
-//! errors that say where.
+//! The one place that knows which YAML crate there is: streams of documents, read strictly, and
+//! where in the text a field stands.
 
 use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// A place in a file, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +32,10 @@ pub struct Error {
 
 impl From<serde_yaml::Error> for Error {
     fn from(error: serde_yaml::Error) -> Self {
-        let location = error.location().map(|at| Location { line: at.line(), column: at.column() });
+        let location = error.location().map(|at| Location {
+            line: at.line(),
+            column: at.column(),
+        });
         let mut message = error.to_string();
         if let Some(Location { line, column }) = location {
             message = message.replacen(&format!(" at line {line} column {column}"), "", 1);
@@ -40,57 +44,86 @@ impl From<serde_yaml::Error> for Error {
     }
 }
 
-/// A document of a stream, and what of it its type does not know.
-#[derive(Debug)]
-pub(crate) struct Document<T> {
-    /// Its place in the stream, for [`locate`].
-    pub(crate) index: usize,
-    /// As it stands there.
-    pub(crate) raw: serde_json::Value,
-    pub(crate) value: T,
-    /// Such as `spec.shedule`.
-    pub(crate) unknown_fields: Vec<String>,
-}
-
-/// Every document of a stream that `wanted` takes, by its raw value. Text that is no YAML ends the
+/// Every document of a stream, with YAML's merge keys followed. Text that is no YAML ends the
 /// stream with an error; what follows it can't be told apart.
-pub(crate) fn documents<T: DeserializeOwned>(
-    text: &str,
-    mut wanted: impl FnMut(&serde_json::Value) -> bool,
-) -> Vec<Result<Document<T>, Error>> {
+pub(crate) fn documents(text: &str) -> Vec<Result<Value, Error>> {
     let mut documents = Vec::new();
-    // The stream is walked twice: a document has to be looked at before it is known to be ours,
-    // and read from the text itself for its errors to have lines.
-    let raw = serde_yaml::Deserializer::from_str(text);
-    for (index, (raw, document)) in raw.zip(serde_yaml::Deserializer::from_str(text)).enumerate() {
-        let raw = match serde_yaml::Value::deserialize(raw) {
-            Ok(raw) => serde_json::to_value(raw).unwrap_or_default(),
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let document = serde_yaml::Value::deserialize(document).and_then(|mut document| {
+            document.apply_merge()?;
+            Ok(document)
+        });
+        match document {
+            Ok(document) => documents.push(json(&document)),
             Err(error) => {
                 documents.push(Err(error.into()));
                 break;
             }
-        };
-        if wanted(&raw) {
-            documents.push(strict(index, raw, document));
         }
     }
     documents
 }
 
-fn strict<T: DeserializeOwned>(
-    index: usize,
-    raw: serde_json::Value,
-    document: serde_yaml::Deserializer<'_>,
-) -> Result<Document<T>, Error> {
+fn json(document: &serde_yaml::Value) -> Result<Value, Error> {
+    let error = |error: serde_json::Error| Error {
+        location: None,
+        message: error.to_string(),
+    };
+    let mut document = serde_json::to_value(document).map_err(error)?;
+    remove_empty_fields(&mut document);
+    Ok(document)
+}
+
+/// A field that says nothing (`goals:`) is none, as for the API server.
+fn remove_empty_fields(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(remove_empty_fields);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_empty_fields),
+        _ => {}
+    }
+}
+
+/// A document read as a type.
+#[derive(Debug)]
+pub(crate) struct Strict<T> {
+    pub(crate) value: Result<T, FieldError>,
+    /// What the type does not know, such as `spec.shedule`.
+    pub(crate) unknown_fields: Vec<String>,
+}
+
+/// What a field is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    /// Such as `spec.goals[0].numeric`; empty for the document itself.
+    pub(crate) field: String,
+    pub(crate) message: String,
+}
+
+/// Reads by JSON's types, as Kubernetes does: `123456789012` without quotes is no text.
+pub(crate) fn strict<T: DeserializeOwned>(document: &Value) -> Strict<T> {
     let mut unknown_fields = Vec::new();
-    let value = serde_ignored::deserialize(document, |path| {
+    let mut note = |path: serde_ignored::Path<'_>| {
         let field = field_name(&path.to_string());
         // These two say what the document is, and stand in no type.
         if field != "apiVersion" && field != "kind" {
             unknown_fields.push(field);
         }
-    })?;
-    Ok(Document { index, raw, value, unknown_fields })
+    };
+    let known = serde_ignored::Deserializer::new(document, &mut note);
+    let value = serde_path_to_error::deserialize(known).map_err(|error| FieldError {
+        field: match error.path().to_string().as_str() {
+            "." => String::new(),
+            path => path.to_owned(),
+        },
+        message: error.into_inner().to_string(),
+    });
+    Strict {
+        value,
+        unknown_fields,
+    }
 }
 
 /// `spec.goals[0].code` for `spec.goals.0.code`, without the question marks that options leave.
@@ -110,8 +143,10 @@ fn field_name(path: &str) -> String {
 /// Where a field such as `spec.goals[1].code` stands in the document at `index`; where it does not,
 /// the nearest field around it.
 pub(crate) fn locate(text: &str, index: usize, field: &str) -> Option<Location> {
-    let steps: Vec<&str> =
-        field.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+    let steps: Vec<&str> = field
+        .split(['.', '[', ']'])
+        .filter(|step| !step.is_empty())
+        .collect();
     (1..=steps.len()).rev().find_map(|depth| {
         let document = serde_yaml::Deserializer::from_str(text).nth(index)?;
         let found = Find(&steps[..depth]).deserialize(document).err()?;
@@ -139,8 +174,13 @@ impl<'de> Visitor<'de> for Find<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some((name, rest)) = self.0.split_first() else { return Ok(()) };
-        while let Some(is_it) = map.next_key_seed(Key { name, is_last: rest.is_empty() })? {
+        let Some((name, rest)) = self.0.split_first() else {
+            return Ok(());
+        };
+        while let Some(is_it) = map.next_key_seed(Key {
+            name,
+            is_last: rest.is_empty(),
+        })? {
             if is_it {
                 map.next_value_seed(Find(rest))?;
             } else {
@@ -151,7 +191,9 @@ impl<'de> Visitor<'de> for Find<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        let Some((name, rest)) = self.0.split_first() else { return Ok(()) };
+        let Some((name, rest)) = self.0.split_first() else {
+            return Ok(());
+        };
         for index in 0_usize.. {
             let here = index.to_string() == *name;
             let more = match (here, rest.is_empty()) {

@@ -6,7 +6,10 @@
 //! schema lets in, so there is a limit on everything that a rule looks at. Rules about one field
 //! exclude each other, so that one mistake is one sentence.
 
-#![allow(unreachable_pub, reason = "the schema's derive repeats each struct inside a function")]
+#![allow(
+    unreachable_pub,
+    reason = "the schema's derive repeats each struct inside a function"
+)]
 
 mod status;
 
@@ -79,7 +82,8 @@ pub use status::{DataSourceStatus, FetchError, FetchResult, HistoryEntry, Trigge
 #[serde(rename_all = "camelCase")]
 // A default of `source` could not break a rule of its own, so the rule stands here.
 #[x_kube(validation = Rule::new("has(self.source) && has(self.source.s3)")
-    .message("source is missing: write source: {s3: {region: ..., bucket: ..., key: ..., accountId: ...}}")
+    .message("source is missing: write source: {s3: {region: ..., bucket: ..., key: ..., \
+        accountId: ...}}")
     .field_path(".source")
     .reason(Reason::FieldValueRequired))]
 pub struct DataSourceSpec {
@@ -93,24 +97,32 @@ pub struct DataSourceSpec {
     /// The conversion types (goals) that the CSV holds, at most 100, each with a code of its own.
     /// They may come later: while there are none, nothing is fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 250))]
+    #[schemars(length(max = 200))]
     #[x_kube(
         validation = Rule::new("self.size() <= 100")
             .message("goals takes at most 100: spread more over several DataSources"),
-        validation = Rule::new("self.all(g, self.exists_one(h, h.code == g.code))")
-            .message(Message::Expression(
-                "'goal code ' + self.filter(g, !self.exists_one(h, h.code == g.code))[0].code \
-                 + ' stands more than once: each goal needs a code of its own'".to_owned())),
-        validation = Rule::new("self.all(g, !self.exists(h, h.code == g.code + '_sumsq' || h.code == g.code + '_val' || h.code == g.code + '_val_sumsq'))")
-            .message(Message::Expression(
-                "'goal code ' + self.filter(h, self.exists(g, h.code == g.code + '_sumsq' || h.code == g.code + '_val' || h.code == g.code + '_val_sumsq'))[0].code \
-                 + ' names a column that belongs to another goal (its code with _sumsq, _val or _val_sumsq behind it): rename one of the two'".to_owned()))
+        validation = Rule::new("self.size() > 100 || \
+            self.all(g, self.exists_one(h, h.code == g.code))")
+            .message(Message::Expression("'goal code ' + \
+                self.map(g, g.code).filter(c, !self.exists_one(h, h.code == c))[0] + \
+                ' stands more than once: each goal needs a code of its own'".to_owned())),
+        validation = Rule::new("self.size() > 100 || \
+            !self.exists(g, g.code + '_sumsq' in self.map(h, h.code) \
+            || g.code + '_val' in self.map(h, h.code) \
+            || g.code + '_val_sumsq' in self.map(h, h.code))")
+            .message(Message::Expression("'goal code ' + \
+                self.map(g, g.code).filter(c, c + '_sumsq' in self.map(h, h.code) \
+                || c + '_val' in self.map(h, h.code) \
+                || c + '_val_sumsq' in self.map(h, h.code))[0] + \
+                ' with _sumsq, _val or _val_sumsq behind it names columns of its own: \
+                rename the goal whose code is one of them'".to_owned()))
     )]
     pub goals: Vec<Goal>,
 
     /// On which day a visitor's events lie. Exposure: each visitor once, on the day of the first
     /// exposure, with all of that visitor's events. Event: events on their own day, or a visitor
     /// on each day seen; intervals over several days are then too narrow, and reports say so.
+    /// Default: Exposure.
     #[serde(default)]
     pub dating: Dating,
 
@@ -119,11 +131,12 @@ pub struct DataSourceSpec {
     pub source: Option<Source>,
 
     /// When to fetch: a cron of five fields (minute hour day-of-month month day-of-week) in
-    /// timeZone. The default is nine every morning.
+    /// timeZone. Default: 0 9 * * *, which is nine every morning.
     #[serde(default = "default_schedule")]
     #[schemars(length(max = 1024))]
     #[x_kube(validation = Rule::new("self != ''")
-        .message("schedule takes a cron of five fields (minute hour day-of-month month day-of-week), such as \"0 9 * * *\""))]
+        .message("schedule takes a cron of five fields (minute hour day-of-month month \
+            day-of-week), such as \"0 9 * * *\""))]
     pub schedule: String,
 
     /// The IANA time zone of the schedule, such as America/New_York. Default: the operator's
@@ -131,11 +144,12 @@ pub struct DataSourceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     #[x_kube(validation = Rule::new("self != ''")
-        .message("timeZone takes an IANA time zone, such as America/New_York or UTC; leave it out for the operator's default"))]
+        .message("timeZone takes an IANA time zone, such as America/New_York or UTC; leave it \
+            out for the operator's default"))]
     pub time_zone: Option<String>,
 
     /// Seconds, 0 to 31622400 (a year). A slot of the schedule that was missed by more than this
-    /// is skipped, and counted in status.missedFetches.
+    /// is skipped, and counted in status.missedFetches. Default: 43200 (12 hours).
     #[serde(default = "default_starting_deadline_seconds")]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 31622400")
         .message("startingDeadlineSeconds takes 0 to 31622400 (a year)"))]
@@ -143,29 +157,31 @@ pub struct DataSourceSpec {
 
     /// Holds the schedule, retries, the first fetch and those that a change of the spec asks for
     /// back until it is false again. A fetch under way finishes, and one that the annotation
-    /// sumsq.dev/fetch-requested-at asks for still runs.
+    /// sumsq.dev/fetch-requested-at asks for still runs. Default: false.
     #[serde(default)]
     pub suspend: bool,
 
     /// Seconds, 1 to 86400 (a day), that a fetch may take from the request until everything is
-    /// stored.
+    /// stored. Default: 600.
     #[serde(default = "default_timeout_seconds")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 86400")
         .message("timeoutSeconds takes 1 to 86400 (a day)"))]
     pub timeout_seconds: i64,
 
     /// The largest object that is read, 1Ki to 1Ti, such as 500Mi or 1Gi. It also limits what a
-    /// compressed object decompresses to.
+    /// compressed object decompresses to. Default: 1Gi.
     #[serde(default = "default_max_object_bytes")]
     #[x_kube(
         validation = Rule::new("isQuantity(string(self))")
             .message("maxObjectBytes takes a quantity of bytes, such as 500Mi or 1Gi"),
-        validation = Rule::new("!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('1Ki')) >= 0 && quantity(string(self)).compareTo(quantity('1Ti')) <= 0)")
+        validation = Rule::new("!isQuantity(string(self)) || \
+            (quantity(string(self)).compareTo(quantity('1Ki')) >= 0 && \
+            quantity(string(self)).compareTo(quantity('1Ti')) <= 0)")
             .message("maxObjectBytes takes 1Ki to 1Ti")
     )]
     pub max_object_bytes: ByteQuantity,
 
-    /// How many fetches status.history shows, 1 to 100; the store keeps them all.
+    /// How many fetches status.history shows, 1 to 100; the store keeps them all. Default: 10.
     #[serde(default = "default_history_limit")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 100")
         .message("historyLimit takes 1 to 100; the store keeps every fetch all the same"))]
@@ -173,11 +189,13 @@ pub struct DataSourceSpec {
 
     /// What to do with a file whose numbers no visitors can have produced, whatever the dating.
     /// Warn: import it, and say so. Reject: refuse it, so that nothing changes.
+    /// Default: Warn.
     #[serde(default)]
     pub on_integrity_problem: OnIntegrityProblem,
 
     /// What becomes of the data when this object is deleted. Retain: they stay in the store, where
     /// an object of the same name in the same namespace has them again. Delete: they go with it.
+    /// Default: Retain.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -188,12 +206,14 @@ pub struct DataSourceSpec {
 pub struct Goal {
     /// The name of the goal's column in the CSV, at most 128 bytes. Beside it stands <code>_sumsq,
     /// and for a numeric goal <code>_val and <code>_val_sumsq.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 256))]
     #[x_kube(
         validation = Rule::new("self != '' && bytes(self).size() <= 128")
             .message("a goal's code takes the name of its column in the CSV, 1 to 128 bytes"),
-        validation = Rule::new("!(self.lowerAscii() in ['date', 'agent', 'variation', 'sels', 'trait_group', 'trait_value', 'policy'])")
-            .message("a goal's code cannot be Date, Agent, Variation, Sels, Trait_Group, Trait_Value or Policy: those columns have a meaning of their own"),
+        validation = Rule::new("!(self.lowerAscii() in ['date', 'agent', 'variation', 'sels', \
+            'trait_group', 'trait_value', 'policy'])")
+            .message("a goal's code cannot be Date, Agent, Variation, Sels, Trait_Group, \
+                Trait_Value or Policy: those columns have a meaning of their own"),
         validation = Rule::new("!self.matches('\\\\p{Cc}')")
             .message("a goal's code takes no control characters, such as tabs and line breaks")
     )]
@@ -207,15 +227,15 @@ pub struct Goal {
     pub display_name: Option<String>,
 
     /// Whether its events have values, such as an order's total: then <code>_val and
-    /// <code>_val_sumsq must be in the CSV.
+    /// <code>_val_sumsq must be in the CSV. Default: false.
     #[serde(default)]
     pub numeric: bool,
 
-    /// Whether values may be negative, as refunds are.
+    /// Whether values may be negative, as refunds are. Default: false.
     #[serde(default)]
     pub allow_negative: bool,
 
-    /// Which way is better: Increase or Decrease.
+    /// Which way is better: Increase or Decrease. Default: Increase.
     #[serde(default)]
     pub good_direction: GoodDirection,
 }
@@ -260,8 +280,10 @@ pub struct Source {
 /// An object in S3.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.accountId) || (has(self.endpoint) && !self.endpoint.lowerAscii().matches('^https?://([^/]*[.])?amazonaws[.](com|com[.]cn|eu)[.]?(:[0-9]*)?(/|$)'))")
-    .message("accountId is missing: write the 12 digits of the AWS account that owns the bucket, in quotes (it may be left out only where endpoint is set and not AWS's own)")
+#[x_kube(validation = Rule::new("has(self.accountId) || (has(self.endpoint) && \
+    !self.endpoint.lowerAscii().matches('^https?://([^/]*[.])?amazonaws[.](com|com[.]cn|eu)[.]?(:[0-9]*)?(/|$)'))")
+    .message("accountId is missing: write the 12 digits of the AWS account that owns the bucket, \
+        in quotes (it may be left out only where endpoint is set and not AWS's own)")
     .field_path(".accountId")
     .reason(Reason::FieldValueRequired))]
 pub struct S3 {
@@ -275,13 +297,20 @@ pub struct S3 {
     #[schemars(length(max = 2048))]
     #[x_kube(
         validation = Rule::new("!self.startsWith('arn:')")
-            .message("bucket takes a name, not an ARN: write com.my-company.counts rather than arn:aws:s3:::com.my-company.counts"),
-        validation = Rule::new("self.startsWith('arn:') || (!self.contains('://') && !self.lowerAscii().matches('[.]amazonaws[.]com([.]cn)?(/|$)'))")
-            .message("bucket takes a name, not a URL: write com.my-company.counts rather than s3://com.my-company.counts or https://com.my-company.counts.s3.amazonaws.com"),
-        validation = Rule::new("self.startsWith('arn:') || self.contains('://') || self.lowerAscii().matches('[.]amazonaws[.]com([.]cn)?(/|$)') || !self.contains('/')")
-            .message("bucket takes a name without slashes: what follows the slash belongs into key"),
-        validation = Rule::new("self.startsWith('arn:') || self.contains('/') || self.matches('^[A-Za-z0-9._-]{3,255}$')")
-            .message("bucket takes a name as S3 shows it, such as com.my-company.counts: letters, digits, dots and hyphens, at least 3")
+            .message("bucket takes a name, not an ARN: write com.my-company.counts rather than \
+                arn:aws:s3:::com.my-company.counts"),
+        validation = Rule::new("self.startsWith('arn:') || (!self.contains('://') && \
+            !self.lowerAscii().matches('[.]amazonaws[.]com([.]cn)?(/|$)'))")
+            .message("bucket takes a name, not a URL: write com.my-company.counts rather than \
+                s3://com.my-company.counts or https://com.my-company.counts.s3.amazonaws.com"),
+        validation = Rule::new("self.startsWith('arn:') || self.contains('://') || \
+            self.lowerAscii().matches('[.]amazonaws[.]com([.]cn)?(/|$)') || !self.contains('/')")
+            .message("bucket takes a name without slashes: what follows the slash belongs into \
+                key"),
+        validation = Rule::new("self.startsWith('arn:') || self.contains('/') || \
+            self.matches('^[A-Za-z0-9._-]{3,255}$')")
+            .message("bucket takes a name as S3 shows it, such as com.my-company.counts: \
+                letters, digits, dots and hyphens, at least 3")
     )]
     pub bucket: String,
 
@@ -290,13 +319,17 @@ pub struct S3 {
     #[schemars(length(max = 4096))]
     #[x_kube(
         validation = Rule::new("self != '' && bytes(self).size() <= 1024")
-            .message("key takes the CSV's name in the bucket, such as exports/counts.csv, 1 to 1024 bytes"),
+            .message("key takes the CSV's name in the bucket, such as exports/counts.csv, 1 to \
+                1024 bytes"),
         validation = Rule::new("!self.startsWith('/')")
-            .message("key starts without a slash: write exports/counts.csv rather than /exports/counts.csv"),
+            .message("key starts without a slash: write exports/counts.csv rather than \
+                /exports/counts.csv"),
         validation = Rule::new("!self.contains('://') && !self.startsWith('arn:')")
-            .message("key takes the CSV's name in the bucket, not a URL or ARN: write exports/counts.csv rather than s3://com.my-company.counts/exports/counts.csv"),
+            .message("key takes the CSV's name in the bucket, not a URL or ARN: write \
+                exports/counts.csv rather than s3://com.my-company.counts/exports/counts.csv"),
         validation = Rule::new("self.startsWith('/') || !self.endsWith('/')")
-            .message("key takes one CSV, not a folder: write exports/counts.csv rather than exports/")
+            .message("key takes one CSV, not a folder: write exports/counts.csv rather than \
+                exports/")
     )]
     pub key: String,
 
@@ -306,19 +339,22 @@ pub struct S3 {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9]{12}$')")
-        .message("accountId takes the 12 digits of an AWS account, without hyphens and in quotes, such as \"123456789012\""))]
+        .message("accountId takes the 12 digits of an AWS account, without hyphens and in \
+            quotes, such as \"123456789012\""))]
     pub account_id: Option<String>,
 
     /// The address of an S3-compatible store, such as https://minio.example.com:9000. Default:
     /// AWS, in the bucket's region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?(/[^?#[:space:][:cntrl:]]*)?$')")
-        .message("endpoint takes an address that starts with http:// or https://, such as https://minio.example.com:9000"))]
+    #[x_kube(validation = Rule::new("\
+            self.matches('^https?://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?(/[^?#[:space:][:cntrl:]]*)?$')")
+        .message("endpoint takes an address that starts with http:// or https://, such as \
+            https://minio.example.com:9000"))]
     pub endpoint: Option<String>,
 
     /// Whether requests name the bucket in the path rather than in the host name, as many
-    /// S3-compatible stores want it.
+    /// S3-compatible stores want it. Default: false.
     #[serde(default)]
     pub force_path_style: bool,
 
@@ -344,7 +380,10 @@ pub struct SecretRef {
 ///
 /// Kubernetes' own type for this holds 32 bits, and 5368709120 does not fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a quantity of bytes, such as 500Mi or 1Gi")]
+#[serde(
+    untagged,
+    expecting = "expected a quantity of bytes, such as 500Mi or 1Gi"
+)]
 pub enum ByteQuantity {
     Number(i64),
     Text(String),

@@ -16,8 +16,11 @@ pub const FORCE_FETCH_REQUESTED_AT: &str = "sumsq.dev/force-fetch-requested-at";
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
     let mut definitions = vec![data_source::DataSource::crd()];
-    let versions = definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions);
-    let schemas = versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    let versions = definitions
+        .iter_mut()
+        .flat_map(|definition| &mut definition.spec.versions);
+    let schemas =
+        versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
     schemas.for_each(unwrap_descriptions);
     definitions
 }
@@ -26,16 +29,24 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 /// width, and would keep those breaks as well.
 fn unwrap_descriptions(schema: &mut JSONSchemaProps) {
     if let Some(description) = &mut schema.description {
-        let paragraphs: Vec<String> =
-            description.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+        let paragraphs: Vec<String> = description
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect();
         *description = paragraphs.join("\n\n");
     }
-    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
         unwrap_descriptions(property);
     }
     match &mut schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => unwrap_descriptions(items),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(unwrap_descriptions),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => {
+            items.iter_mut().for_each(unwrap_descriptions)
+        }
         None => {}
     }
 }

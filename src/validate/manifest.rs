@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::schema;
 use crate::crd::data_source::DataSource;
-use crate::yaml::{self, Document, Location};
+use crate::yaml::{self, Location};
 
 const KIND: &str = "DataSource";
 const GROUP: &str = "sumsq.dev/";
@@ -40,14 +40,12 @@ impl fmt::Display for ManifestProblem {
     }
 }
 
-impl From<yaml::Error> for ManifestProblem {
-    fn from(error: yaml::Error) -> Self {
-        Self { location: error.location, message: error.message }
-    }
-}
-
 fn lines(problems: &[ManifestProblem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Every DataSource of a file, held to the schema's rules. Documents of other kinds are passed
@@ -59,17 +57,19 @@ fn lines(problems: &[ManifestProblem]) -> String {
 pub fn manifest(text: &str) -> Result<Vec<DataSource>, ManifestError> {
     let mut resources = Vec::new();
     let mut problems = Vec::new();
-    let documents = yaml::documents(text, |document| {
-        problems.extend(bundled(document));
-        document["kind"] == KIND && is_ours(document)
-    });
-    for document in documents {
+    for (index, document) in yaml::documents(text).into_iter().enumerate() {
+        let at = |field: &str, message: String| ManifestProblem {
+            location: yaml::locate(text, index, field),
+            message,
+        };
         match document {
-            Ok(document) => {
-                problems.extend(problems_of(text, &document));
-                resources.push(document.value);
+            Ok(document) if document["kind"] == KIND && is_ours(&document) => {
+                resources.extend(resource(&document, &at, &mut problems));
             }
-            Err(error) => problems.push(error.into()),
+            Ok(document) => problems.extend(bundled(&document).map(|told| at("items", told))),
+            Err(yaml::Error { location, message }) => {
+                problems.push(ManifestProblem { location, message });
+            }
         }
     }
     if problems.is_empty() {
@@ -81,51 +81,96 @@ pub fn manifest(text: &str) -> Result<Vec<DataSource>, ManifestError> {
 
 /// Other groups may have a kind of the same name. None at all is a slip.
 fn is_ours(document: &Value) -> bool {
-    document["apiVersion"].as_str().is_none_or(|version| version.starts_with(GROUP))
+    document["apiVersion"]
+        .as_str()
+        .is_none_or(|version| version.starts_with(GROUP))
 }
 
 /// What `kubectl get -o yaml` writes of several objects would otherwise be passed over in silence.
-fn bundled(document: &Value) -> Option<ManifestProblem> {
-    let items = document["items"].as_array().filter(|_| {
-        document["kind"].as_str().is_some_and(|kind| kind.ends_with("List"))
-    })?;
-    let ours = items.iter().filter(|item| item["kind"] == KIND && is_ours(item)).count();
-    (ours > 0).then(|| ManifestProblem {
-        location: None,
-        message: format!(
-            "a list of {ours} DataSources: write each as a document of its own, with --- between"
-        ),
-    })
+fn bundled(document: &Value) -> Option<String> {
+    let is_list = document["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"));
+    let items = document["items"].as_array().filter(|_| is_list)?;
+    items
+        .iter()
+        .any(|item| item["kind"] == KIND && is_ours(item))
+        .then(|| {
+            "write each DataSource of this list as a document of its own, with --- between"
+                .to_owned()
+        })
 }
 
-fn problems_of(text: &str, document: &Document<DataSource>) -> Vec<ManifestProblem> {
-    let resource = &document.value;
-    let at = |field: &str, message: String| ManifestProblem {
-        location: yaml::locate(text, document.index, field),
-        message,
-    };
-    let mut problems = Vec::new();
-    if document.raw["apiVersion"] != API_VERSION {
-        let message = format!("apiVersion: this version of sumsq reads {API_VERSION}");
-        problems.push(at("apiVersion", message));
+fn resource(
+    document: &Value,
+    at: &impl Fn(&str, String) -> ManifestProblem,
+    problems: &mut Vec<ManifestProblem>,
+) -> Option<DataSource> {
+    if document["apiVersion"] != API_VERSION {
+        let field = if document["apiVersion"].is_null() {
+            "kind"
+        } else {
+            "apiVersion"
+        };
+        problems.push(at(
+            field,
+            format!("apiVersion: this version of sumsq reads {API_VERSION}"),
+        ));
     }
-    if resource.metadata.name.as_ref().is_none_or(String::is_empty) {
-        problems.push(at("metadata.name", "metadata.name: every DataSource needs a name".to_owned()));
+    let yaml::Strict {
+        value,
+        unknown_fields,
+    } = yaml::strict::<DataSource>(document);
+    for field in unknown_fields {
+        let hint = nearest(&field)
+            .map(|name| format!(": did you mean {name}?"))
+            .unwrap_or_default();
+        problems.push(at(&field, format!("unknown field {field}{hint}")));
     }
-    for field in &document.unknown_fields {
-        let hint = nearest(field).map(|name| format!(": did you mean {name}?")).unwrap_or_default();
-        problems.push(at(field, format!("unknown field {field}{hint}")));
+    match value {
+        Ok(resource) => {
+            if resource.metadata.name.as_ref().is_none_or(String::is_empty) {
+                let message = "metadata.name: every DataSource needs a name".to_owned();
+                problems.push(at("metadata.name", message));
+            }
+            for broken in schema::broken_rules(&resource) {
+                problems.push(at(
+                    &broken.field,
+                    format!("{}: {}", broken.field, broken.message),
+                ));
+            }
+            Some(resource)
+        }
+        Err(error) => {
+            let colon = if error.field.is_empty() { "" } else { ": " };
+            let message = plain(&error.message);
+            let place = if error.field.is_empty() { "kind" } else { &error.field };
+            problems.push(at(place, format!("{}{colon}{message}", error.field)));
+            None
+        }
     }
-    for broken in schema::broken_rules(resource) {
-        problems.push(at(&broken.field, format!("{}: {}", broken.field, broken.message)));
+}
+
+/// The deserializer's words, in those of YAML.
+fn plain(message: &str) -> String {
+    let message = message
+        .replace("expected i64", "expected a whole number")
+        .replace("invalid type: null", "there is nothing");
+    if let Some((before, _)) = message.split_once("expected struct ") {
+        return format!("{before}expected a mapping");
     }
-    problems
+    if message.ends_with("expected a string") && message.contains('`') {
+        return format!("{message}: write it in quotes");
+    }
+    message
 }
 
 /// The schema's name for what was probably meant: one that stands at the same place.
 fn nearest(field: &str) -> Option<&'static str> {
     let (parents, name) = field.rsplit_once('.').unwrap_or(("", field));
-    let steps = parents.split(['.', '[', ']']).filter(|step| !step.is_empty());
+    let steps = parents
+        .split(['.', '[', ']'])
+        .filter(|step| !step.is_empty());
     let parent = steps.fold(&*schema::SCHEMA, |schema, step| {
         if step.bytes().all(|byte| byte.is_ascii_digit()) {
             &schema["items"]
@@ -135,7 +180,12 @@ fn nearest(field: &str) -> Option<&'static str> {
     });
     let known = parent["properties"].as_object()?.keys();
     known
-        .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()), known.as_str()))
+        .map(|known| {
+            (
+                strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase()),
+                known.as_str(),
+            )
+        })
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, known)| known)

@@ -95,7 +95,10 @@ pub fn data_source(
         uid: resource.uid().unwrap_or_default(),
         generation: resource.metadata.generation.unwrap_or_default(),
         display_name: non_empty(spec.display_name.as_ref()).unwrap_or_else(|| name.clone()),
-        key: SourceKey { namespace: resource.namespace().unwrap_or_default(), name },
+        key: SourceKey {
+            namespace: resource.namespace().unwrap_or_default(),
+            name,
+        },
         goals: spec.goals.iter().map(goal).collect(),
         dating: match spec.dating {
             raw::Dating::Exposure => Dating::Exposure,
@@ -125,7 +128,10 @@ fn schedule(
     defaults: &Defaults,
     problems: &mut Vec<SpecProblem>,
 ) -> Option<Schedule> {
-    let zone = spec.time_zone.as_deref().unwrap_or(&defaults.default_time_zone);
+    let zone = spec
+        .time_zone
+        .as_deref()
+        .unwrap_or(&defaults.default_time_zone);
     let error = match Schedule::parse(&spec.schedule, zone) {
         Ok(schedule) => return Some(schedule),
         Err(error) => error,
@@ -141,7 +147,11 @@ fn schedule(
     match problems.iter_mut().find(|problem| problem.field == field) {
         Some(told) => told.reason = reason,
         None => {
-            problems.push(SpecProblem { reason, field: field.to_owned(), message: error.to_string() });
+            problems.push(SpecProblem {
+                reason,
+                field: field.to_owned(),
+                message: error.to_string(),
+            });
         }
     }
     None
@@ -169,7 +179,9 @@ fn object(s3: &raw::S3) -> S3Object {
         endpoint: s3.endpoint.clone(),
         force_path_style: s3.force_path_style,
         identity: match &s3.secret_ref {
-            Some(secret) => Identity::Secret { name: secret.name.clone() },
+            Some(secret) => Identity::Secret {
+                name: secret.name.clone(),
+            },
             None => Identity::Operator,
         },
     }

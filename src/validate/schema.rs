@@ -26,8 +26,10 @@ pub(super) fn broken_rules(resource: &DataSource) -> Vec<SpecProblem> {
     let Err(errors) = Validator::new().validate_compiled(&RULES, &object, None) else {
         return Vec::new();
     };
-    let mut problems: Vec<SpecProblem> =
-        errors.into_iter().map(|error| invalid(&error.field_path, &error.message)).collect();
+    let mut problems: Vec<SpecProblem> = errors
+        .into_iter()
+        .map(|error| invalid(&error.field_path, &error.message))
+        .collect();
     problems.sort_by(|one, other| (&one.field, &one.message).cmp(&(&other.field, &other.message)));
     problems.dedup();
     problems

@@ -151,4 +151,3 @@ pub struct FetchError {
     /// What to do about it; with ready-made policies while it is the newest.
     pub hint: String,
 }
-
