@@ -18,6 +18,8 @@
 //!
 //! The import arrow is held by `tests/architecture.rs`.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod app;
 pub mod args;
 pub mod check;

@@ -59,6 +59,10 @@ pub struct SourceGauges {
 impl Metrics {
     /// # Errors
     /// A name that is registered twice or malformed: a bug.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one list of all metrics, each with its sentence"
+    )]
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -111,7 +115,7 @@ impl Metrics {
             rows: by_source("sumsq_rows", "Data rows of the newest imported file.")?,
             agents: by_source("sumsq_agents", "Agents that the store holds.")?,
             changed_agent_days: counters(
-                "sumsq_changed_agent_days_total",
+                "sumsq_agent_day_changes_total",
                 "Agent days whose content a fetch changed.",
                 SOURCE,
             )?,

@@ -165,7 +165,7 @@ async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Err
     match &source {
         Ok(source) if context.align_finalizer(object, source).await? => {
             // The patched object comes back through the watch.
-            return Ok(Action::await_change());
+            Ok(Action::await_change())
         }
         Ok(source) => advance(object, source, context).await,
         Err(problems) => stall(object, &namespace_uid, problems, context).await,

@@ -21,6 +21,10 @@ pub use status::{DataSourceStatus, FetchError, FetchResult, HistoryEntry, Trigge
 
 /// Where a CSV of aggregated conversion counts lies in S3, which goals it holds, and when to fetch
 /// it.
+#[allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a type"
+)]
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "sumsq.dev",

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 

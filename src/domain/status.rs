@@ -1,5 +1,7 @@
 //! What status says: (source, fetch log, plan, now) -> conditions and fields. Pure.
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
@@ -473,7 +475,7 @@ fn entry(record: &FetchRecord, newest: bool) -> Option<HistoryEntry> {
 fn history_error(error: &FetchError, newest: bool) -> HistoryError {
     let mut hint = error.hint.clone();
     for policy in error.policies.iter().filter(|_| newest) {
-        hint.push_str(&format!("\n{}:\n{}", policy.target, policy.statement));
+        _ = write!(hint, "\n{}:\n{}", policy.target, policy.statement);
     }
     HistoryError {
         code: error.code.clone(),
@@ -505,3 +507,6 @@ fn rfc3339_option<S: serde::Serializer>(
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_some(&at.map(shown))
 }
+
+#[cfg(test)]
+mod tests;

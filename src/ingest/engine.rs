@@ -66,7 +66,7 @@ pub struct Standing {
 /// A fetch that is queued or runs.
 struct Flight {
     id: Uuid,
-    in_flight: InFlight,
+    state: InFlight,
     cancel: CancellationToken,
 }
 
@@ -127,7 +127,7 @@ impl Engine {
             }
             let in_flight = lock(&self.flights)
                 .get(&source.id)
-                .map(|flight| flight.in_flight.clone());
+                .map(|flight| flight.state.clone());
             let decision = decide(
                 source,
                 &observed(wanted, &stored, in_flight),
@@ -161,7 +161,7 @@ impl Engine {
                     self.identify(source, &stored, reason);
                     let in_flight = lock(&self.flights)
                         .get(&source.id)
-                        .map(|flight| flight.in_flight.clone());
+                        .map(|flight| flight.state.clone());
                     return Ok(Standing {
                         stored,
                         in_flight,
@@ -216,7 +216,7 @@ impl Engine {
         let source = Arc::clone(&wanted.source);
         let flight = Flight {
             id: Uuid::now_v7(),
-            in_flight: InFlight {
+            state: InFlight {
                 fingerprint: source.fingerprint(),
                 queued_at: now,
                 started_at: None,
@@ -232,7 +232,7 @@ impl Engine {
             begin: BeginFetch {
                 source: source.id,
                 uid: source.uid.clone(),
-                fingerprint: flight.in_flight.fingerprint.clone(),
+                fingerprint: flight.state.fingerprint.clone(),
                 plan,
                 cursor,
                 started_at: now,
@@ -320,7 +320,7 @@ impl Job {
         if !self.cancel.is_cancelled() {
             self.begin.started_at = self.engine.now();
             self.mark_started();
-            let result = self.fetch().await;
+            let result = Box::pin(self.fetch()).await;
             self.settle(result);
         }
         let mut flights = lock(&self.engine.flights);
@@ -433,7 +433,7 @@ impl Job {
         if let Some(flight) = lock(&self.engine.flights).get_mut(&self.source.id)
             && flight.id == self.flight
         {
-            flight.in_flight.started_at = Some(self.begin.started_at);
+            flight.state.started_at = Some(self.begin.started_at);
         }
         // From now on the fetch counts as running: in five seconds that shows.
         self.engine.notify(&self.source.key);

@@ -21,7 +21,7 @@ pub struct Folder {
 }
 
 /// What the manifests say, file by file, so that one that cannot be read leaves the others alone.
-pub type Manifests = BTreeMap<PathBuf, Result<Vec<DataSource>, String>>;
+pub(super) type Manifests = BTreeMap<PathBuf, Result<Vec<DataSource>, String>>;
 
 impl Folder {
     /// Makes the state folder, and the one for buckets where it is missing.
@@ -78,7 +78,7 @@ impl Folder {
 
 /// Whether a file's name says that it is a manifest.
 #[must_use]
-pub fn is_manifest(path: &Path) -> bool {
+pub(super) fn is_manifest(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }

@@ -21,7 +21,7 @@ const MAX_AGENTS_SHOWN: usize = 20;
 /// Everything that `sumsq local` prints at the end of a round.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
+pub(super) struct Summary {
     pub data_sources: Vec<SourceSummary>,
     pub reports: Vec<Report>,
 }
@@ -29,7 +29,7 @@ pub struct Summary {
 /// One data source and its newest fetch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SourceSummary {
+pub(super) struct SourceSummary {
     pub namespace: String,
     pub name: String,
     /// Imported, NotModified or Error.
@@ -48,7 +48,7 @@ pub struct SourceSummary {
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct ErrorSummary {
+pub(super) struct ErrorSummary {
     pub code: String,
     pub message: String,
     pub hint: String,
@@ -57,7 +57,7 @@ pub struct ErrorSummary {
 /// One agent's totals for one goal.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub(super) struct Report {
     pub namespace: String,
     pub data_source: String,
     pub agent: String,
@@ -70,7 +70,7 @@ pub struct Report {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ArmSummary {
+pub(super) struct ArmSummary {
     pub variation: Arc<str>,
     pub visitors: u64,
     pub conversions: u64,
@@ -85,7 +85,7 @@ pub struct ArmSummary {
 impl SourceSummary {
     /// Of a source whose newest fetch is `record`.
     #[must_use]
-    pub fn fetched(
+    pub(super) fn fetched(
         source: &DataSource,
         stored: &Stored,
         record: &FetchRecord,
@@ -115,7 +115,7 @@ impl SourceSummary {
 
     /// Of a source that was not fetched, and why.
     #[must_use]
-    pub fn unfetched(namespace: &str, name: &str, error: Option<ErrorSummary>) -> Self {
+    pub(super) fn unfetched(namespace: &str, name: &str, error: Option<ErrorSummary>) -> Self {
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -134,7 +134,7 @@ impl SourceSummary {
 
     /// One line: what came of the newest fetch.
     #[must_use]
-    pub fn headline(&self) -> String {
+    pub(super) fn headline(&self) -> String {
         let took = self
             .duration_seconds
             .map(|s| format!(" in {s:.1} s"))
@@ -175,7 +175,10 @@ impl From<&FetchError> for ErrorSummary {
 ///
 /// # Errors
 /// The store's own.
-pub async fn reports(store: &dyn Store, source: &DataSource) -> Result<Vec<Report>, StoreError> {
+pub(super) async fn reports(
+    store: &dyn Store,
+    source: &DataSource,
+) -> Result<Vec<Report>, StoreError> {
     let mut reports = Vec::new();
     for agent in store.agents(source.id).await? {
         let days = store
@@ -223,7 +226,7 @@ fn summarise(arm: &totals::Arm, goal: &str) -> Option<ArmSummary> {
 impl Summary {
     /// For people: each source with what it brought, then each agent's totals.
     #[must_use]
-    pub fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut text = String::new();
         for source in &self.data_sources {
             _ = writeln!(

@@ -12,24 +12,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use async_compression::zstd::DParameter;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, try_unfold};
 use jiff::SignedDuration;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 use tokio_util::io::StreamReader;
 
+use super::compression::{Format, gzip, zstd};
 use super::failure::chain;
 use crate::domain::fetch::{ErrorCode, FetchError};
 
 const CHUNK_BYTES: usize = 64 * 1024;
-
-/// zstd keeps a window of what it has written, as large as the file asks for. RFC 8878 has every
-/// decoder support 8 MiB, which `zstd` asks for up to level 19; more would let a small object take
-/// any amount of memory.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// The object's bytes, decompressed where they are gzip or zstd (by magic bytes), under the limit.
 ///
@@ -39,7 +34,7 @@ pub struct ObjectBody {
     pub etag: Option<String>,
     /// As stored (compressed where it is), in bytes.
     pub content_length: Option<u64>,
-    content: Content,
+    content: Box<Content>,
     received: Arc<AtomicU64>,
     decompressed: u64,
     limit: u64,
@@ -59,34 +54,6 @@ enum Content {
 type Source = StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>;
 /// The first bytes, which were looked at, and then the rest.
 type Peeked = tokio::io::Chain<Cursor<Vec<u8>>, Source>;
-
-/// The bytes of a local file, decompressed as an object's would be.
-///
-/// # Errors
-/// Those of the file.
-pub async fn decompressed(
-    mut file: impl AsyncRead + Send + Unpin + 'static,
-) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
-    let mut head = Vec::with_capacity(4);
-    (&mut file).take(4).read_to_end(&mut head).await?;
-    let format = Format::of(&head);
-    let peeked = BufReader::new(Cursor::new(head).chain(file));
-    Ok(match format {
-        Format::Gzip => {
-            let mut decoder = GzipDecoder::new(peeked);
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
-        Format::Zstd => {
-            let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX);
-            let mut decoder = ZstdDecoder::with_params(peeked, &[window]);
-            decoder.multiple_members(true);
-            Box::new(decoder)
-        }
-        // The reader of the CSV says what else it may be.
-        Format::Plain | Format::Other(_) => Box::new(peeked),
-    })
-}
 
 impl ObjectBody {
     pub(super) fn new(
@@ -115,7 +82,7 @@ impl ObjectBody {
         Ok(Self {
             etag,
             content_length,
-            content,
+            content: Box::new(content),
             received,
             decompressed: 0,
             limit,
@@ -130,7 +97,7 @@ impl ObjectBody {
     pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let result = self.read().await;
         if !matches!(result, Ok(Some(_))) {
-            self.content = Content::Ended;
+            *self.content = Content::Ended;
         }
         result
     }
@@ -142,11 +109,11 @@ impl ObjectBody {
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, FetchError> {
-        if let Content::Unread(_) = self.content {
+        if let Content::Unread(_) = *self.content {
             self.look_at_magic_bytes().await?;
         }
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        let read = match &mut self.content {
+        let read = match &mut *self.content {
             Content::Plain(source) => source.read_buf(&mut chunk).await,
             Content::Gzip(decoder) => decoder.read_buf(&mut chunk).await,
             Content::Zstd(decoder) => decoder.read_buf(&mut chunk).await,
@@ -167,7 +134,7 @@ impl ObjectBody {
     }
 
     async fn look_at_magic_bytes(&mut self) -> Result<(), FetchError> {
-        let Content::Unread(mut source) = std::mem::replace(&mut self.content, Content::Ended)
+        let Content::Unread(mut source) = std::mem::replace(&mut *self.content, Content::Ended)
         else {
             return Ok(());
         };
@@ -179,19 +146,10 @@ impl ObjectBody {
             .map_err(|error| self.interrupted(&error))?;
         let format = Format::of(&head);
         let peeked = Cursor::new(head).chain(source);
-        self.content = match format {
+        *self.content = match format {
             Format::Plain => Content::Plain(peeked),
-            Format::Gzip => {
-                let mut decoder = GzipDecoder::new(peeked);
-                decoder.multiple_members(true);
-                Content::Gzip(decoder)
-            }
-            Format::Zstd => {
-                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX);
-                let mut decoder = ZstdDecoder::with_params(peeked, &[window]);
-                decoder.multiple_members(true);
-                Content::Zstd(decoder)
-            }
+            Format::Gzip => Content::Gzip(gzip(peeked)),
+            Format::Zstd => Content::Zstd(zstd(peeked)),
             Format::Other(name) => {
                 let message = format!("the object is {name}, not CSV");
                 let hint = "Let the export write CSV as plain text, or compressed by gzip or zstd.";
@@ -212,7 +170,7 @@ impl ObjectBody {
         if Transport::of(&error).is_some() {
             return self.interrupted(&error);
         }
-        let (format, hint) = match &self.content {
+        let (format, hint) = match &*self.content {
             Content::Zstd(_) => (
                 "zstd",
                 "Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.",
@@ -234,7 +192,7 @@ impl ObjectBody {
 
     /// Receives what is left, up to the limit.
     async fn drain(&mut self) -> io::Result<()> {
-        let source: &mut (dyn AsyncBufRead + Unpin + Send) = match &mut self.content {
+        let source: &mut (dyn AsyncBufRead + Unpin + Send) = match &mut *self.content {
             Content::Plain(source) => source,
             Content::Gzip(decoder) => decoder.get_mut(),
             Content::Zstd(decoder) => decoder.get_mut(),
@@ -266,7 +224,7 @@ impl ObjectBody {
         FetchError::new(
             ErrorCode::BodyInterrupted,
             message,
-            "Nothing was changed, and nothing needs a change unless it lasts; then look at proxies and \
+            "The data are as before. Nothing needs a change unless it lasts; then look at proxies and \
              gateways between the operator and S3.",
         )
     }
@@ -328,28 +286,6 @@ fn source(body: ByteStream, received: Arc<AtomicU64>) -> Source {
         }
     });
     StreamReader::new(chunks.boxed())
-}
-
-enum Format {
-    Plain,
-    Gzip,
-    Zstd,
-    /// What exports are often written as by mistake.
-    Other(&'static str),
-}
-
-impl Format {
-    fn of(head: &[u8]) -> Self {
-        match head {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
-            b"PK\x03\x04" => Self::Other("a zip archive (or an Excel workbook)"),
-            b"PAR1" => Self::Other("a Parquet file"),
-            b"\xfd7zX" => Self::Other("compressed by xz"),
-            [b'B', b'Z', b'h', b'1'..=b'9'] => Self::Other("compressed by bzip2"),
-            _ => Self::Plain,
-        }
-    }
 }
 
 /// Marks an error of the connection on its way through the decoders.

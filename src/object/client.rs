@@ -18,7 +18,8 @@ use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 pub(super) use lru::LruCache;
 
-use super::{SecretCredentials, Timeouts, lock};
+use super::credentials::{Credentials, SecretCredentials};
+use super::{Timeouts, lock};
 use crate::domain::data_source::S3Object;
 
 /// Clients are small (they share one connection pool), but a namespace can make any number of
@@ -30,22 +31,6 @@ const FALLBACK_REGION: &str = "us-east-1";
 
 /// Tells clients apart: a digest, so that no key of a map holds a credential.
 pub(super) type Key = [u8; 32];
-
-/// Whose signature a request bears.
-#[derive(Clone, Copy)]
-pub(super) enum Credentials<'a> {
-    Operator,
-    Static(&'a SecretCredentials),
-    Unsigned,
-}
-
-impl Credentials<'_> {
-    /// AWS calls keys that are temporary ASIA...; they are worth nothing without a token.
-    pub(super) fn lack_session_token(self) -> bool {
-        matches!(self, Self::Static(given)
-            if given.access_key_id.starts_with("ASIA") && given.session_token.is_none())
-    }
-}
 
 pub(super) struct Clients {
     /// The operator's identity, HTTP client, time limits and retries.
@@ -218,4 +203,88 @@ fn http_client() -> SharedHttpClient {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::data_source::Identity;
+
+    fn object(endpoint: Option<&str>) -> S3Object {
+        S3Object {
+            region: "us-east-1".to_owned(),
+            bucket: "counts".to_owned(),
+            key: "counts.csv".to_owned(),
+            account_id: None,
+            endpoint: endpoint.map(str::to_owned),
+            force_path_style: false,
+            identity: Identity::Operator,
+        }
+    }
+
+    fn secret(id: &str, secret: &str, token: Option<&str>) -> SecretCredentials {
+        SecretCredentials {
+            access_key_id: id.to_owned(),
+            secret_access_key: secret.to_owned(),
+            session_token: token.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_serves_every_object_of_its_kind_and_no_other() {
+        let clients = Clients::load(None, Timeouts::default()).await;
+        let plain = object(None);
+        let other_bucket = S3Object {
+            bucket: "other".to_owned(),
+            ..plain.clone()
+        };
+        assert_eq!(
+            clients.key(&plain, Credentials::Operator),
+            clients.key(&other_bucket, Credentials::Operator)
+        );
+
+        let region = S3Object {
+            region: "eu-west-2".to_owned(),
+            ..plain.clone()
+        };
+        let path = S3Object {
+            force_path_style: true,
+            ..plain.clone()
+        };
+        let endpoint = object(Some("http://127.0.0.1:1"));
+        let secrets = [
+            secret("ab", "c", None),
+            secret("a", "bc", None),
+            secret("ab", "c", Some("d")),
+            secret("ab", "cd", None),
+        ];
+        let mut keys = vec![
+            clients.key(&plain, Credentials::Operator),
+            clients.key(&plain, Credentials::Unsigned),
+            clients.key(&region, Credentials::Operator),
+            clients.key(&path, Credentials::Operator),
+            clients.key(&endpoint, Credentials::Operator),
+        ];
+        keys.extend(
+            secrets
+                .iter()
+                .map(|given| clients.key(&plain, Credentials::Static(given))),
+        );
+        let all = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+    }
+
+    #[tokio::test]
+    async fn no_more_clients_are_kept_than_fit() {
+        let clients = Clients::load(None, Timeouts::default()).await;
+        let plain = object(None);
+        for number in 0..KEPT.get() + 10 {
+            let given = secret(&number.to_string(), "secret", None);
+            clients.s3(&plain, Credentials::Static(&given));
+            clients.s3(&plain, Credentials::Static(&given));
+        }
+        assert_eq!(lock(&clients.s3).len(), KEPT.get());
+    }
 }

@@ -60,13 +60,8 @@ pub(super) fn remedy(
     attempt: &Attempt<'_>,
 ) -> (String, Vec<ReadyPolicy>) {
     let message = answer.message.as_deref().unwrap_or_default();
-    // AWS names the reader in most denials, also where STS can't be asked.
-    let reader = attempt.reader.clone().or_else(|| {
-        let named = message
-            .starts_with("User: ")
-            .then(|| arns(message).next())?;
-        named.map(policy::principal)
-    });
+    // S3 names whom it has refused in most denials; STS only says who asks it.
+    let reader = named_reader(message).or_else(|| attempt.reader.clone());
     match denial {
         Denial::ListBucket => (
             format!(
@@ -171,6 +166,13 @@ fn kms(
         ),
         policies,
     )
+}
+
+/// Whom a message of AWS's begins with: `User: ARN is not authorized`.
+fn named_reader(message: &str) -> Option<String> {
+    let arn = arns(message.strip_prefix("User: ")?).next()?;
+    let names_someone = arn.contains(":iam:") || arn.contains(":sts:");
+    names_someone.then(|| policy::principal(arn))
 }
 
 /// The ARNs in a message, without the quotes around them.

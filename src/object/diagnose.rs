@@ -4,12 +4,14 @@
 
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::unanswered::{no_answer, no_identity};
 use super::Timeouts;
 use super::denial::{Denial, denial, remedy};
-use super::failure::{Answer, Failure, IdentityFailure, NoAnswer};
+use super::failure::{Answer, Failure};
 use super::policy;
 use super::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
@@ -81,7 +83,7 @@ pub(super) fn diagnose(failure: &Failure, attempt: &Attempt<'_>) -> FetchError {
         Failure::NotSent(message) => FetchError::new(
             ErrorCode::InvalidRequest,
             format!("the request cannot be made: {message}"),
-            "Check `region`, `bucket`, `key` and `endpoint` for characters that do not belong there.",
+            "Check `region`, `bucket`, `key` and `endpoint` for characters that do not belong there, such as spaces.",
         ),
     }
 }
@@ -206,7 +208,7 @@ fn hint_for(class: ErrorCode, answer: &Answer, attempt: &Attempt<'_>) -> String 
             attempt.address()
         ),
         ErrorCode::ObjectChanged => {
-            "The object was replaced while it was being read; nothing was changed. Nothing needs a change."
+            "The object was replaced while it was being read. The data are as before, and nothing needs a change."
                 .to_owned()
         }
         _ => other_answer(answer, attempt),
@@ -283,7 +285,7 @@ fn skewed(answer: &Answer, attempt: &Attempt<'_>) -> String {
     let apart = SignedDuration::from_secs(ahead.as_secs().abs());
     if apart < NO_SKEW {
         return format!(
-            "The clocks agree by now, so the operator's node has been set right meanwhile; {advice}."
+            "The server's clock and that of the operator's node agree at this moment: {advice}."
         );
     }
     let direction = if ahead.is_positive() {
@@ -299,138 +301,4 @@ fn is_about_encryption(answer: &Answer) -> bool {
         .message
         .as_deref()
         .is_some_and(|message| message.to_lowercase().contains("encrypt"))
-}
-
-fn no_answer(cause: &NoAnswer, attempt: &Attempt<'_>) -> FetchError {
-    let (class, message) = no_answer_words(cause, attempt.address(), attempt.timeouts);
-    FetchError::new(class, message, connect_hint(cause, attempt))
-}
-
-fn no_answer_words(cause: &NoAnswer, address: &str, timeouts: Timeouts) -> (ErrorCode, String) {
-    match cause {
-        NoAnswer::NameNotFound(_) => (
-            ErrorCode::ConnectFailed,
-            format!("the name in {address} is not known"),
-        ),
-        NoAnswer::Refused(text) | NoAnswer::Other(text) => (
-            ErrorCode::ConnectFailed,
-            format!("no connection to {address}: {text}"),
-        ),
-        NoAnswer::Tls(text) => (
-            ErrorCode::ConnectFailed,
-            format!("no TLS connection to {address}: {text}"),
-        ),
-        NoAnswer::Closed => (
-            ErrorCode::ConnectFailed,
-            format!("{address} closed the connection without an answer"),
-        ),
-        NoAnswer::ConnectTimeout => (
-            ErrorCode::Timeout,
-            format!(
-                "no connection to {address} within {:#}",
-                seconds(timeouts.connect)
-            ),
-        ),
-        NoAnswer::AnswerTimeout => (
-            ErrorCode::Timeout,
-            format!(
-                "no answer from {address} within {:#}",
-                seconds(timeouts.answer)
-            ),
-        ),
-    }
-}
-
-fn connect_hint(cause: &NoAnswer, attempt: &Attempt<'_>) -> String {
-    let own = attempt.overridden || attempt.object.endpoint.is_some();
-    match cause {
-        NoAnswer::NameNotFound(_) if own => {
-            "Check `endpoint` for a typo, and that the operator's DNS knows the name.".to_owned()
-        }
-        NoAnswer::NameNotFound(_) => format!(
-            "Check `region` ({}) for a typo, and that the operator's DNS knows the name.",
-            attempt.object.region
-        ),
-        NoAnswer::Tls(_) => {
-            "Check that `endpoint` speaks https on that port. A private certificate authority is \
-             trusted by naming its file in the operator's SSL_CERT_FILE."
-                .to_owned()
-        }
-        NoAnswer::AnswerTimeout => {
-            "The connection stands, but nothing comes back. Nothing needs a change unless it lasts; \
-             then check the endpoint and what lies between."
-                .to_owned()
-        }
-        _ if own => {
-            "Check host and port of `endpoint`, that it is up, and that network policies and proxies let \
-             the operator reach it."
-                .to_owned()
-        }
-        _ => "Check that network policies, proxies and routes let the operator reach S3 (a NAT gateway or \
-             a VPC endpoint)."
-            .to_owned(),
-    }
-}
-
-fn no_identity(cause: &IdentityFailure, attempt: &Attempt<'_>) -> FetchError {
-    match cause {
-        IdentityFailure::NotFound => FetchError::new(
-            ErrorCode::NoCredentials,
-            "no credentials found for the operator's own identity",
-            "Looked for in the environment, AWS's files, a web identity token, the container's and the \
-             node's metadata. Name a Secret in `secretRef`, or give the operator's service account a role \
-             (EKS: annotation eks.amazonaws.com/role-arn, or Pod Identity).",
-        ),
-        IdentityFailure::Provider(message) => FetchError::new(
-            ErrorCode::NoCredentials,
-            format!("no credentials for the operator's own identity: {message}"),
-            "Something is set up to give the operator an identity, and fails: check its AWS_ environment \
-             variables, AWS's files and the token that they name; or name a Secret in `secretRef`.",
-        ),
-        IdentityFailure::NoAnswer(cause) => {
-            let (class, message) = no_answer_words(cause, "STS", attempt.timeouts);
-            FetchError::new(
-                class,
-                message,
-                "The operator asks STS for its role, and does not get through: check that network policies, \
-                 proxies and routes let it reach sts.REGION.amazonaws.com, or set AWS_ENDPOINT_URL_STS.",
-            )
-        }
-        IdentityFailure::RoleRefused { code, message } => {
-            role_refused(code.as_ref(), message.as_deref(), attempt)
-        }
-    }
-}
-
-fn role_refused(code: Option<&String>, message: Option<&str>, attempt: &Attempt<'_>) -> FetchError {
-    let hint = match &attempt.web_identity {
-        Some(identity) => format!(
-            "STS does not give the operator {}. The role's trust policy must allow \
-             sts:AssumeRoleWithWebIdentity to subject {} with audience {} (the statement is ready), and the \
-             account must have an OIDC provider for {}.",
-            identity.role_arn, identity.subject, identity.audience, identity.issuer
-        ),
-        None => "STS does not give the operator its role: the role's trust policy must allow \
-                 sts:AssumeRole to the identity that asks, which the message names."
-            .to_owned(),
-    };
-    let mut error = FetchError::new(
-        ErrorCode::AssumeRoleFailed,
-        message.unwrap_or("STS refused the role"),
-        hint,
-    );
-    if let Some(code) = code {
-        error.code = presentable(code);
-    }
-    error.policies.extend(
-        attempt
-            .web_identity
-            .as_ref()
-            .and_then(policy::trust_statement),
-    );
-    error
-}
-
-fn seconds(duration: std::time::Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -9,7 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_runtime_api::client::result::{ConnectorError, DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -82,13 +82,22 @@ impl Failure {
         }
         match error {
             SdkError::ConstructionFailure(_) => Self::NotSent(innermost(error)),
-            // What failed before anything was sent arrives as a failure of dispatch too.
-            SdkError::DispatchFailure(dispatch) if dispatch.is_user() => {
+            SdkError::DispatchFailure(dispatch)
+                if dispatch.is_user() || is_of_no_connection(dispatch, error) =>
+            {
                 Self::NotSent(innermost(error))
             }
             _ => Self::NoAnswer(no_answer(error)),
         }
     }
+}
+
+/// What fails before anything is sent, such as the endpoint's rules, arrives as a failure to send;
+/// but no connection fails without an I/O error or a kind of its own.
+fn is_of_no_connection(dispatch: &DispatchFailure, error: &(dyn Error + 'static)) -> bool {
+    dispatch.is_other()
+        && dispatch.as_other().is_none()
+        && !chain(error).any(<dyn Error>::is::<io::Error>)
 }
 
 fn answer<E>(response: &HttpResponse, error: &SdkError<E, HttpResponse>) -> Answer

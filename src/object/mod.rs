@@ -1,7 +1,9 @@
 //! The S3 object: whose identity reads it, its bytes, and what to tell the user when it can't be read.
 //!
 //! - [`client`]: one S3 client per region, endpoint and identity, kept.
+//! - [`credentials`]: whose signature a request bears.
 //! - [`body`]: the bytes, decompressed and counted.
+//! - [`compression`]: gzip and zstd.
 //! - [`failure`]: what the SDK reports, as plain facts. The last place that knows the SDK's errors.
 //! - [`diagnose`]: those facts in words for the person who has to mend it. Pure.
 //! - [`denial`]: the many meanings of AccessDenied. Pure.
@@ -11,6 +13,8 @@
 
 mod body;
 mod client;
+mod compression;
+mod credentials;
 mod denial;
 mod diagnose;
 mod failure;
@@ -26,8 +30,11 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use jiff::Timestamp;
 
-pub use self::body::{ObjectBody, decompressed};
-use self::client::{Clients, Credentials, Key, LruCache, cache};
+pub use self::body::ObjectBody;
+use self::client::{Clients, Key, LruCache, cache};
+pub use self::compression::decompressed;
+use self::credentials::Credentials;
+pub use self::credentials::SecretCredentials;
 use self::denial::{Denial, denial};
 use self::diagnose::{Attempt, diagnose};
 use self::failure::{Answer, Failure, IdentityFailure};
@@ -76,14 +83,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Credentials out of a Secret. Debug never shows them.
-#[derive(Clone)]
-pub struct SecretCredentials {
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    pub session_token: Option<String>,
-}
-
+#[allow(clippy::large_enum_variant, reason = "one at a time, and moved once")]
 pub enum Opened {
     /// It is the one with the ETag that was sent.
     NotModified,
@@ -345,48 +345,6 @@ impl Intercept for Tried {
     }
 }
 
-impl SecretCredentials {
-    /// White space is never part of a key, and would make a request that can't be sent or a
-    /// signature that never matches.
-    fn check(&self, namespace: &str, name: &str) -> Result<(), FetchError> {
-        let keys = [
-            ("accessKeyId", Some(&self.access_key_id)),
-            ("secretAccessKey", Some(&self.secret_access_key)),
-            ("sessionToken", self.session_token.as_ref()),
-        ];
-        for (key, value) in keys {
-            let Some(value) = value else { continue };
-            let problem = if value.is_empty() {
-                "is empty"
-            } else if value.ends_with('\n') {
-                "ends with a line break"
-            } else if value
-                .chars()
-                .any(|c| c.is_whitespace() || !c.is_ascii_graphic())
-            {
-                "holds a character that no key has, such as a space or a line break"
-            } else {
-                continue;
-            };
-            return Err(FetchError::new(
-                ErrorCode::SecretInvalid,
-                format!("Secret {namespace}/{name}, key {key}: the value {problem}"),
-                format!(
-                    "Write {key} anew with nothing around it, for instance by \
-                     `kubectl create secret generic --from-literal`, or `echo -n` and `base64`."
-                ),
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for SecretCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretCredentials").finish_non_exhaustive()
-    }
-}
-
 // The SDK's clients would print their whole configuration.
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -402,5 +360,19 @@ impl fmt::Debug for Opened {
             Self::NotModified => f.write_str("NotModified"),
             Self::Body(body) => f.debug_tuple("Body").field(body).finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_asked_for_again_soon_only_where_it_is_unknown() {
+        assert_eq!(
+            reader_kept(Some(&"arn".to_owned())),
+            Duration::from_hours(12)
+        );
+        assert_eq!(reader_kept(None), Duration::from_mins(1));
     }
 }

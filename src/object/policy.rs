@@ -58,7 +58,7 @@ pub(super) fn bucket_statement(reader: &str, resource: &str) -> ReadyPolicy {
     ready(
         "bucket policy",
         &Statement {
-            sid: "SumsqReadsCounts",
+            sid: "LetSumsqReadCounts",
             principal: Some(Principal::Aws(reader)),
             action: "s3:GetObject",
             resource: Some(resource),
@@ -72,7 +72,7 @@ pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
     ready(
         "key policy",
         &Statement {
-            sid: "SumsqDecryptsCounts",
+            sid: "LetSumsqDecryptCounts",
             principal: Some(Principal::Aws(reader)),
             action: "kms:Decrypt",
             resource: Some("*"),
@@ -84,9 +84,9 @@ pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
 /// For the reader's own policy, which must agree where bucket or key are of another account.
 pub(super) fn identity_statement(action: &'static str, resource: &str) -> ReadyPolicy {
     let sid = if action == "kms:Decrypt" {
-        "SumsqDecryptsCounts"
+        "LetSumsqDecryptCounts"
     } else {
-        "SumsqReadsCounts"
+        "LetSumsqReadCounts"
     };
     ready(
         "identity policy",
@@ -117,7 +117,7 @@ pub(super) fn trust_statement(identity: &WebIdentity) -> Option<ReadyPolicy> {
     Some(ready(
         "trust policy",
         &Statement {
-            sid: "SumsqTakesThisRole",
+            sid: "LetSumsqTakeThisRole",
             principal: Some(Principal::Federated(&federated)),
             action: "sts:AssumeRoleWithWebIdentity",
             condition: Some(serde_json::json!({ "StringEquals": equals })),
@@ -236,13 +236,38 @@ mod tests {
     #[test]
     fn statements_can_be_pasted() {
         let bucket = bucket_statement("arn:aws:iam::1:role/r", "arn:aws:s3:::counts/a.csv");
-        insta::assert_snapshot!(bucket.statement, @"");
+        insta::assert_snapshot!(bucket.statement, @r#"
+    {
+      "Sid": "LetSumsqReadCounts",
+      "Effect": "Allow",
+      "Principal": {
+        "AWS": "arn:aws:iam::1:role/r"
+      },
+      "Action": "s3:GetObject",
+      "Resource": "arn:aws:s3:::counts/a.csv"
+    }
+    "#);
         let identity = WebIdentity {
             role_arn: "arn:aws:iam::123456789012:role/sumsq".into(),
             issuer: "https://oidc.eks.us-east-1.amazonaws.com/id/ABC".into(),
             subject: "system:serviceaccount:sumsq:controller".into(),
             audience: "sts.amazonaws.com".into(),
         };
-        insta::assert_snapshot!(trust_statement(&identity).unwrap().statement, @"");
+        insta::assert_snapshot!(trust_statement(&identity).unwrap().statement, @r#"
+    {
+      "Sid": "LetSumsqTakeThisRole",
+      "Effect": "Allow",
+      "Principal": {
+        "Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/ABC"
+      },
+      "Action": "sts:AssumeRoleWithWebIdentity",
+      "Condition": {
+        "StringEquals": {
+          "oidc.eks.us-east-1.amazonaws.com/id/ABC:aud": "sts.amazonaws.com",
+          "oidc.eks.us-east-1.amazonaws.com/id/ABC:sub": "system:serviceaccount:sumsq:controller"
+        }
+      }
+    }
+    "#);
     }
 }

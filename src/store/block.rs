@@ -129,15 +129,12 @@ fn write_goal(out: &mut Vec<u8>, day: &AgentDay, goal: usize) {
 
 fn write_decimal(out: &mut Vec<u8>, decimal: Decimal) {
     let decimals = u8::try_from(i16::from(decimal.decimals) + DECIMALS_BIAS).unwrap_or(0);
-    match unit(decimal.decimals).filter(|unit| decimal.units % unit == 0) {
-        Some(unit) => {
-            out.push(decimals);
-            write_i128(out, decimal.units / unit);
-        }
-        None => {
-            out.push(decimals | RAW_UNITS);
-            write_i128(out, decimal.units);
-        }
+    if let Some(unit) = unit(decimal.decimals).filter(|unit| decimal.units % unit == 0) {
+        out.push(decimals);
+        write_i128(out, decimal.units / unit);
+    } else {
+        out.push(decimals | RAW_UNITS);
+        write_i128(out, decimal.units);
     }
 }
 

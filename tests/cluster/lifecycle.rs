@@ -47,11 +47,11 @@ async fn a_fetch_cut_off_by_a_crash_is_taken_up_as_what_it_was() {
     operator.launch();
     operator.is_ready().await;
     wait_for("a look at it", PATIENCE, async || {
-        (operator.metric("sumsq_ready{").await == 1.0).then_some(())
+        (operator.metric("sumsq_ready{").await == 1).then_some(())
     })
     .await;
-    assert_eq!(operator.metric("sumsq_fetches_total").await, 0.0);
-    assert_eq!(operator.metric("sumsq_status_writes_total").await, 0.0);
+    assert_eq!(operator.metric("sumsq_fetches_total").await, 0);
+    assert_eq!(operator.metric("sumsq_status_writes_total").await, 0);
     let after = operator.object("counts").await.unwrap()["metadata"]["resourceVersion"].clone();
     assert_eq!(before, after);
 }
@@ -178,7 +178,7 @@ async fn an_api_server_that_goes_away_loses_nothing() {
     cluster.stop_api_server();
     // The slot fires all the same; its news wait for the API server.
     wait_for("the fetch while nobody listens", PATIENCE * 2, async || {
-        (operator.metric("sumsq_fetches_total").await >= 2.0).then_some(())
+        (operator.metric("sumsq_fetches_total").await >= 2).then_some(())
     })
     .await;
     cluster.start_api_server().await;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::kubernetes::{Cluster, Namespace};
 use crate::support::process::{Server, ServerCommand, free_port, temporary_folder, wait_for};
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One operator that watches one namespace, with a store of its own.
 pub struct Operator {
@@ -112,12 +112,12 @@ impl Operator {
     }
 
     /// The sum of all series whose line begins with `prefix`.
-    pub async fn metric(&self, prefix: &str) -> f64 {
+    pub async fn metric(&self, prefix: &str) -> u64 {
         let metrics = self.get("metrics").await.unwrap_or_default();
         metrics
             .lines()
             .filter(|line| line.starts_with(prefix))
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
             .sum()
     }
 

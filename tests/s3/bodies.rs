@@ -117,7 +117,11 @@ async fn object_larger_than_the_limit_is_not_begun() {
     bucket.put(KEY, noise(2049)).await;
     let object = bucket.object(KEY).await;
     let error = open_limited(&object, &root(), 2048).await.unwrap_err();
-    assert_snapshot!(shown(&error, &object), @"");
+    assert_snapshot!(shown(&error, &object), @r#"
+    ObjectTooLarge (ObjectTooLarge)
+    the object has 2049 bytes, more than `maxObjectBytes` (2Ki) allows
+    Raise `maxObjectBytes`, or split the export: a file may hold the newest days only, since days that it does not name are kept.
+    "#);
     assert!(error.refused_etag.is_some());
     bucket.put(KEY, noise(2048)).await;
     assert!(
@@ -136,7 +140,11 @@ async fn object_of_unknown_length_stops_at_the_limit() {
     let body = body(open_limited(&object, &root(), 100_000).await);
     assert_eq!(body.content_length, None);
     let error = read(body).await.unwrap_err();
-    assert_snapshot!(shown(&error, &object), @"");
+    assert_snapshot!(shown(&error, &object), @r#"
+    ObjectTooLarge (ObjectTooLarge)
+    the object has more bytes than `maxObjectBytes` (100000) allows
+    Raise `maxObjectBytes`, or split the export: a file may hold the newest days only, since days that it does not name are kept.
+    "#);
 }
 
 #[tokio::test]
@@ -145,7 +153,11 @@ async fn decompression_stops_at_the_limit() {
     for bomb in [gzip(&zeros).await, zstd(&zeros).await] {
         let (error, text) = broken(&bomb, 1 << 20).await;
         assert_eq!(error.class, ErrorCode::ObjectTooLarge);
-        insta::allow_duplicates! { assert_snapshot!(text, @""); }
+        insta::allow_duplicates! { assert_snapshot!(text, @r#"
+    ObjectTooLarge (ObjectTooLarge)
+    the object has more bytes when decompressed than `maxObjectBytes` (1Mi) allows
+    Raise `maxObjectBytes`, or split the export: a file may hold the newest days only, since days that it does not name are kept.
+    "#); }
     }
 }
 
@@ -154,7 +166,11 @@ async fn broken_objects_are_to_be_uploaded_again() {
     let large = noise(300_000);
     let whole = gzip(&large).await;
     let (error, text) = broken(&whole[..whole.len() / 2], LIMIT).await;
-    assert_snapshot!(text, @"");
+    assert_snapshot!(text, @r#"
+    InvalidCsv (InvalidCsv)
+    the object is not valid gzip: it ends too early
+    Compress and upload it again, whole; `gzip -t` tells whether it is.
+    "#);
     assert!(error.refused_etag.is_some());
 
     let mut changed = whole.clone();
@@ -164,12 +180,20 @@ async fn broken_objects_are_to_be_uploaded_again() {
 
     let whole = zstd(&large).await;
     let (_, text) = broken(&whole[..whole.len() / 2], LIMIT).await;
-    assert_snapshot!(text, @"");
+    assert_snapshot!(text, @r#"
+    InvalidCsv (InvalidCsv)
+    the object is not valid zstd: it ends too early
+    Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.
+    "#);
 
     let window = CParameter::window_log(27);
     let wide = ZstdEncoder::with_quality_and_params(&large[..], Level::Default, &[window]);
     let (_, text) = broken(&all(wide).await, LIMIT).await;
-    assert_snapshot!(text, @"");
+    assert_snapshot!(text, @r#"
+    InvalidCsv (InvalidCsv)
+    the object is not valid zstd: Frame requires too much memory for decoding
+    Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.
+    "#);
 }
 
 #[tokio::test]
@@ -220,7 +244,11 @@ async fn body_cut() {
     let large = noise(300_000);
     let length = json!({"Content-Length": "300000"});
     let cut = interrupted(json!({"abort_frac": 0.3, "set_headers": length}), &large).await;
-    assert_snapshot!(cut, @"");
+    assert_snapshot!(cut, @r#"
+    BodyInterrupted (BodyInterrupted)
+    the connection ended before the object did
+    The data are as before. Nothing needs a change unless it lasts; then look at proxies and gateways between the operator and S3.
+    "#);
     for response in [json!({"abort_bytes": 1000}), json!({"abort_bytes": 2})] {
         assert_eq!(interrupted(response, &large).await, cut);
     }
@@ -233,7 +261,11 @@ async fn body_cut() {
 async fn bytes_changed_on_their_way() {
     let large = noise(300_000);
     let changed = interrupted(json!({"corrupt_bytes": 16}), &large).await;
-    assert_snapshot!(changed, @"");
+    assert_snapshot!(changed, @r#"
+    BodyInterrupted (BodyInterrupted)
+    the bytes that arrived are not those of the object: their checksum differs
+    The data are as before. Nothing needs a change unless it lasts; then look at proxies and gateways between the operator and S3.
+    "#);
     assert_eq!(
         interrupted(json!({"truncate_frac": 0.5}), &large).await,
         changed
@@ -249,5 +281,9 @@ async fn bytes_changed_on_their_way() {
 async fn body_stalls() {
     // 1 kbit/s in pieces that take longer than a second each.
     let stalled = interrupted(json!({"bandwidth_kbps": 1}), &noise(300_000)).await;
-    assert_snapshot!(stalled, @"");
+    assert_snapshot!(stalled, @r#"
+    BodyInterrupted (BodyInterrupted)
+    no bytes arrived for 1s while the object was being read
+    The data are as before. Nothing needs a change unless it lasts; then look at proxies and gateways between the operator and S3.
+    "#);
 }

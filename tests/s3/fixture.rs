@@ -173,7 +173,10 @@ pub(crate) fn shown(error: &FetchError, object: &S3Object) -> String {
     );
     for policy in &error.policies {
         serde_json::from_str::<Value>(&policy.statement).expect("a statement is JSON");
-        text.push_str(&format!("\n{}: {}", policy.target, policy.statement));
+        text += "\n";
+        text += &policy.target;
+        text += ": ";
+        text += &policy.statement;
     }
     if let Some(endpoint) = &object.endpoint {
         text = text.replace(endpoint.as_str(), "ENDPOINT");

@@ -7,8 +7,9 @@ use std::process::Stdio;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use sumsq::domain::data_source::{Identity, S3Object};
+use sumsq::domain::fetch::FetchError;
 
-use crate::fixture::{Bucket, KEY, LIMIT, iam_user, object, objects, root};
+use crate::fixture::{Bucket, KEY, LIMIT, iam_user, object, objects, root, shown};
 use crate::support::process::free_port;
 use crate::support::s3::S3;
 
@@ -26,7 +27,8 @@ async fn operator_with(test: &str, environment: &[(&str, &str)]) -> Option<Value
         return None;
     }
     let bucket = Bucket::new().await;
-    let mut command = tokio::process::Command::new(env::current_exe().unwrap());
+    let mut command =
+        tokio::process::Command::new(env::current_exe().expect("the path of this test"));
     command
         .args(["--exact", test, "--nocapture"])
         .env_clear()
@@ -37,15 +39,16 @@ async fn operator_with(test: &str, environment: &[(&str, &str)]) -> Option<Value
         .env(BUCKET, &bucket.name)
         .envs(environment.iter().copied())
         .stdin(Stdio::null());
-    let output = command.output().await.unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let Some((_, result)) = text.split_once("\nRESULT ") else {
+    let output = command.output().await.expect("the test runs again");
+    let written = String::from_utf8_lossy(&output.stdout);
+    let Some((_, result)) = written.split_once("\nRESULT ") else {
         panic!(
-            "no result: {text}\n{}",
+            "no result: {written}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    Some(serde_json::from_str(result.lines().next().unwrap()).unwrap())
+    let line = result.lines().next().unwrap_or_default();
+    Some(serde_json::from_str(line).expect("the result is JSON"))
 }
 
 async fn operator_reads(object: &S3Object) -> Value {
@@ -57,19 +60,11 @@ async fn operator_reads(object: &S3Object) -> Value {
     }
 }
 
+/// As [`crate::fixture::shown`], of an error that has come as JSON.
 fn text(result: &Value) -> String {
-    let error = &result["error"];
-    let mut text = ["class", "code", "message", "hint"]
-        .map(|field| error[field].as_str().unwrap_or_default())
-        .join("\n");
-    for policy in error["policies"].as_array().into_iter().flatten() {
-        text += &format!(
-            "\n{}: {}",
-            policy["target"].as_str().unwrap(),
-            policy["statement"].as_str().unwrap()
-        );
-    }
-    text
+    let error: FetchError =
+        serde_json::from_value(result["error"].clone()).expect("the result is an error");
+    shown(&error, &object("ENDPOINT", "BUCKET", KEY))
 }
 
 #[tokio::test]
@@ -125,11 +120,15 @@ async fn operator_has_no_identity() {
     let Some(result) = operator_with(test, &[]).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    NoCredentials (NoCredentials)
+    no credentials found for the operator's own identity
+    Looked for in the environment, AWS's files, a web identity token, the container's and the node's metadata. Name a Secret in `secretRef`, or give the operator's service account a role (EKS: annotation eks.amazonaws.com/role-arn, or Pod Identity).
+    "#);
 }
 
-/// Of a service account: {"iss": "https://oidc.eks.us-east-1.amazonaws.com/id/ABC", "sub":
-/// "system:serviceaccount:sumsq:controller", "aud": ["sts.amazonaws.com"]}, not signed.
+/// Not signed: of the service account `controller` in namespace `sumsq`, for the audience
+/// `sts.amazonaws.com`, by the issuer `https://oidc.eks.us-east-1.amazonaws.com/id/ABC`.
 const TOKEN: &str = concat!(
     "e30.",
     "eyJpc3MiOiJodHRwczovL29pZGMuZWtzLnVzLWVhc3QtMS5hbWF6b25hd3MuY29tL2lkL0FCQyIsInN1YiI6InN5",
@@ -154,7 +153,25 @@ async fn operator_is_refused_its_role() {
     let Some(result) = operator_with(test, &environment).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    AccessDenied (AssumeRoleFailed)
+    Not authorized to perform sts:AssumeRoleWithWebIdentity
+    STS does not give the operator arn:aws:iam::123456789012:role/sumsq. The role's trust policy must allow sts:AssumeRoleWithWebIdentity to subject system:serviceaccount:sumsq:controller with audience sts.amazonaws.com (the statement is ready), and the account must have an OIDC provider for https://oidc.eks.us-east-1.amazonaws.com/id/ABC.
+    trust policy: {
+      "Sid": "LetSumsqTakeThisRole",
+      "Effect": "Allow",
+      "Principal": {
+        "Federated": "arn:aws:iam::123456789012:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/ABC"
+      },
+      "Action": "sts:AssumeRoleWithWebIdentity",
+      "Condition": {
+        "StringEquals": {
+          "oidc.eks.us-east-1.amazonaws.com/id/ABC:aud": "sts.amazonaws.com",
+          "oidc.eks.us-east-1.amazonaws.com/id/ABC:sub": "system:serviceaccount:sumsq:controller"
+        }
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -171,7 +188,11 @@ async fn operator_cannot_ask_for_its_role() {
     let Some(result) = operator_with(test, &environment).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    ConnectFailed (ConnectFailed)
+    no connection to STS: Connection refused (os error 111)
+    The operator asks STS for its role, and does not get through: check that network policies, proxies and routes let it reach sts.REGION.amazonaws.com, or set AWS_ENDPOINT_URL_STS.
+    "#);
 }
 
 #[tokio::test]
@@ -184,5 +205,9 @@ async fn operators_token_cannot_be_read() {
     let Some(result) = operator_with(test, &environment).await else {
         return;
     };
-    assert_snapshot!(text(&result), @"");
+    assert_snapshot!(text(&result), @r#"
+    NoCredentials (NoCredentials)
+    no credentials for the operator's own identity: No such file or directory (os error 2)
+    Something is set up to give the operator an identity, and fails: check what AWS_PROFILE, AWS_ROLE_ARN, AWS_WEB_IDENTITY_TOKEN_FILE or AWS_CONTAINER_CREDENTIALS_FULL_URI name; or name a Secret in `secretRef`.
+    "#);
 }

@@ -17,8 +17,8 @@ struct Recorder {
 
 impl Recorder {
     async fn answering(answer: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let heads = Arc::clone(&requests);
         tokio::spawn(async move {
@@ -30,7 +30,8 @@ impl Recorder {
                         Err(_) => break,
                     }
                 }
-                heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+                let head = String::from_utf8_lossy(&head).into_owned();
+                heads.lock().expect("no panic while locked").push(head);
                 connection.write_all(answer.as_bytes()).await.ok();
             }
         });
@@ -42,7 +43,7 @@ impl Recorder {
     }
 
     fn only_request(&self) -> String {
-        let requests = self.requests.lock().unwrap();
+        let requests = self.requests.lock().expect("no panic while locked");
         assert_eq!(requests.len(), 1, "{requests:?}");
         requests[0].clone()
     }
@@ -135,7 +136,29 @@ async fn what_is_no_s3_is_named() {
         .open(&object, "growth", Some(&root()), None, LIMIT)
         .await
         .unwrap_err();
-    insta::assert_snapshot!(crate::fixture::shown(&error, &object), @"");
+    insta::assert_snapshot!(crate::fixture::shown(&error, &object), @r#"
+    S3Error (S3Error)
+    ENDPOINT answered 404 without a message
+    ENDPOINT did not answer as S3 does: check that `endpoint` is an S3 endpoint, and `forcePathStyle`.
+    "#);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_said() {
+    let mut object = object("", "counts", KEY);
+    object.endpoint = None;
+    // No name has a space, so nobody is asked for it.
+    object.region = "us east 1".to_owned();
+    let error = objects()
+        .await
+        .open(&object, "growth", Some(&root()), None, LIMIT)
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(crate::fixture::shown(&error, &object), @r#"
+    InvalidRequest (InvalidRequest)
+    the request cannot be made: invalid uri character
+    Check `region`, `bucket`, `key` and `endpoint` for characters that do not belong there, such as spaces.
+    "#);
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn failure(path: &Path) -> String {
     let mut shown = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        shown.push_str(&format!(": {error}"));
+        shown = format!("{shown}: {error}");
         cause = error.source();
     }
     shown

@@ -40,7 +40,7 @@ pub(super) async fn replace(
     agent_days: Box<dyn Iterator<Item = AgentDay> + Send>,
 ) -> Result<Replaced, StoreError> {
     let (batches, mut encoded) = mpsc::channel(BATCHES_AHEAD);
-    let encoder = tokio::task::spawn_blocking(move || {
+    let encoding = tokio::task::spawn_blocking(move || {
         let mut days = agent_days.map(encode).peekable();
         while days.peek().is_some() {
             let batch: Vec<Encoded> = days.by_ref().take(BATCH).collect();
@@ -56,7 +56,7 @@ pub(super) async fn replace(
         replaced.changed += upsert(writing, source, batch).await?;
     }
     // A panic while encoding must not look like a short file.
-    if let Err(panic) = encoder.await {
+    if let Err(panic) = encoding.await {
         std::panic::resume_unwind(panic.into_panic());
     }
     if replaced.changed > 0 {

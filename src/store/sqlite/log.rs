@@ -197,12 +197,11 @@ pub(super) async fn complete(writing: &mut Writing, end: &EndFetch) -> Result<()
             && matches!((&end.outcome, newest.error()),
                 (Outcome::Failed(error), Some(before)) if error.same_failure(before))
     });
-    match repeated {
-        Some(record) => merge(writing, end, &record).await?,
-        None => {
-            strip_policies(writing, end.source, &ending.uid).await?;
-            log_outcome(writing, end, end.fetch, &end.outcome, 1).await?;
-        }
+    if let Some(record) = repeated {
+        merge(writing, end, &record).await?;
+    } else {
+        strip_policies(writing, end.source, &ending.uid).await?;
+        log_outcome(writing, end, end.fetch, &end.outcome, 1).await?;
     }
     settle(writing, end, &ending).await
 }

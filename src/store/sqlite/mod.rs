@@ -245,7 +245,7 @@ fn database(error: sqlx::Error) -> StoreError {
     const SQLITE_FULL: i64 = 13;
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<i64>().ok());
     // Extended codes carry the primary one in their lowest byte.
     if code.is_some_and(|code| code & 0xff == SQLITE_FULL) {
