@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 const FIRST_DAY_SECONDS: u64 = 1_704_067_200;
 
 /// What is generated.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 pub struct Args {
     #[arg(long, default_value_t = 2)]
     agents: u64,
@@ -37,7 +37,7 @@ pub struct Args {
     seed: u64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Order {
     /// All of a day's rows before the next day's
     Day,

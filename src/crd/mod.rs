@@ -2,7 +2,9 @@
 
 pub mod data_source;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 
 /// A token here that status does not echo yet asks for one fetch.
@@ -13,5 +15,38 @@ pub const FORCE_FETCH_REQUESTED_AT: &str = "sumsq.dev/force-fetch-requested-at";
 /// Every definition that a cluster needs.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![data_source::DataSource::crd()]
+    let mut definitions = vec![data_source::DataSource::crd()];
+    let versions = definitions
+        .iter_mut()
+        .flat_map(|definition| &mut definition.spec.versions);
+    let schemas =
+        versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    schemas.for_each(unwrap_descriptions);
+    definitions
+}
+
+/// Descriptions break where the source code's lines do; kubectl breaks them to the terminal's
+/// width, and would keep those breaks as well.
+fn unwrap_descriptions(schema: &mut JSONSchemaProps) {
+    if let Some(description) = &mut schema.description {
+        let paragraphs: Vec<String> = description
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect();
+        *description = paragraphs.join("\n\n");
+    }
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
+        unwrap_descriptions(property);
+    }
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(items)) => unwrap_descriptions(items),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => {
+            items.iter_mut().for_each(unwrap_descriptions)
+        }
+        None => {}
+    }
 }
