@@ -30,7 +30,9 @@ use crate::{check, controller, http, local};
 
 /// From the signal until fetches that still run are left to the next start. Kubernetes kills after
 /// 30 s by default; ours is over within 10.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
+/// For looks at data sources to end, and for the store to close.
+const LAST_LOOKS: Duration = Duration::from_millis(800);
 
 /// Runs the command that was asked for.
 ///
@@ -44,9 +46,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
-        Command::Controller(args) => runtime()?.block_on(run_controller(args)),
-        Command::Local(args) => runtime()?.block_on(run_local(args)),
+        Command::Controller(args) => run_to_end(run_controller(args)),
+        Command::Local(args) => run_to_end(run_local(args)),
     }
+}
+
+/// What still computes on other threads at the end is not waited for: nothing of it is committed.
+fn run_to_end(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
 }
 
 /// The custom resource definitions, as `sumsq crd` prints them and `crds/` holds them.
@@ -101,7 +111,7 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
         Arc::clone(&metrics),
         plan_settings(&args.fetch),
     );
-    controller::run(controller::Settings {
+    let looks = controller::run(controller::Settings {
         client,
         engine: Arc::clone(&engine),
         ended,
@@ -110,11 +120,15 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
         defaults: defaults(&args.fetch),
         synced,
         shutdown: shutdown.clone(),
-    })
-    .await;
+    });
+    tokio::select! {
+        () = looks => {}
+        // A look that hangs is cut off: what it has not said, the next start says.
+        () = async { shutdown.cancelled().await; tokio::time::sleep(LAST_LOOKS).await } => {}
+    }
     tracing::info!("shutting down");
     engine.shut_down(SHUTDOWN_GRACE).await;
-    store.close().await;
+    tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
     server.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -51,6 +51,9 @@ pub struct SourceGauges {
     pub last_success: Option<Timestamp>,
     pub next_fetch: Option<Timestamp>,
     pub missed_fetches: u64,
+    /// Of the newest imported file.
+    pub rows: Option<u64>,
+    pub object_bytes: Option<u64>,
     pub suspended: bool,
     pub stalled: bool,
     pub ready: bool,
@@ -226,6 +229,14 @@ impl Metrics {
         self.missed_fetches
             .with_label_values(&labels)
             .set(gauge(seen.missed_fetches));
+        if let Some(rows) = seen.rows {
+            self.rows.with_label_values(&labels).set(gauge(rows));
+        }
+        if let Some(bytes) = seen.object_bytes {
+            self.object_bytes
+                .with_label_values(&labels)
+                .set(gauge(bytes));
+        }
         self.suspended
             .with_label_values(&labels)
             .set(i64::from(seen.suspended));
@@ -345,6 +356,8 @@ mod tests {
                 last_success: Some(Timestamp::UNIX_EPOCH),
                 next_fetch: Some(Timestamp::UNIX_EPOCH),
                 missed_fetches: 0,
+                rows: Some(2),
+                object_bytes: Some(3),
                 suspended: false,
                 stalled: false,
                 ready: true,

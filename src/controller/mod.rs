@@ -23,10 +23,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crd;
 use crate::crd::data_source::DataSource;
-use crate::domain::data_source::{DataSource as ValidSource, DeletionPolicy, SourceKey};
-use crate::domain::plan::Waiting;
+use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
+use crate::domain::plan::{CursorUpdate, SlotCursor, Waiting};
 use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
 use crate::ingest::engine::{Engine, Wanted};
+use crate::ingest::unstored;
 use crate::metrics::{Metrics, SourceGauges};
 use crate::store::{SourceRef, SourceRow, StoreError};
 use crate::validate::{self, Defaults, SpecProblem};
@@ -36,6 +37,8 @@ use dereference::Namespaces;
 pub const FINALIZER: &str = "sumsq.dev/delete-data";
 /// Looks at a data source at least so often, whatever the clock of the machine does meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
+/// Longer than this no look takes that will ever end.
+const LONGEST_LOOK: Duration = Duration::from_mins(1);
 /// Looks at different data sources at the same time; each is short.
 const RECONCILES_AT_ONCE: u16 = 16;
 
@@ -73,6 +76,8 @@ struct Context {
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
+    #[error("the Kubernetes API or the store did not answer")]
+    TimedOut,
     #[error("the Kubernetes API failed")]
     Kube(#[from] kube::Error),
     #[error("the store failed")]
@@ -150,7 +155,10 @@ pub async fn run(settings: Settings) {
 
 async fn timed_reconcile(object: Arc<DataSource>, context: Arc<Context>) -> Result<Action, Error> {
     let began = Instant::now();
-    let result = reconcile(&object, &context).await;
+    // An API server that takes requests and never answers them must not hold the looks up.
+    let result = tokio::time::timeout(LONGEST_LOOK, reconcile(&object, &context))
+        .await
+        .unwrap_or(Err(Error::TimedOut));
     context.metrics.reconciled(began.elapsed(), result.is_ok());
     result
 }
@@ -162,11 +170,11 @@ async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Err
     if object.metadata.deletion_timestamp.is_some() {
         return context.finalize(object, &namespace_uid).await;
     }
+    if context.align_finalizer(object).await? {
+        // The patched object comes back through the watch.
+        return Ok(Action::await_change());
+    }
     match &source {
-        Ok(source) if context.align_finalizer(object, source).await? => {
-            // The patched object comes back through the watch.
-            Ok(Action::await_change())
-        }
         Ok(source) => advance(object, source, context).await,
         Err(problems) => stall(object, &namespace_uid, problems, context).await,
     }
@@ -185,7 +193,18 @@ async fn advance(
             .get(crd::FORCE_FETCH_REQUESTED_AT)
             .cloned(),
     };
-    let standing = context.engine.advance(&wanted).await?;
+    let standing = match context.engine.advance(&wanted).await {
+        Ok(standing) => standing,
+        Err(error) => {
+            // Said where people look, also by a store that can't even take note of the object.
+            let failure = unstored(&error);
+            context
+                .publisher
+                .unstored(object, &failure, context.engine.now())
+                .await?;
+            return Err(error.into());
+        }
+    };
     let now = context.engine.now();
     // A fetch of a few seconds is one write of status, at its end.
     let in_flight = standing.in_flight.as_ref();
@@ -233,6 +252,26 @@ async fn stall(
         .store()
         .observe(&source, history_limit)
         .await?;
+    // No slot of the time in which it is stalled is made up for later.
+    if let Some(cursor) = stored
+        .cursor
+        .as_ref()
+        .filter(|cursor| !cursor.schedule.is_empty())
+    {
+        let stopped = SlotCursor {
+            schedule: String::new(),
+            until: cursor.until,
+        };
+        let update = CursorUpdate {
+            cursor: stopped,
+            missed: 0,
+        };
+        context
+            .engine
+            .store()
+            .advance_cursor(source.id, &update)
+            .await?;
+    }
     let reason = problems
         .first()
         .map_or("InvalidSpec", |problem| problem.reason.as_str());
@@ -277,6 +316,8 @@ impl Context {
             last_success: status.last_success_time,
             next_fetch: status.next_fetch_time,
             missed_fetches: status.missed_fetches,
+            rows: status.rows,
+            object_bytes: status.history.iter().find_map(|entry| entry.bytes),
             suspended,
             stalled: status.stalled.is_some(),
             ready: status.ready.status == ConditionStatus::True,
@@ -285,16 +326,12 @@ impl Context {
     }
 
     /// Adds or removes the finalizer as `deletionPolicy` says. True where the object was changed.
-    async fn align_finalizer(
-        &self,
-        object: &DataSource,
-        source: &ValidSource,
-    ) -> Result<bool, Error> {
+    async fn align_finalizer(&self, object: &DataSource) -> Result<bool, Error> {
         let has = object
             .finalizers()
             .iter()
             .any(|finalizer| finalizer == FINALIZER);
-        let wants = source.deletion_policy == DeletionPolicy::Delete;
+        let wants = object.spec.deletion_policy == crd::data_source::DeletionPolicy::Delete;
         if has == wants {
             return Ok(false);
         }
@@ -309,9 +346,15 @@ impl Context {
             .any(|finalizer| finalizer == FINALIZER)
         {
             let id = dereference::source_id(object, namespace_uid);
-            self.engine.forget(id, true).await?;
+            // The policy may have changed since the finalizer was set.
+            let delete = object.spec.deletion_policy == crd::data_source::DeletionPolicy::Delete;
+            self.engine.forget(id, delete).await?;
             self.publisher.set_finalizer(object, false).await?;
-            tracing::info!(source = %dereference::key(object), "data deleted");
+            tracing::info!(source = %dereference::key(object), data_deleted = delete, "deleted");
+        } else {
+            // Somebody else's finalizer holds the object; its fetch is of no use any more.
+            self.engine
+                .cancel(dereference::source_id(object, namespace_uid));
         }
         Ok(Action::await_change())
     }
@@ -348,6 +391,7 @@ impl Context {
                 };
                 for row in sources.iter().filter(|row| row.present).filter(watched) {
                     if !present.contains(&row.key) {
+                        self.metrics.forget(&row.key);
                         self.retire(row.id, &row.key).await;
                     }
                 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::FINALIZER;
 use super::events::{Events, News};
 use crate::crd::data_source::{DataSource, DataSourceStatus};
-use crate::domain::status::{Condition, ConditionStatus, Status};
+use crate::domain::fetch::FetchError;
+use crate::domain::status::{Condition, ConditionStatus, Status, unstored_status};
 use crate::metrics::Metrics;
 
 const FIELD_MANAGER: &str = "sumsq";
@@ -80,6 +81,56 @@ impl Publisher {
         }
         tracing::warn!(source = %super::dereference::key(object), "status is contended");
         Ok(())
+    }
+
+    /// Says that the store fails, and leaves everything else as it stands.
+    pub(super) async fn unstored(
+        &self,
+        object: &DataSource,
+        failure: &FetchError,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
+        let status = Status {
+            observed_generation: object.metadata.generation.unwrap_or_default(),
+            ..unstored_status(failure)
+        };
+        let before = serde_json::to_value(&object.status).map_err(kube::Error::SerdeError)?;
+        let ready = condition_value("Ready", &status.ready, &status, &before, now);
+        if find_condition(&before, "Ready") == Some(&ready) {
+            return Ok(());
+        }
+        let mut after = if before.is_object() {
+            before
+        } else {
+            json!({})
+        };
+        after["conditions"] = json!([ready]);
+        let patch = json!({
+            "apiVersion": DataSource::api_version(&()),
+            "kind": DataSource::kind(&()),
+            "metadata": {
+                "name": object.name_any(),
+                "namespace": object.namespace(),
+                "resourceVersion": object.resource_version(),
+            },
+            "status": after,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&patch);
+        match self
+            .api(object)
+            .patch_status(&object.name_any(), &params, &patch)
+            .await
+        {
+            // Read again, it comes back to this.
+            Err(kube::Error::Api(response)) if response.code == 409 || response.code == 404 => {
+                Ok(())
+            }
+            result => {
+                self.metrics.status_written();
+                result.map(drop)
+            }
+        }
     }
 
     /// Adds or removes our finalizer; others' stay.

@@ -91,7 +91,7 @@ impl DataSource {
             max_object_bytes: u64,
             on_integrity_problem: OnIntegrityProblem,
         }
-        let depends_on = DependsOn {
+        let mut depends_on = DependsOn {
             goals: self
                 .goals
                 .iter()
@@ -102,6 +102,8 @@ impl DataSource {
             max_object_bytes: self.max_object_bytes,
             on_integrity_problem: self.on_integrity_problem,
         };
+        // Their order in the list says nothing.
+        depends_on.goals.sort_unstable();
         let json = serde_json::to_vec(&depends_on).unwrap_or_default();
         blake3::hash(&json).to_hex()[..32].to_owned()
     }

@@ -11,6 +11,9 @@ use super::agent_day::Day;
 /// Messages shown to people are at most this many characters.
 pub const MAX_MESSAGE_CHARS: usize = 1024;
 
+/// Hints are at most this many, without the policies that stand beside them.
+pub const MAX_HINT_CHARS: usize = 2048;
+
 /// Why a fetch ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Trigger {
@@ -159,7 +162,7 @@ impl FetchError {
             class,
             code: class.as_str().to_owned(),
             message: presentable(message.as_ref()),
-            hint: hint.into(),
+            hint: cut(hint.into(), MAX_HINT_CHARS),
             policies: Vec::new(),
             refused_etag: None,
         }
@@ -186,6 +189,13 @@ pub struct ReadyPolicy {
     /// Where it goes: "bucket policy" or "key policy".
     pub target: String,
     pub statement: String,
+}
+
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// Control characters removed and cut to [`MAX_MESSAGE_CHARS`] characters.

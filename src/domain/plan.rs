@@ -11,6 +11,8 @@ use super::fetch::{FetchRecord, NextStep, Trigger};
 
 /// Slots missed in one go are counted up to this many.
 pub const MAX_MISSED_COUNTED: u32 = 10_000;
+/// A longer token is none: status, which echoes it, has to stay small.
+pub const MAX_TOKEN_BYTES: usize = 1024;
 
 /// All that [`decide`] looks at besides the data source itself.
 #[derive(Debug, Clone, Default)]
@@ -151,7 +153,7 @@ pub fn decide(
     if let Some(flight) = &observed.in_flight {
         return if flight.fingerprint == fingerprint && !source.goals.is_empty() {
             let until = Some(flight.shows_at()).filter(|at| *at > now);
-            let next_fetch = next_slot(source, jitter, now);
+            let next_fetch = next_slot(source, observed, jitter, now);
             Decision::new(Plan::Wait {
                 reason: Waiting::ForFetch,
                 until,
@@ -234,7 +236,7 @@ pub fn decide(
             force_request: forced,
             resets_backoff: manual || spec_changed,
         }),
-        None => wait(next_slot(source, jitter, now), retry_at),
+        None => wait(next_slot(source, observed, jitter, now), retry_at),
     };
     Decision {
         cursor: slots.update,
@@ -311,17 +313,27 @@ fn retry_at(observed: &Observed) -> Option<Timestamp> {
         .map(|at| at + backoff(observed.failures))
 }
 
-fn next_slot(source: &DataSource, jitter: Duration, now: Timestamp) -> Option<Timestamp> {
-    source
-        .schedule
-        .next_after(now - jitter)
-        .map(|slot| slot + jitter)
+/// The next slot that will fire: none that lies before the cursor does, though its jittered time
+/// may be ahead.
+fn next_slot(
+    source: &DataSource,
+    observed: &Observed,
+    jitter: Duration,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let text = source.schedule.text();
+    let cursor = observed
+        .cursor
+        .as_ref()
+        .filter(|cursor| cursor.schedule == text);
+    let passed = cursor.map_or(now, |cursor| cursor.until).max(now - jitter);
+    source.schedule.next_after(passed).map(|slot| slot + jitter)
 }
 
-/// A token that no completed fetch has echoed; an empty one is none.
+/// A token that no completed fetch has echoed; an empty one is none, nor is one too long to echo.
 fn unhandled(token: Option<&String>, handled: Option<&String>) -> Option<String> {
     token
-        .filter(|token| !token.is_empty() && Some(*token) != handled)
+        .filter(|token| (1..=MAX_TOKEN_BYTES).contains(&token.len()) && Some(*token) != handled)
         .cloned()
 }
 

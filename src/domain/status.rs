@@ -216,6 +216,19 @@ pub fn stalled_status(
     status.fitted()
 }
 
+/// What status says while the store can't be read or written; nothing else of it is known.
+#[must_use]
+pub fn unstored_status(failure: &FetchError) -> Status {
+    Status {
+        ready: Condition {
+            status: ConditionStatus::False,
+            reason: failure.class.as_str(),
+            message: format!("{}; {}", failure.message, failure.hint),
+        },
+        ..facts(&Stored::default(), 0, 0)
+    }
+}
+
 impl Status {
     /// Conditions by type, in the order in which they are shown.
     #[must_use]
@@ -267,6 +280,10 @@ impl Status {
         }
         while self.history.len() > 1 && self.json_bytes() > MAX_STATUS_BYTES {
             self.history.pop();
+        }
+        self.agents_truncated |= self.json_bytes() > MAX_STATUS_BYTES && !self.agents.is_empty();
+        if self.json_bytes() > MAX_STATUS_BYTES {
+            self.agents.clear();
         }
         self
     }

@@ -2,6 +2,7 @@
 //! and for a folder alike.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,13 +16,16 @@ use uuid::Uuid;
 use super::pool::Pool;
 use super::{Ended, Ingest, Known, unstored};
 use crate::domain::data_source::{DataSource, SourceId, SourceKey};
-use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
+use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
 use crate::domain::plan::{
     CursorUpdate, FetchPlan, InFlight, Observed, Plan, PlanSettings, Waiting, backoff, decide,
 };
 use crate::domain::status::Stored;
 use crate::metrics::Metrics;
 use crate::store::{BeginFetch, SourceRef, Store, StoreError};
+
+/// For what was cancelled at a shutdown to end.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 /// The time, injected: tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -141,8 +145,9 @@ impl Engine {
                 }
                 Plan::Fetch(plan) => self.begin(wanted, plan, decision.cursor, &stored, now),
                 Plan::Cancel => {
-                    if let Some(flight) = lock(&self.flights).get(&source.id) {
-                        flight.cancel.cancel();
+                    if self.cancel(source.id) {
+                        // It had only been queued: nothing has to end first.
+                        continue;
                     }
                     // It ends at once, and its end brings the next look.
                     return Ok(Standing::waiting(stored, None, Waiting::ForFetch));
@@ -174,6 +179,21 @@ impl Engine {
         }
     }
 
+    /// Cancels what is queued or under way for a source. True where it was only queued: then its
+    /// place is free at once, and the job finds itself cancelled when its turn comes.
+    pub fn cancel(&self, id: SourceId) -> bool {
+        let mut flights = lock(&self.flights);
+        let Some(flight) = flights.get(&id) else {
+            return false;
+        };
+        flight.cancel.cancel();
+        let queued = flight.state.started_at.is_none();
+        if queued {
+            flights.remove(&id);
+        }
+        queued
+    }
+
     /// Cancels what is under way for an object that is gone, and removes its data where asked.
     ///
     /// # Errors
@@ -201,7 +221,10 @@ impl Engine {
             for flight in lock(&self.flights).values() {
                 flight.cancel.cancel();
             }
-            self.pool.drain().await;
+            // What does not end now either is cut off in a transaction, and so has not been.
+            tokio::time::timeout(LAST_GRACE, self.pool.drain())
+                .await
+                .ok();
         }
     }
 
@@ -320,8 +343,13 @@ impl Job {
         if !self.cancel.is_cancelled() {
             self.begin.started_at = self.engine.now();
             self.mark_started();
-            let result = Box::pin(self.fetch()).await;
-            self.settle(result);
+            match AssertUnwindSafe(Box::pin(self.fetch()))
+                .catch_unwind()
+                .await
+            {
+                Ok(result) => self.settle(result),
+                Err(_) => self.settle_panic(),
+            }
         }
         let mut flights = lock(&self.engine.flights);
         // A newer flight may have taken the place of one that was cancelled.
@@ -337,22 +365,25 @@ impl Job {
 
     async fn fetch(&mut self) -> Result<Option<Outcome>, StoreError> {
         let Ingest { store, .. } = &self.engine.ingest;
-        let fetch = store.begin_fetch(&self.begin).await?;
+        let fetch = match store.begin_fetch(&self.begin).await {
+            Err(taken @ StoreError::SlotTaken { .. }) => {
+                if let Some(update) = &self.begin.cursor {
+                    store.advance_cursor(self.source.id, update).await?;
+                }
+                return Err(taken);
+            }
+            begun => begun?,
+        };
         let key = &self.source.key;
         tracing::info!(source = %key, trigger = self.begin.plan.trigger.as_str(), %fetch, "fetch begins");
         let known = std::mem::take(&mut self.known);
         // Found out beside the fetch, so that both are in the status write that follows.
-        let (reader, ended) = tokio::join!(
-            self.engine.ingest.reader(&self.source),
+        let ((), ended) = tokio::join!(
+            self.find_reader(),
             self.engine
                 .ingest
                 .run(&self.source, fetch, known, &self.cancel)
         );
-        if reader.is_some() && reader != self.reader {
-            store
-                .set_reader(self.source.id, reader.as_deref().unwrap_or_default())
-                .await?;
-        }
         match ended? {
             Ended::Logged(outcome) => Ok(Some(outcome)),
             Ended::Cancelled if self.engine.stopping.load(Ordering::Relaxed) => {
@@ -367,6 +398,22 @@ impl Job {
         }
     }
 
+    async fn find_reader(&self) {
+        let found = self.engine.ingest.reader(&self.source).await;
+        let Some(reader) = found.filter(|found| Some(found) != self.reader.as_ref()) else {
+            return;
+        };
+        // Good to know, and no reason to lose a fetch.
+        if let Err(error) = self
+            .engine
+            .store()
+            .set_reader(self.source.id, &reader)
+            .await
+        {
+            warn(&self.source.key, &error, "the reader cannot be stored");
+        }
+    }
+
     fn settle(&self, result: Result<Option<Outcome>, StoreError>) {
         let (source, engine) = (&self.source, &self.engine);
         match result {
@@ -374,6 +421,11 @@ impl Job {
             Ok(Some(outcome)) => {
                 lock(&engine.troubles).remove(&source.id);
                 self.report(&outcome);
+            }
+            Err(StoreError::SlotTaken { slot, .. }) => {
+                // The log is the truth: the slot has run. (A clock that was set back shows it
+                // again.) The cursor, which would have moved with the fetch, moves on its own.
+                tracing::info!(source = %source.key, %slot, "slot has been fetched already");
             }
             Err(StoreError::UnknownFetch(fetch)) => {
                 // Deleted or cancelled in the meantime: its end is of no interest any more.
@@ -386,6 +438,18 @@ impl Job {
                 self.report(&Outcome::Failed(failure));
             }
         }
+    }
+
+    /// A bug, met by one file: the others go on, and this one is told and tried again.
+    fn settle_panic(&self) {
+        tracing::error!(source = %self.source.key, "a fetch met a bug; the panic is above");
+        let failure = FetchError::new(
+            ErrorCode::StoreError,
+            "the operator met a bug while it read or stored this file",
+            "nothing was changed; the operator's log has the details: please report them",
+        );
+        self.remember(failure.clone());
+        self.report(&Outcome::Failed(failure));
     }
 
     fn remember(&self, failure: FetchError) {

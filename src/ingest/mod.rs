@@ -269,7 +269,7 @@ fn timed_out(limit: Duration) -> FetchError {
 }
 
 /// What status says of a store that could not be written.
-fn unstored(error: &StoreError) -> FetchError {
+pub(crate) fn unstored(error: &StoreError) -> FetchError {
     match error {
         StoreError::Full(_) => FetchError::new(
             ErrorCode::StoreFull,

@@ -3,8 +3,10 @@
 //! sources do not hold up another's one.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +16,8 @@ use crate::metrics::Metrics;
 
 type Job = BoxFuture<'static, ()>;
 
-/// A fixed number of workers over a fair queue.
+/// A fixed number of workers over a fair queue. No namespace has all of them, where there are
+/// several: however long its fetches hang, another's begin.
 pub struct Pool {
     queue: Mutex<FairQueue<Job>>,
     pushed: Notify,
@@ -34,7 +37,7 @@ impl Pool {
     #[must_use]
     pub fn start(concurrency: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         let pool = Arc::new(Self {
-            queue: Mutex::new(FairQueue::default()),
+            queue: Mutex::new(FairQueue::new(concurrency.saturating_sub(1).max(1))),
             pushed: Notify::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -72,10 +75,16 @@ impl Pool {
             if self.stop.is_cancelled() {
                 return;
             }
-            if let Some(job) = self.next() {
+            if let Some((namespace, job)) = self.next() {
                 self.metrics.fetches_in_flight.inc();
-                job.await;
+                if AssertUnwindSafe(job).catch_unwind().await.is_err() {
+                    tracing::error!(namespace, "a job met a bug; the panic is above");
+                }
                 self.metrics.fetches_in_flight.dec();
+                self.queue
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .finished(&namespace);
                 continue;
             }
             tokio::select! {
@@ -85,14 +94,14 @@ impl Pool {
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<(String, Job)> {
         let (job, depth) = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             (queue.pop(), queue.len())
         };
         self.show_depth(depth);
         // A worker that was woken for one job may find more: pass it on.
-        if depth > 0 {
+        if depth > 0 && job.is_some() {
             self.pushed.notify_one();
         }
         job
@@ -112,19 +121,22 @@ struct FairQueue<T> {
     /// Namespaces with a line, in the order of their next turn.
     turns: VecDeque<String>,
     len: usize,
+    /// Jobs taken and not finished, by namespace.
+    running: HashMap<String, usize>,
+    most_of_one: usize,
 }
 
-impl<T> Default for FairQueue<T> {
-    fn default() -> Self {
+impl<T> FairQueue<T> {
+    fn new(most_of_one: usize) -> Self {
         Self {
             lines: HashMap::new(),
             turns: VecDeque::new(),
             len: 0,
+            running: HashMap::new(),
+            most_of_one,
         }
     }
-}
 
-impl<T> FairQueue<T> {
     fn push(&mut self, namespace: &str, item: T) {
         self.len += 1;
         if let Some(line) = self.lines.get_mut(namespace) {
@@ -136,17 +148,34 @@ impl<T> FairQueue<T> {
         }
     }
 
-    fn pop(&mut self) -> Option<T> {
-        let namespace = self.turns.pop_front()?;
+    /// The next job and whose it is; None where nobody who waits may have another worker.
+    fn pop(&mut self) -> Option<(String, T)> {
+        let free = |namespace: &String| {
+            self.running
+                .get(namespace)
+                .is_none_or(|running| *running < self.most_of_one)
+        };
+        let turn = self.turns.iter().position(free)?;
+        let namespace = self.turns.remove(turn)?;
         let line = self.lines.get_mut(&namespace)?;
-        let item = line.pop_front();
+        let item = line.pop_front()?;
+        self.len -= 1;
+        *self.running.entry(namespace.clone()).or_default() += 1;
         if line.is_empty() {
             self.lines.remove(&namespace);
         } else {
-            self.turns.push_back(namespace);
+            self.turns.push_back(namespace.clone());
         }
-        self.len -= usize::from(item.is_some());
-        item
+        Some((namespace, item))
+    }
+
+    fn finished(&mut self, namespace: &str) {
+        if let Some(running) = self.running.get_mut(namespace) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(namespace);
+            }
+        }
     }
 
     fn len(&self) -> usize {
@@ -158,17 +187,17 @@ impl<T> FairQueue<T> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use futures::FutureExt;
-
     use super::*;
 
     #[test]
     fn namespaces_take_turns() {
-        let mut queue = FairQueue::default();
+        let mut queue = FairQueue::new(9);
         for item in ["a1", "a2", "a3", "b1", "c1", "c2"] {
             queue.push(&item[..1], item);
         }
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop())
+            .map(|(_, item)| item)
+            .collect();
         assert_eq!(order, ["a1", "b1", "c1", "a2", "c2", "a3"]);
         assert_eq!(queue.len(), 0);
         assert!(queue.lines.is_empty(), "an empty line takes no memory");
@@ -176,13 +205,32 @@ mod tests {
 
     #[test]
     fn a_latecomer_waits_for_one_turn_at_most() {
-        let mut queue = FairQueue::default();
+        let mut queue = FairQueue::new(9);
         for _ in 0..1000 {
             queue.push("crowd", "crowd");
         }
         queue.pop();
         queue.push("late", "late");
-        assert_eq!([queue.pop(), queue.pop()], [Some("crowd"), Some("late")]);
+        let next: Vec<_> = (0..2)
+            .filter_map(|_| queue.pop())
+            .map(|(_, item)| item)
+            .collect();
+        assert_eq!(next, ["crowd", "late"]);
+    }
+
+    #[test]
+    fn no_namespace_has_every_worker() {
+        let mut queue = FairQueue::new(3);
+        for _ in 0..5 {
+            queue.push("hangs", "hangs");
+        }
+        let taken = std::iter::from_fn(|| queue.pop()).count();
+        assert_eq!(taken, 3, "one worker of four is left for others");
+        queue.push("goes", "goes");
+        assert_eq!(queue.pop(), Some(("goes".to_owned(), "goes")));
+        queue.finished("hangs");
+        assert_eq!(queue.pop(), Some(("hangs".to_owned(), "hangs")));
+        assert_eq!(queue.pop(), None);
     }
 
     #[tokio::test]

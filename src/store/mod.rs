@@ -50,7 +50,8 @@ pub trait Store: Send + Sync + 'static {
         agent_days: Box<dyn Iterator<Item = AgentDay> + Send>,
     ) -> Result<Import, StoreError>;
 
-    /// Strikes a fetch from the log that was begun and is no longer wanted. Its slot stays claimed.
+    /// Strikes a fetch from the log that was begun and is no longer wanted. Its slot is free again
+    /// and the cursor lies before it: what takes the fetch's place fires it.
     async fn abandon_fetch(&self, id: SourceId, fetch: Uuid) -> Result<(), StoreError>;
 
     /// Marks a source whose object is gone: its data stay, lists no longer show it, and an object

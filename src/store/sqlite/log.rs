@@ -141,7 +141,7 @@ pub(super) async fn begin(writing: &mut Writing, begin: &BeginFetch) -> Result<U
                 .map_err(database)?;
         return found.map(|_| fetch).ok_or(StoreError::UnknownFetch(fetch));
     }
-    let fetch = Uuid::now_v7();
+    let fetch = next_id(writing, begin.source).await?;
     if let Some(slot) = begin.plan.slot {
         let claimed = sqlx::query(
             "INSERT INTO slot (source, uid, slot, fetch) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -187,6 +187,44 @@ pub(super) async fn begin(writing: &mut Writing, begin: &BeginFetch) -> Result<U
             .map_err(database)?;
     }
     Ok(fetch)
+}
+
+/// Sorts behind every fetch of the source, also where the clock has been set back.
+async fn next_id(writing: &mut Writing, source: SourceId) -> Result<Uuid, StoreError> {
+    let newest =
+        sqlx::query("SELECT max(id) AS id FROM fetch WHERE source = ? HAVING max(id) IS NOT NULL")
+            .bind(key(source))
+            .fetch_optional(&mut **writing)
+            .await
+            .map_err(database)?;
+    let newest = newest.map(|row| uuid(&row, "id")).transpose()?;
+    let by_clock = Uuid::now_v7();
+    Ok(match newest {
+        Some(newest) if newest >= by_clock => Uuid::from_u128(newest.as_u128().wrapping_add(1)),
+        _ => by_clock,
+    })
+}
+
+pub(super) async fn abandon(
+    writing: &mut Writing,
+    source: SourceId,
+    fetch: Uuid,
+) -> Result<(), StoreError> {
+    for statement in [
+        "UPDATE data_source SET cursor_until = min(cursor_until, \
+         (SELECT slot - 1 FROM slot WHERE source = ?1 AND fetch = ?2)) \
+         WHERE id = ?1 AND EXISTS (SELECT 1 FROM slot WHERE source = ?1 AND fetch = ?2)",
+        "DELETE FROM slot WHERE source = ?1 AND fetch = ?2",
+        "DELETE FROM fetch WHERE source = ?1 AND id = ?2 AND completed_at IS NULL",
+    ] {
+        let struck = sqlx::query(statement)
+            .bind(key(source))
+            .bind(bytes(&fetch))
+            .execute(&mut **writing)
+            .await;
+        struck.map_err(database)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn complete(writing: &mut Writing, end: &EndFetch) -> Result<(), StoreError> {

@@ -162,12 +162,7 @@ impl Store for Sqlite {
 
     async fn abandon_fetch(&self, id: SourceId, fetch: Uuid) -> Result<(), StoreError> {
         let mut transaction = self.write().await?;
-        sqlx::query("DELETE FROM fetch WHERE source = ? AND id = ? AND completed_at IS NULL")
-            .bind(key(id))
-            .bind(fetch.as_bytes().as_slice())
-            .execute(&mut *transaction)
-            .await
-            .map_err(database)?;
+        log::abandon(&mut transaction, id, fetch).await?;
         transaction.commit().await.map_err(database)
     }
 
