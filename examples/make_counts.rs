@@ -17,8 +17,9 @@ use rand::{RngExt, SeedableRng};
 /// 2024-01-01.
 const FIRST_DAY_SECONDS: u64 = 1_704_067_200;
 
-#[derive(Parser)]
-struct Args {
+/// What is generated.
+#[derive(Debug, Parser)]
+pub struct Args {
     #[arg(long, default_value_t = 2)]
     agents: u64,
     #[arg(long, default_value_t = 7)]
@@ -36,24 +37,31 @@ struct Args {
     seed: u64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Order {
     /// All of a day's rows before the next day's
     Day,
     Random,
 }
 
+#[allow(
+    dead_code,
+    reason = "a test generates its files by this, without the command line"
+)]
 fn main() -> io::Result<()> {
-    let args = Args::parse();
+    generate(&mut BufWriter::new(io::stdout().lock()), &Args::parse())
+}
+
+/// Writes the whole file.
+pub fn generate(out: &mut impl Write, args: &Args) -> io::Result<()> {
     let rows = args.days * args.agents * args.variations * args.traits.max(1);
     let mut order: Vec<u64> = (0..rows).collect();
     if matches!(args.order, Order::Random) {
         order.shuffle(&mut StdRng::seed_from_u64(args.seed));
     }
-    let mut out = BufWriter::new(io::stdout().lock());
-    header(&mut out, &args)?;
+    header(out, args)?;
     for row in order {
-        write_row(&mut out, &args, row)?;
+        write_row(out, args, row)?;
     }
     out.flush()
 }

@@ -135,10 +135,7 @@ impl SourceSummary {
     /// One line: what came of the newest fetch.
     #[must_use]
     pub(super) fn headline(&self) -> String {
-        let took = self
-            .duration_seconds
-            .map(|s| format!(" in {s:.1} s"))
-            .unwrap_or_default();
+        let took = self.duration_seconds.map(took).unwrap_or_default();
         match (self.result, &self.error) {
             (_, Some(error)) => format!("failed: {}: {}", error.code, error.message),
             ("NotModified", None) => "not modified: the file is the one imported before".to_owned(),
@@ -327,6 +324,15 @@ fn agent_table(text: &mut String, reports: &[Report]) {
     }
     for line in table.to_string().lines() {
         _ = writeln!(text, " {}", line.trim_end());
+    }
+}
+
+/// ` in 24 ms`, ` in 3.1 s`.
+fn took(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!(" in {:.0} ms", seconds * 1000.0)
+    } else {
+        format!(" in {seconds:.1} s")
     }
 }
 

@@ -7,6 +7,7 @@ mod support;
 mod buckets;
 mod failures;
 mod fetching;
+mod large;
 mod lifecycle;
 mod operator;
 mod refusals;

@@ -51,7 +51,9 @@ impl Operator {
     /// Starts the process; on the same store where it has run before.
     pub fn launch(&mut self) {
         self.port = free_port();
-        let server = ServerCommand::new("sumsq", env!("CARGO_BIN_EXE_sumsq"))
+        let binary = std::env::var("SUMSQ_TEST_BINARY");
+        let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_sumsq").to_owned());
+        let server = ServerCommand::new("sumsq", binary)
             .args(["controller", "--schedule-jitter", "0s"])
             .args(&self.flags)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -86,6 +88,17 @@ impl Operator {
         let status = self.server.as_ref().expect("it ran").ended(deadline).await;
         self.server = None;
         status.code().unwrap_or(-1)
+    }
+
+    /// The most memory that the process has had resident.
+    pub fn peak_resident_kib(&self) -> u64 {
+        let process = self.server.as_ref().expect("it runs").process();
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     pub fn store(&self) -> PathBuf {

@@ -121,7 +121,7 @@ async fn kubectl_get_tells_the_state_in_a_line() {
         .expect_success();
     let status = r#"{"status": {
         "agentCount": 12,
-        "lastSuccessTime": "2024-11-24T09:00:07Z",
+        "lastSuccessTime": "2014-11-24T09:00:07Z",
         "nextFetchTime": "2124-11-25T09:03:12Z",
         "conditions": [{"type": "Ready", "status": "False", "reason": "AccessDenied",
             "message": "Access Denied", "lastTransitionTime": "2024-11-25T09:00:00Z"}]

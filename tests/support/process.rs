@@ -159,18 +159,24 @@ impl Server {
 
     /// Sends a signal, such as `TERM`, to the server itself rather than to what watches over it.
     pub fn signal(&self, signal: &str) {
-        let watcher = self.child.lock().expect("no panic while locked").id();
-        let children = fs::read_to_string(format!("/proc/{watcher}/task/{watcher}/children"))
-            .expect("the processes of Linux can be read");
-        // The server is the first that the supervisor starts.
-        let server = children.split_whitespace().next().expect("the server runs");
+        let server = self.process();
         let status = Command::new("kill")
-            .args([&format!("-{signal}"), server])
+            .args([&format!("-{signal}"), &server])
             .status();
         assert!(
             status.is_ok_and(|status| status.success()),
             "no signal {signal} to {server}"
         );
+    }
+
+    /// The process of the server itself.
+    pub fn process(&self) -> String {
+        let watcher = self.child.lock().expect("no panic while locked").id();
+        let children = fs::read_to_string(format!("/proc/{watcher}/task/{watcher}/children"))
+            .expect("the processes of Linux can be read");
+        // The server is the first that the supervisor starts.
+        let server = children.split_whitespace().next();
+        server.expect("the server runs").to_owned()
     }
 
     /// Waits until the server has ended by itself.
