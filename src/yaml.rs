@@ -128,16 +128,19 @@ pub(crate) fn strict<T: DeserializeOwned>(document: &Value) -> Strict<T> {
 
 /// `spec.goals[0].code` for `spec.goals.0.code`, without the question marks that options leave.
 fn field_name(path: &str) -> String {
-    let mut name = String::new();
-    for step in path.split('.').filter(|step| *step != "?") {
+    let steps = path.split('.').filter(|step| *step != "?");
+    let steps = steps.map(|step| {
         if step.bytes().all(|byte| byte.is_ascii_digit()) {
-            name.push_str(&format!("[{step}]"));
+            format!("[{step}]")
         } else {
-            name.push_str(if name.is_empty() { "" } else { "." });
-            name.push_str(step.trim_matches('?'));
+            format!(".{}", step.trim_matches('?'))
         }
-    }
-    name
+    });
+    steps
+        .collect::<Vec<_>>()
+        .concat()
+        .trim_start_matches('.')
+        .to_owned()
 }
 
 /// Where a field such as `spec.goals[1].code` stands in the document at `index`; where it does not,

@@ -3,6 +3,7 @@
 #[path = "data/specs/mod.rs"]
 mod specs;
 
+use proptest::prelude::*;
 use serde_json::Value;
 use sumsq::validate::{self, Defaults};
 
@@ -56,13 +57,13 @@ fn every_field_is_described_in_whole_sentences() {
 
 #[test]
 fn defaults_stand_in_the_schema() {
-    let mut defaults = String::new();
+    let mut defaults = Vec::new();
     each_property(&schema(), "", &mut |path, property| {
         if let Some(default) = property.get("default") {
-            defaults.push_str(&format!("{path} {default}\n"));
+            defaults.push(format!("{path} {default}"));
         }
     });
-    insta::assert_snapshot!(defaults, @r#"
+    insta::assert_snapshot!(defaults.join("\n"), @r#"
     .spec.dating "Exposure"
     .spec.deletionPolicy "Retain"
     .spec.goals[].allowNegative false
@@ -81,13 +82,13 @@ fn defaults_stand_in_the_schema() {
 
 #[test]
 fn fields_of_a_few_words_take_no_others() {
-    let mut closed = String::new();
+    let mut closed = Vec::new();
     each_property(&schema(), "", &mut |path, property| {
         if let Some(words) = property.get("enum") {
-            closed.push_str(&format!("{path} {words}\n"));
+            closed.push(format!("{path} {words}"));
         }
     });
-    insta::assert_snapshot!(closed, @r#"
+    insta::assert_snapshot!(closed.join("\n"), @r#"
     .spec.dating ["Exposure","Event"]
     .spec.deletionPolicy ["Retain","Delete"]
     .spec.goals[].goodDirection ["Increase","Decrease"]
@@ -191,14 +192,15 @@ spec:
   historyLimit: 0
 ";
     insta::assert_snapshot!(said(several_mistakes), @"
-    line 11, column 3: unknown field spec.shedule: did you mean schedule?
-    line 14, column 8: spec.goals[1].code: a goal's code cannot be Date, Agent, Variation, Sels, Trait_Group, Trait_Value or Policy: those columns have a meaning of their own
-    line 14, column 20: unknown field spec.goals[1].Numeric: did you mean numeric?
-    line 16, column 5: spec.source.s3.accountId: accountId is missing: write the 12 digits of the AWS account that owns the bucket, in quotes (it may be left out only where endpoint is set and not AWS's own)
-    line 18, column 7: spec.source.s3.bucket: bucket takes a name, not a URL: write com.my-company.counts rather than s3://com.my-company.counts or https://com.my-company.counts.s3.amazonaws.com
-    line 19, column 7: spec.source.s3.key: key starts without a slash: write exports/counts.csv rather than /exports/counts.csv
-    line 20, column 7: unknown field spec.source.s3.serviceAccountName
-    line 21, column 3: spec.historyLimit: historyLimit takes 1 to 100; the store keeps every fetch all the same
+    8 problems:
+      line 11, column 3: unknown field spec.shedule: did you mean schedule?
+      line 14, column 8: spec.goals[1].code: a goal's code cannot be Date, Agent, Variation, Sels, Trait_Group, Trait_Value or Policy: those columns have a meaning of their own
+      line 14, column 20: unknown field spec.goals[1].Numeric: did you mean numeric?
+      line 16, column 5: spec.source.s3.accountId: accountId is missing: write the 12 digits of the AWS account that owns the bucket, in quotes (it may be left out only where endpoint is set and not AWS's own)
+      line 18, column 7: spec.source.s3.bucket: bucket takes a name, not a URL: write com.my-company.counts rather than s3://com.my-company.counts or https://com.my-company.counts.s3.amazonaws.com
+      line 19, column 7: spec.source.s3.key: key starts without a slash: write exports/counts.csv rather than /exports/counts.csv
+      line 20, column 7: unknown field spec.source.s3.serviceAccountName
+      line 21, column 3: spec.historyLimit: historyLimit takes 1 to 100; the store keeps every fetch all the same
     ");
 
     let wrong_type = "\
@@ -227,9 +229,44 @@ spec:
     insta::assert_snapshot!(broken("apiVersion: sumsq.dev/v1alpha1\n", ""), @"line 1, column 1: apiVersion: this version of sumsq reads sumsq.dev/v1alpha1");
     insta::assert_snapshot!(broken("s3: {", "s3: {{"), @"line 7, column 1: did not find expected ',' or '}', while parsing a flow mapping at line 6 column 9");
     insta::assert_snapshot!(broken("spec:", "specs:"), @"
-    line 2, column 1: missing field `spec`
-    line 4, column 1: unknown field specs: did you mean spec?
+    2 problems:
+      line 2, column 1: missing field `spec`
+      line 4, column 1: unknown field specs: did you mean spec?
     ");
+}
+
+/// Anchors and merge keys are YAML that kubectl reads as well.
+#[test]
+fn merge_keys_are_followed() {
+    let merged = "\
+apiVersion: sumsq.dev/v1alpha1
+kind: DataSource
+metadata: {name: shop}
+spec:
+  goals:
+    - &sales {code: sales, numeric: true}
+    - {<<: *sales, code: returns}
+  source: {s3: {region: us-east-1, bucket: shop, key: counts.csv, accountId: '123456789012'}}
+";
+    let resources = validate::manifest(merged).unwrap();
+    assert_eq!(resources[0].spec.goals[1].code, "returns");
+    assert!(resources[0].spec.goals[1].numeric);
+}
+
+proptest! {
+    /// Whatever is typed into a manifest, the answer is an answer, and points into the text.
+    #[test]
+    fn every_problem_is_within_the_text(at in 0_usize..300, cut in 0_usize..20, typed in ".{0,3}") {
+        let good = include_str!("data/specs/good.yaml");
+        let (start, end) = (at.min(good.len()), (at + cut).min(good.len()));
+        let text = format!("{}{typed}{}", &good[..start], &good[end..]);
+        let problems = validate::manifest(&text).map_err(|error| error.problems);
+        for problem in problems.err().into_iter().flatten() {
+            let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count();
+            let line = problem.location.map_or(1, |location| location.line);
+            prop_assert!((1..=lines).contains(&line), "{problem} in {lines} lines:\n{text}");
+        }
+    }
 }
 
 #[test]

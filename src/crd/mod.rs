@@ -45,7 +45,7 @@ fn unwrap_descriptions(schema: &mut JSONSchemaProps) {
     match &mut schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => unwrap_descriptions(items),
         Some(JSONSchemaPropsOrArray::Schemas(items)) => {
-            items.iter_mut().for_each(unwrap_descriptions)
+            items.iter_mut().for_each(unwrap_descriptions);
         }
         None => {}
     }

@@ -40,12 +40,14 @@ impl fmt::Display for ManifestProblem {
     }
 }
 
+/// One in the same line, several below each other.
 fn lines(problems: &[ManifestProblem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    if let [problem] = problems {
+        return problem.to_string();
+    }
+    let mut lines = vec![format!("{} problems:", problems.len())];
+    lines.extend(problems.iter().map(|problem| format!("  {problem}")));
+    lines.join("\n")
 }
 
 /// Every DataSource of a file, held to the schema's rules. Documents of other kinds are passed

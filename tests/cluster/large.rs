@@ -29,16 +29,15 @@ const GENERATED: [&str; 11] = [
 
 #[tokio::test]
 async fn a_large_file_is_imported_in_bounded_memory() {
-    let file = match std::env::var("SUMSQ_TEST_LARGE_FILE") {
-        Ok(path) => std::fs::read(path).unwrap(),
-        Err(_) => {
-            let mut file = Vec::new();
-            make_counts::generate(&mut file, &make_counts::Args::parse_from(GENERATED)).unwrap();
-            file
-        }
+    let file = if let Ok(path) = std::env::var("SUMSQ_TEST_LARGE_FILE") {
+        std::fs::read(path).unwrap()
+    } else {
+        let mut file = Vec::new();
+        make_counts::generate(&mut file, &make_counts::Args::parse_from(GENERATED)).unwrap();
+        file
     };
     let bytes = file.len();
-    let rows = file.iter().filter(|byte| **byte == b'\n').count() - 1;
+    let rows = memchr::memchr_iter(b'\n', &file).count() - 1;
 
     let cluster = cluster_with_crds().await;
     let namespace = cluster.namespace("large").await;
