@@ -97,7 +97,11 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
         },
     };
     let server = Server::bind(args.listen, http::probes(probes), "metrics and probes").await?;
-    let pool = Pool::start(args.fetch.concurrency.into(), Arc::clone(&metrics));
+    let pool = Pool::start(
+        args.fetch.concurrency.into(),
+        args.namespace.is_none(),
+        Arc::clone(&metrics),
+    );
     let ingest = Ingest {
         objects: Objects::new(None).await,
         store: Arc::clone(&store),
@@ -140,7 +144,7 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
     let metrics = Arc::new(Metrics::new()?);
     let bucket_server = local::BucketServer::start(&folder.buckets()).await?;
     let screen = Arc::new(local::Screen::new());
-    let pool = Pool::start(args.fetch.concurrency.into(), Arc::clone(&metrics));
+    let pool = Pool::start(args.fetch.concurrency.into(), false, Arc::clone(&metrics));
     let ingest = Ingest {
         objects: Objects::new(Some(bucket_server.endpoint().to_owned())).await,
         store: Arc::clone(&store),

@@ -16,8 +16,8 @@ use crate::metrics::Metrics;
 
 type Job = BoxFuture<'static, ()>;
 
-/// A fixed number of workers over a fair queue. No namespace has all of them, where there are
-/// several: however long its fetches hang, another's begin.
+/// A fixed number of workers over a fair queue. Where they are shared between tenants, no
+/// namespace has all of several: however long its fetches hang, another's begin.
 pub struct Pool {
     queue: Mutex<FairQueue<Job>>,
     pushed: Notify,
@@ -33,11 +33,13 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// Starts `concurrency` workers (at least one) on the present runtime.
+    /// Starts `concurrency` workers (at least one) on the present runtime. With `shared`, between
+    /// tenants that must not be able to hold each other up, one of several is kept from each.
     #[must_use]
-    pub fn start(concurrency: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn start(concurrency: usize, shared: bool, metrics: Arc<Metrics>) -> Arc<Self> {
+        let kept = usize::from(shared);
         let pool = Arc::new(Self {
-            queue: Mutex::new(FairQueue::new(concurrency.saturating_sub(1).max(1))),
+            queue: Mutex::new(FairQueue::new(concurrency.saturating_sub(kept).max(1))),
             pushed: Notify::new(),
             stop: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -235,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_jobs_run_at_once_than_there_are_workers() {
-        let pool = Pool::start(2, Arc::new(Metrics::new().unwrap()));
+        let pool = Pool::start(2, false, Arc::new(Metrics::new().unwrap()));
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (done, mut all_done) = tokio::sync::mpsc::channel(10);
         for index in 0..10 {
@@ -257,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_drained_pool_finishes_what_runs_and_starts_nothing() {
-        let pool = Pool::start(1, Arc::new(Metrics::new().unwrap()));
+        let pool = Pool::start(1, false, Arc::new(Metrics::new().unwrap()));
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (release, released) = tokio::sync::oneshot::channel::<()>();
         let ended = Arc::new(AtomicUsize::new(0));
