@@ -1,0 +1,258 @@
+//! `sumsq local` and `sumsq check` as a person runs them: the folder, the words, the exit status.
+
+#[allow(dead_code, reason = "the servers of other tests are not needed here")]
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::process::{ServerCommand, free_port, wait_for};
+use tempfile::TempDir;
+
+const SUMSQ: &str = env!("CARGO_BIN_EXE_sumsq");
+const MANIFEST: &str = include_str!("../examples/document/counts.yaml");
+const COUNTS: &str = include_str!("../examples/document/buckets/com.my-company.counts/counts.csv");
+
+/// A folder with the document's example.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let bucket = folder.path().join("buckets/com.my-company.counts");
+    fs::create_dir_all(&bucket).unwrap();
+    fs::write(bucket.join("counts.csv"), COUNTS).unwrap();
+    fs::write(folder.path().join("counts.yaml"), MANIFEST).unwrap();
+    folder
+}
+
+fn sumsq(args: &[&str]) -> Output {
+    // Nothing of the machine's own AWS settings may bear on a folder.
+    Command::new(SUMSQ)
+        .args(args)
+        .env_remove("AWS_PROFILE")
+        .output()
+        .unwrap()
+}
+
+fn once(folder: &Path, more: &[&str]) -> Output {
+    sumsq(&[&["local", folder.to_str().unwrap(), "--once"], more].concat())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn once_prints_what_was_imported() {
+    let folder = folder();
+    let output = once(folder.path(), &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    for expected in [
+        "default/internal-conversions  imported in ",
+        "1 agent, 2 rows, 2024-03-18 to 2024-03-18, 1 warning",
+        "warning: line 3, column sales_val_sumsq: a sum of squares of 450.1504 is too small",
+        "sales  A                10            1  10.00 %             0.9990",
+        "       B                 9            3  33.33 %             3.4411",
+    ] {
+        assert!(shown.contains(expected), "no {expected:?} in\n{shown}");
+    }
+    let again = once(folder.path(), &[]);
+    assert!(
+        text(&again.stdout).contains("not modified"),
+        "{}",
+        text(&again.stdout)
+    );
+}
+
+#[test]
+fn programs_get_one_object() {
+    let folder = folder();
+    let output = once(folder.path(), &["--output", "json"]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let source = &summary["dataSources"][0];
+    assert_eq!(source["result"], "Imported");
+    assert_eq!(source["error"], Value::Null);
+    assert_eq!(
+        (&source["agentCount"], &source["rows"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(
+        (&source["firstDay"], &source["lastDay"]),
+        (&"2024-03-18".into(), &"2024-03-18".into())
+    );
+    assert_eq!(source["warnings"].as_array().unwrap().len(), 1);
+    assert!(source["durationSeconds"].is_f64());
+    let arm = &summary["reports"][0]["arms"][1];
+    assert_eq!(
+        (&arm["variation"], &arm["visitors"]),
+        (&"B".into(), &9.into())
+    );
+    assert_eq!(
+        (&arm["conversions"], &arm["value"]),
+        (&3.into(), &30.97.into())
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_and_the_exit_status_is_1() {
+    type Edit = fn(&Path);
+    let cases: [(Edit, &str); 5] = [
+        (
+            |folder| {
+                let wrong = MANIFEST.replace("com.my-company.counts", "com.my-company.count");
+                fs::write(folder.join("counts.yaml"), wrong).unwrap();
+            },
+            "There is no \"counts.csv\" in bucket com.my-company.count: compare `key`",
+        ),
+        (
+            |folder| {
+                let wrong = MANIFEST.replace("bucket: ", "bucket: arn:aws:s3:::");
+                fs::write(folder.join("counts.yaml"), wrong).unwrap();
+            },
+            "bucket takes a name, not an ARN: write com.my-company.counts",
+        ),
+        (
+            |folder| {
+                let wrong = COUNTS.replace("1710720000", "2024-03-18");
+                let path = folder.join("buckets/com.my-company.counts/counts.csv");
+                fs::write(path, wrong).unwrap();
+            },
+            "line 2, column Date: \"2024-03-18\" is not a date in Unix seconds",
+        ),
+        (
+            |folder| fs::write(folder.join("counts.yaml"), "kind: DataSource\nspec: [").unwrap(),
+            "counts.yaml",
+        ),
+        (
+            |folder| fs::remove_file(folder.join("counts.yaml")).unwrap(),
+            "no DataSource manifest",
+        ),
+    ];
+    for (edit, expected) in cases {
+        let folder = folder();
+        edit(folder.path());
+        let output = once(folder.path(), &[]);
+        assert_eq!(output.status.code(), Some(1), "{expected}");
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(shown.contains(expected), "no {expected:?} in\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn edits_act_as_apply_would_within_two_seconds() {
+    let folder = folder();
+    let server = ServerCommand::new("local", SUMSQ)
+        .args(["local", folder.path().to_str().unwrap(), "--listen"])
+        .arg(format!("127.0.0.1:{}", free_port()))
+        .start(folder.path());
+    let log = || fs::read_to_string(server.log_path()).unwrap_or_default();
+    let said = async |what: &str, deadline: Duration| {
+        wait_for(what, deadline, async || log().contains(what).then_some(())).await;
+    };
+    said(
+        "waiting for schedules and for edits",
+        Duration::from_secs(30),
+    )
+    .await;
+    assert!(log().contains("imported in"), "{}", log());
+
+    // An annotation asks for a fetch.
+    let annotated = MANIFEST.replacen(
+        "metadata:\n",
+        "metadata:\n  annotations: {sumsq.dev/fetch-requested-at: now}\n",
+        1,
+    );
+    fs::write(folder.path().join("counts.yaml"), &annotated).unwrap();
+    said("not modified", Duration::from_secs(2)).await;
+
+    // A change of the spec fetches anew.
+    let other = annotated.replace("key: counts.csv", "key: other.csv");
+    fs::write(folder.path().join("counts.yaml"), &other).unwrap();
+    said("failed: NoSuchKey", Duration::from_secs(2)).await;
+
+    // What would be refused leaves in force what was said before.
+    fs::write(
+        folder.path().join("counts.yaml"),
+        other.replace("accountId", "acountId"),
+    )
+    .unwrap();
+    said("acountId", Duration::from_secs(2)).await;
+    fs::remove_file(folder.path().join("counts.yaml")).unwrap();
+    said(
+        "default/internal-conversions  deleted",
+        Duration::from_secs(2),
+    )
+    .await;
+
+    server.signal("INT");
+    assert_eq!(server.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[test]
+fn check_exits_0_1_and_2() {
+    let folder = folder();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let yaml = folder
+        .path()
+        .join("counts.yaml")
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let good = file(
+        "good.csv",
+        COUNTS.replace("450.1504", "539.9605").as_bytes(),
+    );
+    let warned = file("warned.csv", COUNTS.as_bytes());
+    let broken = file("broken.csv", COUNTS.replace(",10,", ",ten,").as_bytes());
+    let cut_short = file("cut.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2]);
+    for (csv, code, expected) in [
+        (
+            &good,
+            0,
+            "0 warnings; would be imported by DataSource internal-conversions",
+        ),
+        (&warned, 0, "warning: line 3, column sales_val_sumsq"),
+        (
+            &broken,
+            1,
+            "line 2, column Sels: \"ten\" is not a whole number",
+        ),
+        (&cut_short, 1, "cannot be decompressed"),
+    ] {
+        let output = sumsq(&["check", csv, "--data-source", &yaml]);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{csv}: {}",
+            text(&output.stderr)
+        );
+        let shown = text(&output.stdout);
+        assert!(shown.contains(expected), "no {expected:?} in\n{shown}");
+    }
+    let json = sumsq(&["check", &broken, "--data-source", &yaml, "--output", "json"]);
+    let report: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&report["accepted"], &report["problemCount"]),
+        (&false.into(), &1.into())
+    );
+    assert_eq!(
+        (
+            &report["problems"][0]["line"],
+            &report["problems"][0]["column"]
+        ),
+        (&2.into(), &"Sels".into())
+    );
+    for usage in [
+        vec!["check", "nowhere.csv", "--data-source", &yaml],
+        vec!["check", &good, "--data-source", "nowhere.yaml"],
+        vec!["check", &good],
+    ] {
+        assert_eq!(sumsq(&usage).status.code(), Some(2), "{usage:?}");
+    }
+}
