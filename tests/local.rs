@@ -1,6 +1,5 @@
 //! `sumsq local` and `sumsq check` as a person runs them: the folder, the words, the exit status.
 
-#[allow(dead_code, reason = "the servers of other tests are not needed here")]
 mod support;
 
 use std::fs;

@@ -149,6 +149,35 @@ async fn deletion_policy_delete_takes_the_data_along_also_while_the_operator_was
     assert_eq!(self::kept(&operator).await, []);
 }
 
+#[tokio::test]
+async fn a_policy_changed_to_retain_while_the_operator_was_down_keeps_the_data() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("retain").await;
+    let bucket = Bucket::create("retain").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let mut operator = Operator::start(cluster, &namespace).await;
+    let mut resource = bucket.data_source("counts").await;
+    resource["spec"]["deletionPolicy"] = json!("Delete");
+    operator.apply(&resource).await;
+    operator.ready_when("counts", "True", "Imported").await;
+    operator.kill();
+    operator
+        .patch("counts", &json!({"spec": {"deletionPolicy": "Retain"}}))
+        .await;
+    operator
+        .kubectl(&["delete", "dsrc", "counts", "--wait=false"])
+        .await;
+    operator.launch();
+    operator.is_ready().await;
+    wait_for("the deletion", PATIENCE, async || {
+        operator.object("counts").await.is_none().then_some(())
+    })
+    .await;
+    operator.signal("TERM");
+    operator.ended(Duration::from_secs(10)).await;
+    assert_eq!(kept(&operator).await, [("counts".to_owned(), false, 1)]);
+}
+
 /// What the store of an operator that has ended holds: name, present, agents.
 async fn kept(operator: &Operator) -> Vec<(String, bool, u64)> {
     use sumsq::store::Store;

@@ -372,6 +372,31 @@ async fn an_abandoned_fetch_leaves_no_trace(store: &dyn Store) {
         (None, 0, 0)
     );
     assert_eq!(store.agents(source.id).await.unwrap(), []);
+    // A slot that it had claimed is free again, and the cursor lies before it.
+    let slot = now();
+    let mut begun = begin(
+        &source,
+        FetchPlan {
+            slot: Some(slot),
+            ..plan(Trigger::Schedule)
+        },
+    );
+    begun.cursor = Some(CursorUpdate {
+        cursor: SlotCursor {
+            schedule: "0 9 * * * UTC".into(),
+            until: slot,
+        },
+        missed: 0,
+    });
+    let fetch = store.begin_fetch(&begun).await.unwrap();
+    store.abandon_fetch(source.id, fetch).await.unwrap();
+    let cursor = store.observe(&source, 10).await.unwrap().cursor.unwrap();
+    assert!(cursor.until < slot, "it is due once more");
+    let fetch = store.begin_fetch(&begun).await.unwrap();
+    store
+        .complete_fetch(&end(&source, fetch, Outcome::NotModified))
+        .await
+        .unwrap();
 }
 
 async fn the_log_is_paged(store: &dyn Store) {
