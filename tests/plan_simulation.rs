@@ -561,6 +561,32 @@ fn a_crash_in_the_middle_ends_as_if_nothing_had_happened() {
 }
 
 #[test]
+fn what_is_announced_is_what_fires() {
+    // Created at 09:02 with a jitter that ends later: the slot of 09:00 is not this object's.
+    let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T09:00:30Z");
+    world.settings.schedule_jitter = Duration::from_mins(5);
+    let jitter = world
+        .source
+        .schedule
+        .jitter("uid-1", Duration::from_mins(5));
+    assert!(jitter > Duration::from_secs(40), "the case is of interest");
+    world.run_until("2026-01-01T09:00:40Z");
+    let (_, _, next_fetch) = world.settle();
+    assert_eq!(next_fetch, Some(at("2026-01-02T09:00:00Z") + jitter));
+    world.run_until("2026-01-01T12:00:00Z");
+    assert_eq!(world.triggers(), [Trigger::Created]);
+}
+
+#[test]
+fn a_token_too_long_to_echo_is_none() {
+    let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T10:00:00Z");
+    world.run_until("2026-01-01T10:01:00Z");
+    world.observed.requested = Some("x".repeat(1025));
+    world.run_until("2026-01-01T10:02:00Z");
+    assert_eq!(world.triggers(), [Trigger::Created]);
+}
+
+#[test]
 fn a_fetch_left_behind_for_another_spec_is_struck() {
     let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T08:00:00Z");
     world.settle();
