@@ -77,6 +77,7 @@ fn defaults_stand_in_the_schema() {
     .spec.startingDeadlineSeconds 43200
     .spec.suspend false
     .spec.timeoutSeconds 600
+    .status {"observedGeneration":-1}
     "#);
 }
 

@@ -3,7 +3,7 @@
 pub mod data_source;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
 
@@ -21,8 +21,23 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         .flat_map(|definition| &mut definition.spec.versions);
     let schemas =
         versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
-    schemas.for_each(unwrap_descriptions);
+    schemas.for_each(|schema| {
+        unwrap_descriptions(schema);
+        start_unobserved(schema);
+    });
     definitions
+}
+
+/// A new object says that it has not been looked at. Tools that follow kstatus (Flux, Argo CD)
+/// would take one without a status for done.
+fn start_unobserved(schema: &mut JSONSchemaProps) {
+    let status = schema
+        .properties
+        .as_mut()
+        .and_then(|properties| properties.get_mut("status"));
+    if let Some(status) = status {
+        status.default = Some(JSON(serde_json::json!({"observedGeneration": -1})));
+    }
 }
 
 /// Descriptions break where the source code's lines do; kubectl breaks them to the terminal's
