@@ -199,7 +199,7 @@ async fn an_api_server_that_goes_away_loses_nothing() {
     let namespace = cluster.namespace("away").await;
     let bucket = Bucket::create("away").await;
     bucket.put("counts.csv", DOCUMENT).await;
-    let operator = Operator::start(cluster, &namespace).await;
+    let mut operator = Operator::start(cluster, &namespace).await;
     let mut resource = bucket.data_source("counts").await;
     resource["spec"]["schedule"] = json!("* * * * *");
     operator.apply(&resource).await;
@@ -216,6 +216,21 @@ async fn an_api_server_that_goes_away_loses_nothing() {
             status["history"]
                 .as_array()
                 .is_some_and(|history| history.len() >= 2)
+        })
+        .await;
+    let before = status["history"].as_array().unwrap().len();
+
+    // And once more, with a restart while there is no API server: it waits for it.
+    cluster.stop_api_server();
+    operator.kill();
+    operator.launch();
+    cluster.start_api_server().await;
+    operator.is_ready().await;
+    let status = operator
+        .status_when("counts", "the slot after the restart", |status| {
+            status["history"]
+                .as_array()
+                .is_some_and(|history| history.len() > before)
         })
         .await;
     assert_eq!(status["missedFetches"], 0);
