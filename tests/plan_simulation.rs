@@ -126,7 +126,14 @@ impl World {
                     self.observed.in_flight = None;
                     self.cancelled += 1;
                 }
-                Plan::Abandon(_) => self.observed.interrupted = None,
+                Plan::Abandon(_) => {
+                    // As the store does: its slot is free again, and the cursor before it.
+                    let row = self.observed.interrupted.take().unwrap();
+                    if let (Some(slot), Some(cursor)) = (row.slot, &mut self.observed.cursor) {
+                        self.slots.remove(&slot);
+                        cursor.until = cursor.until.min(slot - Duration::from_nanos(1));
+                    }
+                }
                 Plan::Wait {
                     reason,
                     until,
@@ -584,6 +591,20 @@ fn a_token_too_long_to_echo_is_none() {
     world.observed.requested = Some("x".repeat(1025));
     world.run_until("2026-01-01T10:02:00Z");
     assert_eq!(world.triggers(), [Trigger::Created]);
+}
+
+#[test]
+fn a_fetch_left_behind_beyond_the_deadline_is_counted_and_not_run() {
+    let mut world = World::new(source("0 9 * * *", "UTC"), "2026-01-01T10:00:00Z");
+    world.run_until("2026-01-02T08:59:00Z");
+    world.now = at("2026-01-02T09:00:00Z");
+    world.settle();
+    world.crash();
+    world.sleep_until("2026-01-05T10:00:00Z");
+    world.run_until("2026-01-05T11:00:00Z");
+    let slots: Vec<_> = world.slots.keys().copied().collect();
+    assert_eq!(slots, [at("2026-01-05T09:00:00Z")], "the newest runs");
+    assert_eq!(world.missed, 3, "the one that was cut off among them");
 }
 
 #[test]

@@ -171,7 +171,9 @@ impl FetchError {
     /// Whether `other` is a repeat of this failure: one history entry, one event.
     #[must_use]
     pub fn same_failure(&self, other: &Self) -> bool {
-        self.class == other.class && self.code == other.code && self.message == other.message
+        self.class == other.class
+            && self.code == other.code
+            && without_session(&self.message) == without_session(&other.message)
     }
 }
 
@@ -189,6 +191,19 @@ pub struct ReadyPolicy {
     /// Where it goes: "bucket policy" or "key policy".
     pub target: String,
     pub statement: String,
+}
+
+/// AWS names the session of a role that is denied (`assumed-role/ROLE/SESSION`); it changes each
+/// time credentials are renewed, and is no other failure for that.
+fn without_session(message: &str) -> String {
+    let Some((before, rest)) = message.split_once(":assumed-role/") else {
+        return message.to_owned();
+    };
+    let (role, session) = rest.split_once('/').unwrap_or((rest, ""));
+    let after = session
+        .find(char::is_whitespace)
+        .map_or("", |end| &session[end..]);
+    format!("{before}:assumed-role/{role}{after}")
 }
 
 fn cut(text: String, most: usize) -> String {
@@ -290,4 +305,34 @@ error_codes! {
     StoreFull => Retry,
     /// The store could not be written; nothing was changed.
     StoreError => Retry,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewed_session_is_the_same_failure() {
+        let denied = |reader: &str| {
+            let message = format!("User: {reader} is not authorized to perform: s3:GetObject");
+            FetchError::new(ErrorCode::AccessDenied, message, "")
+        };
+        let role = "arn:aws:sts::123456789012:assumed-role/reader";
+        let first = denied(&format!("{role}/session-1"));
+        assert!(first.same_failure(&denied(&format!("{role}/session-2"))));
+        assert!(!first.same_failure(&denied(&format!("{role}-2/session-1"))));
+        assert!(!first.same_failure(&denied("arn:aws:iam::123456789012:user/reader")));
+    }
+
+    #[test]
+    fn what_is_shown_has_an_end_and_no_control_characters() {
+        let error = FetchError::new(
+            ErrorCode::S3Error,
+            "a\u{1b}[31m\n".repeat(2000),
+            "é".repeat(9000),
+        );
+        assert_eq!(error.message.chars().count(), MAX_MESSAGE_CHARS);
+        assert!(!error.message.contains(char::is_control));
+        assert_eq!(error.hint.chars().count(), MAX_HINT_CHARS + 1);
+    }
 }

@@ -164,8 +164,12 @@ pub fn decide(
         };
     }
     if let Some(row) = &observed.interrupted {
-        let wanted =
-            row.uid == source.uid && row.fingerprint == fingerprint && !source.goals.is_empty();
+        let wanted = row.uid == source.uid
+            && row.fingerprint == fingerprint
+            && !source.goals.is_empty()
+            && row
+                .slot
+                .is_none_or(|slot| in_time(source, slot + jitter, now));
         return Decision::new(if wanted {
             resume(row)
         } else {
@@ -378,8 +382,7 @@ fn due_slots(source: &DataSource, observed: &Observed, jitter: Duration, now: Ti
             adopted: None,
         };
     };
-    let late = now.duration_since(due.newest + jitter);
-    let in_time = Duration::try_from(late).unwrap_or_default() <= source.starting_deadline;
+    let in_time = in_time(source, due.newest + jitter, now);
     let update = CursorUpdate {
         cursor: cursor_at(due.newest),
         missed: due.count - u32::from(in_time),
@@ -389,6 +392,12 @@ fn due_slots(source: &DataSource, observed: &Observed, jitter: Duration, now: Ti
         update: Some(update),
         adopted: None,
     }
+}
+
+/// Whether what was to begin at `at` may still begin.
+fn in_time(source: &DataSource, at: Timestamp, now: Timestamp) -> bool {
+    let late = now.duration_since(at);
+    Duration::try_from(late).unwrap_or_default() <= source.starting_deadline
 }
 
 /// While there are no goals no slot is missed, and none is made up for later.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::pool::Pool;
 use super::{Ended, Ingest, Known, unstored};
-use crate::domain::data_source::{DataSource, SourceId, SourceKey};
+use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
 use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
 use crate::domain::plan::{
     CursorUpdate, FetchPlan, InFlight, Observed, Plan, PlanSettings, Waiting, backoff, decide,
@@ -38,6 +38,8 @@ pub struct Engine {
     settings: PlanSettings,
     flights: Mutex<HashMap<SourceId, Flight>>,
     troubles: Mutex<HashMap<SourceId, Trouble>>,
+    /// Whose identity was asked for without a fetch, by this process.
+    identified: Mutex<HashMap<SourceId, Identity>>,
     ended: mpsc::UnboundedSender<SourceKey>,
     stopping: AtomicBool,
 }
@@ -78,6 +80,8 @@ struct Flight {
 #[derive(Debug, Clone)]
 struct Trouble {
     record: FetchRecord,
+    /// The request as it stood when this fetch was begun.
+    requested: Option<String>,
     failures: u32,
 }
 
@@ -98,6 +102,7 @@ impl Engine {
             settings,
             flights: Mutex::default(),
             troubles: Mutex::default(),
+            identified: Mutex::default(),
             ended,
             stopping: AtomicBool::new(false),
         };
@@ -126,7 +131,7 @@ impl Engine {
                 .observe(&source_ref(source), source.history_limit)
                 .await?;
             let now = self.now();
-            if let Some(standing) = self.troubled(source, &stored, now) {
+            if let Some(standing) = self.troubled(wanted, &stored, now) {
                 return Ok(standing);
             }
             let in_flight = lock(&self.flights)
@@ -252,6 +257,7 @@ impl Engine {
             cancel: flight.cancel.clone(),
             known: known(&source, &plan, stored),
             reader: stored.reader.clone(),
+            requested: wanted.requested.clone(),
             begin: BeginFetch {
                 source: source.id,
                 uid: source.uid.clone(),
@@ -271,13 +277,21 @@ impl Engine {
     /// to name. Where no fetch is due that would find out, a job of its own does.
     fn identify(self: &Arc<Self>, source: &Arc<DataSource>, stored: &Stored, reason: Waiting) {
         let no_fetch_will = matches!(reason, Waiting::NoGoals | Waiting::Suspended);
-        if !no_fetch_will || stored.reader.is_some() || self.stopping.load(Ordering::Relaxed) {
+        if !no_fetch_will || self.stopping.load(Ordering::Relaxed) {
             return;
         }
+        // Once for each identity that the spec names: it may change while nothing is fetched.
+        let identity = source.object.identity.clone();
+        let asked = lock(&self.identified).insert(source.id, identity.clone());
+        if asked == Some(identity) {
+            return;
+        }
+        let known = stored.reader.clone();
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source).await else {
+            let found = engine.ingest.reader(&source).await;
+            let Some(reader) = found.filter(|found| Some(found) != known.as_ref()) else {
                 return;
             };
             match engine.ingest.store.set_reader(source.id, &reader).await {
@@ -290,10 +304,13 @@ impl Engine {
 
     /// Where not even a failure could be logged, the failure is shown from memory until its
     /// backoff has passed.
-    fn troubled(&self, source: &DataSource, stored: &Stored, now: Timestamp) -> Option<Standing> {
+    fn troubled(&self, wanted: &Wanted, stored: &Stored, now: Timestamp) -> Option<Standing> {
+        let source = &wanted.source;
         let trouble = lock(&self.troubles).get(&source.id).cloned()?;
         let until = trouble.record.completed_at? + backoff(trouble.failures);
-        if until <= now || trouble.record.fingerprint != source.fingerprint() {
+        // A request that has come since is a reason to try at once.
+        let asked = wanted.requested != trouble.requested;
+        if until <= now || asked || trouble.record.fingerprint != source.fingerprint() {
             return None;
         }
         let mut stored = stored.clone();
@@ -335,6 +352,8 @@ struct Job {
     known: Known,
     /// As the store has it.
     reader: Option<String>,
+    /// As the annotation had it.
+    requested: Option<String>,
     cancel: CancellationToken,
 }
 
@@ -468,7 +487,13 @@ impl Job {
             attempts: failures,
             outcome: Some(Outcome::Failed(failure)),
         };
-        troubles.insert(self.source.id, Trouble { record, failures });
+        let requested = self.requested.clone();
+        let trouble = Trouble {
+            record,
+            requested,
+            failures,
+        };
+        troubles.insert(self.source.id, trouble);
     }
 
     fn report(&self, outcome: &Outcome) {
