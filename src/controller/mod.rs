@@ -8,8 +8,9 @@ mod events;
 mod publish;
 pub mod secrets;
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
@@ -70,6 +71,9 @@ struct Context {
     /// The one that is watched; None: all.
     namespace: Option<String>,
     namespaces: Namespaces,
+    /// Specs that have been parsed, by the object's UID, with their generation: what does not
+    /// change is not judged again at every look.
+    parsed: Mutex<HashMap<String, (i64, Arc<ValidSource>)>>,
     publisher: publish::Publisher,
     events: events::Events,
 }
@@ -102,6 +106,7 @@ pub async fn run(settings: Settings) {
     };
     let context = Arc::new(Context {
         namespaces: Namespaces::new(client.clone()),
+        parsed: Mutex::default(),
         publisher: publish::Publisher::new(client.clone(), Arc::clone(&metrics)),
         events: events::Events::new(client),
         engine,
@@ -165,7 +170,7 @@ async fn timed_reconcile(object: Arc<DataSource>, context: Arc<Context>) -> Resu
 
 async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Error> {
     let namespace_uid = context.namespaces.uid_of(object).await?;
-    let source = validate::data_source(object, &namespace_uid, &context.defaults).map(Arc::new);
+    let source = context.parsed(object, &namespace_uid);
 
     if object.metadata.deletion_timestamp.is_some() {
         return context.finalize(object, &namespace_uid).await;
@@ -310,6 +315,22 @@ fn on_error(object: Arc<DataSource>, error: &Error, _: Arc<Context>) -> Action {
 }
 
 impl Context {
+    fn parsed(
+        &self,
+        object: &DataSource,
+        namespace_uid: &str,
+    ) -> Result<Arc<ValidSource>, Vec<SpecProblem>> {
+        let uid = object.uid().unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or_default();
+        let lock = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, source)) = lock().get(&uid).filter(|(of, _)| *of == generation) {
+            return Ok(Arc::clone(source));
+        }
+        let source = validate::data_source(object, namespace_uid, &self.defaults).map(Arc::new)?;
+        lock().insert(uid, (generation, Arc::clone(&source)));
+        Ok(source)
+    }
+
     fn observed(&self, key: &SourceKey, status: &Status, suspended: bool) {
         let gauges = SourceGauges {
             agents: status.agent_count,
@@ -364,6 +385,10 @@ impl Context {
         let key = dereference::key(object);
         self.metrics.forget(&key);
         self.namespaces.forget(object);
+        self.parsed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&object.uid().unwrap_or_default());
         let sources = match self.engine.store().sources().await {
             Ok(sources) => sources,
             Err(error) => {
@@ -378,7 +403,12 @@ impl Context {
     }
 
     async fn retire_missing(&self, present: &[Arc<DataSource>]) {
-        let present: std::collections::HashSet<_> = present
+        let uids: HashSet<_> = present.iter().filter_map(|object| object.uid()).collect();
+        self.parsed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| uids.contains(uid));
+        let present: HashSet<_> = present
             .iter()
             .map(|object| dereference::key(object))
             .collect();

@@ -77,23 +77,15 @@ fn credentials(
     name: &str,
     secret: &Secret,
 ) -> Result<SecretCredentials, FetchError> {
-    let value = |key: &str| -> Result<Option<String>, FetchError> {
-        let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else {
-            return Ok(None);
-        };
-        // A newline at the end is how `echo` and editors write files, never part of a key.
+    let value = |key: &str| {
+        let bytes = secret.data.as_ref()?.get(key)?;
+        // A newline at the end is how `echo` and editors write files, never part of a key. What
+        // else a value must not be is judged where it is used.
         let text = std::str::from_utf8(&bytes.0).unwrap_or_default().trim();
-        if text.is_empty() || text.contains(char::is_whitespace) {
-            return Err(FetchError::new(
-                ErrorCode::SecretInvalid,
-                format!("{key} in Secret {namespace}/{name} is empty or not text"),
-                format!("write the plain key into {key}; kubectl encodes it"),
-            ));
-        }
-        Ok(Some(text.to_owned()))
+        Some(text.to_owned())
     };
-    let required = |key: &str| -> Result<String, FetchError> {
-        value(key)?.ok_or_else(|| {
+    let required = |key: &str| {
+        value(key).ok_or_else(|| {
             // What else is in it is nobody's business who may only name it.
             FetchError::new(
                 ErrorCode::SecretInvalid,
@@ -106,7 +98,7 @@ fn credentials(
     Ok(SecretCredentials {
         access_key_id: required("accessKeyId")?,
         secret_access_key: required("secretAccessKey")?,
-        session_token: value("sessionToken")?,
+        session_token: value("sessionToken"),
     })
 }
 

@@ -7,7 +7,7 @@ mod screen;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -272,57 +272,7 @@ impl Local {
                 }
             };
             for resource in resources {
-                let key = key_of(&resource);
-                if let Some(Entry { file: other, .. }) = found.get(&key) {
-                    let message = format!(
-                        "{key} is in {} already: one of the two has to go",
-                        other.display()
-                    );
-                    self.refused.push(Refused {
-                        file: file.clone(),
-                        source: Some(key),
-                        message,
-                    });
-                    continue;
-                }
-                match validate::data_source(
-                    &with_identity(resource.clone()),
-                    &key.namespace,
-                    &self.defaults,
-                ) {
-                    Ok(source) => {
-                        let earlier = self.sources.get(&key);
-                        let entry = Entry {
-                            wanted: Wanted {
-                                requested: annotation(&resource, crd::FETCH_REQUESTED_AT),
-                                force_requested: annotation(
-                                    &resource,
-                                    crd::FORCE_FETCH_REQUESTED_AT,
-                                ),
-                                source: Arc::new(from_folder(source)),
-                            },
-                            file: file.clone(),
-                            told: earlier.and_then(|entry| entry.told),
-                            until: earlier.and_then(|entry| entry.until),
-                        };
-                        found.insert(key, entry);
-                    }
-                    Err(problems) => {
-                        if let Some(earlier) = self.sources.remove(&key) {
-                            found.insert(key.clone(), earlier);
-                        }
-                        let message = problems
-                            .iter()
-                            .map(|problem| format!("{}: {}", problem.field, problem.message))
-                            .collect::<Vec<_>>()
-                            .join("; ");
-                        self.refused.push(Refused {
-                            file: file.clone(),
-                            source: Some(key),
-                            message,
-                        });
-                    }
-                }
+                self.take(&resource, &file, &mut found);
             }
         }
         let gone = std::mem::replace(&mut self.sources, found);
@@ -338,6 +288,55 @@ impl Local {
             }
         }
         Ok(())
+    }
+
+    /// Takes one manifest, or notes why not.
+    fn take(
+        &mut self,
+        resource: &crd::data_source::DataSource,
+        file: &Path,
+        found: &mut BTreeMap<SourceKey, Entry>,
+    ) {
+        let key = key_of(resource);
+        let message = if let Some(Entry { file: other, .. }) = found.get(&key) {
+            format!(
+                "{key} is in {} already: one of the two has to go",
+                other.display()
+            )
+        } else {
+            let identified = with_identity(resource.clone());
+            match validate::data_source(&identified, &key.namespace, &self.defaults) {
+                Ok(source) => {
+                    let earlier = self.sources.get(&key);
+                    let entry = Entry {
+                        wanted: Wanted {
+                            requested: annotation(resource, crd::FETCH_REQUESTED_AT),
+                            force_requested: annotation(resource, crd::FORCE_FETCH_REQUESTED_AT),
+                            source: Arc::new(from_folder(source)),
+                        },
+                        file: file.to_owned(),
+                        told: earlier.and_then(|entry| entry.told),
+                        until: earlier.and_then(|entry| entry.until),
+                    };
+                    found.insert(key, entry);
+                    return;
+                }
+                Err(problems) => {
+                    if let Some(earlier) = self.sources.remove(&key) {
+                        found.insert(key.clone(), earlier);
+                    }
+                    let said = problems
+                        .iter()
+                        .map(|problem| format!("{}: {}", problem.field, problem.message));
+                    said.collect::<Vec<_>>().join("; ")
+                }
+            }
+        };
+        self.refused.push(Refused {
+            file: file.to_owned(),
+            source: Some(key),
+            message,
+        });
     }
 
     fn keep(&mut self, file: &PathBuf, found: &mut BTreeMap<SourceKey, Entry>) {

@@ -1,17 +1,20 @@
 //! Sources and the log of their fetches.
 
-use jiff::Timestamp;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, Transaction};
 use uuid::Uuid;
 
 use super::super::{BeginFetch, EndFetch, SourceRef, SourceRow, StoreError};
 use super::data::Replaced;
+use super::rows::{
+    bytes, decode, get, nanoseconds, optional, record, signed, time, unfinished_fetch, unsigned,
+    uuid,
+};
 use super::{database, key};
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::{SourceId, SourceKey};
-use crate::domain::fetch::{FetchRecord, Import, Outcome, Trigger};
-use crate::domain::plan::{CursorUpdate, SlotCursor, UnfinishedFetch};
+use crate::domain::fetch::{FetchRecord, Import, Outcome};
+use crate::domain::plan::{CursorUpdate, SlotCursor};
 use crate::domain::status::Stored;
 
 type Writing = Transaction<'static, Sqlite>;
@@ -490,96 +493,4 @@ async fn settle(writing: &mut Writing, end: &EndFetch, ending: &Ending) -> Resul
     .await
     .map_err(database)?;
     Ok(())
-}
-
-fn record(row: &SqliteRow) -> Result<FetchRecord, StoreError> {
-    let outcome = optional::<String>(row, "outcome")?
-        .map(|json| serde_json::from_str(&json).map_err(|error| decode("outcome", error)))
-        .transpose()?;
-    Ok(FetchRecord {
-        id: uuid(row, "id")?,
-        uid: get(row, "uid")?,
-        trigger: trigger(row)?,
-        fingerprint: get(row, "fingerprint")?,
-        started_at: required_time(row, "started_at")?,
-        completed_at: time(row, "completed_at")?,
-        attempts: get(row, "attempts")?,
-        outcome,
-    })
-}
-
-fn unfinished_fetch(row: &SqliteRow) -> Result<UnfinishedFetch, StoreError> {
-    Ok(UnfinishedFetch {
-        id: uuid(row, "id")?,
-        uid: get(row, "uid")?,
-        trigger: trigger(row)?,
-        slot: time(row, "slot")?,
-        fingerprint: get(row, "fingerprint")?,
-        started_at: required_time(row, "started_at")?,
-        request: optional(row, "request")?,
-        force_request: optional(row, "force_request")?,
-    })
-}
-
-fn trigger(row: &SqliteRow) -> Result<Trigger, StoreError> {
-    let name: String = get(row, "trigger")?;
-    Trigger::ALL
-        .into_iter()
-        .find(|trigger| trigger.as_str() == name)
-        .ok_or_else(|| decode("trigger", format!("{name:?} is unknown")))
-}
-
-fn get<'row, T>(row: &'row SqliteRow, column: &str) -> Result<T, StoreError>
-where
-    T: sqlx::Decode<'row, Sqlite> + sqlx::Type<Sqlite>,
-{
-    row.try_get(column).map_err(database)
-}
-
-fn optional<'row, T>(row: &'row SqliteRow, column: &str) -> Result<Option<T>, StoreError>
-where
-    Option<T>: sqlx::Decode<'row, Sqlite> + sqlx::Type<Sqlite>,
-{
-    row.try_get(column).map_err(database)
-}
-
-fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, StoreError> {
-    let bytes: &[u8] = row.try_get(column).map_err(database)?;
-    Uuid::from_slice(bytes).map_err(|error| decode(column, error))
-}
-
-fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    optional::<i64>(row, column)?
-        .map(|nanoseconds| {
-            Timestamp::from_nanosecond(nanoseconds.into()).map_err(|error| decode(column, error))
-        })
-        .transpose()
-}
-
-fn required_time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
-    time(row, column)?.ok_or_else(|| decode(column, "there is none"))
-}
-
-fn decode(column: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Database(sqlx::Error::ColumnDecode {
-        index: column.into(),
-        source: source.into(),
-    })
-}
-
-/// Fits until the year 2262; times beyond are of no clock.
-fn nanoseconds(at: Timestamp) -> i64 {
-    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
-}
-
-fn bytes(id: &Uuid) -> &[u8] {
-    id.as_bytes().as_slice()
-}
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

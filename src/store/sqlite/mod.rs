@@ -5,6 +5,7 @@
 
 mod data;
 mod log;
+mod rows;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
