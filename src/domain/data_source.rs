@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::schedule::Schedule;
@@ -110,7 +110,7 @@ impl DataSource {
 }
 
 /// A conversion type: its code names the CSV's columns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goal {
     pub code: String,
     pub display_name: Option<String>,
@@ -121,7 +121,7 @@ pub struct Goal {
     pub good_direction: GoodDirection,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum GoodDirection {
     #[default]
     Increase,
@@ -129,7 +129,7 @@ pub enum GoodDirection {
 }
 
 /// On which day a visitor's events lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Dating {
     /// Each visitor once, on the day of the first exposure, with all events.
     #[default]

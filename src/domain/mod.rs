@@ -2,13 +2,17 @@
 //!
 //! No kube, sqlx, axum, AWS or tokio; no clock: time is an argument.
 
+pub mod agent;
 pub mod agent_day;
 pub mod counts_csv;
 pub mod data_source;
+pub mod description;
 pub mod fetch;
 pub mod finding;
 pub mod integrity;
 pub mod plan;
+pub mod report;
 pub mod schedule;
+pub mod stats;
 pub mod status;
 pub mod totals;

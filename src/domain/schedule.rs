@@ -94,6 +94,18 @@ impl Schedule {
         &self.text
     }
 
+    /// The five fields.
+    #[must_use]
+    pub fn cron(&self) -> &str {
+        self.text.rsplit_once(' ').map_or("", |(cron, _)| cron)
+    }
+
+    /// IANA.
+    #[must_use]
+    pub fn time_zone(&self) -> &str {
+        self.text.rsplit_once(' ').map_or("", |(_, zone)| zone)
+    }
+
     /// The first slot strictly after `after`.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {

@@ -1,0 +1,69 @@
+//! What an Agent resource adds to an agent seen in a CSV: names, baseline, expected shares.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An Agent resource as it was last seen, kept so that reports need no cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentResource {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    /// Of two resources with one code the older counts.
+    pub created_at: Timestamp,
+    pub agent: Agent,
+}
+
+/// A validated Agent spec.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Agent {
+    /// As written in the CSV.
+    pub code: String,
+    pub display_name: Option<String>,
+    /// Goal codes that its reports are about; empty: all.
+    pub goals: Vec<String>,
+    /// None: the first variation code in natural order.
+    pub baseline: Option<String>,
+    /// Relative lift that is worth shipping, > 0.
+    pub target_lift: Option<f64>,
+    /// Unique by code; empty: equal shares of whatever the data hold.
+    pub variations: Vec<DeclaredVariation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeclaredVariation {
+    pub code: String,
+    pub display_name: Option<String>,
+    /// Its share is weight over the sum of weights; 0: not in the test.
+    pub weight: f64,
+}
+
+impl Agent {
+    #[must_use]
+    pub fn variation(&self, code: &str) -> Option<&DeclaredVariation> {
+        self.variations
+            .iter()
+            .find(|variation| variation.code == code)
+    }
+
+    /// Whether its reports are about `goal`.
+    #[must_use]
+    pub fn includes_goal(&self, goal: &str) -> bool {
+        self.goals.is_empty() || self.goals.iter().any(|code| code == goal)
+    }
+}
+
+/// The resource that counts for `code` in its namespace: the oldest one that names it, by name
+/// where two are of one second.
+pub fn in_force<'a>(
+    resources: impl IntoIterator<Item = &'a AgentResource>,
+    code: &str,
+) -> Option<&'a AgentResource> {
+    resources
+        .into_iter()
+        .filter(|resource| resource.agent.code == code)
+        .min_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)))
+}

@@ -1,0 +1,87 @@
+//! [`Description`]: what the reports need to know of a data source's spec, kept in the store beside
+//! its data so that a report server needs no cluster.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::data_source::{DataSource, Dating, Goal};
+use super::schedule::{Schedule, ScheduleError};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Description {
+    pub display_name: String,
+    /// In the order of the spec.
+    pub goals: Vec<Goal>,
+    pub dating: Dating,
+    /// 5-field cron.
+    pub schedule: String,
+    /// IANA.
+    pub time_zone: String,
+    /// How long after its slot this source fetches.
+    pub jitter_seconds: u64,
+    pub suspend: bool,
+    pub region: String,
+    pub bucket: String,
+    pub key: String,
+}
+
+impl Description {
+    /// `most_jitter` is the operator's setting, of which this source has its own part.
+    #[must_use]
+    pub fn of(source: &DataSource, most_jitter: Duration) -> Self {
+        Self {
+            display_name: source.display_name.clone(),
+            goals: source.goals.clone(),
+            dating: source.dating,
+            schedule: source.schedule.cron().to_owned(),
+            time_zone: source.schedule.time_zone().to_owned(),
+            jitter_seconds: source.schedule.jitter(&source.uid, most_jitter).as_secs(),
+            suspend: source.suspend,
+            region: source.object.region.clone(),
+            bucket: source.object.bucket.clone(),
+            key: source.object.key.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn goal(&self, code: &str) -> Option<&Goal> {
+        self.goals.iter().find(|goal| goal.code == code)
+    }
+
+    /// # Errors
+    /// None for what [`Description::of`] has written.
+    pub fn parsed_schedule(&self) -> Result<Schedule, ScheduleError> {
+        Schedule::parse(&self.schedule, &self.time_zone)
+    }
+
+    /// When it fetches next by schedule, with jitter; None while suspended.
+    #[must_use]
+    pub fn next_fetch(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.suspend {
+            return None;
+        }
+        let schedule = self.parsed_schedule().ok()?;
+        let jitter = Duration::from_secs(self.jitter_seconds);
+        // A slot of the last minutes may still lie ahead with its jitter.
+        let slot = schedule.next_after(now.checked_sub(jitter).ok()?)?;
+        slot.checked_add(jitter).ok()
+    }
+
+    /// Slots that have passed with nothing fetched since `last_success`, counted up to `limit`.
+    #[must_use]
+    pub fn slots_missed(&self, last_success: Timestamp, now: Timestamp, limit: u32) -> u32 {
+        let Ok(schedule) = self.parsed_schedule() else {
+            return 0;
+        };
+        let jitter = Duration::from_secs(self.jitter_seconds);
+        let Ok(until) = now.checked_sub(jitter) else {
+            return 0;
+        };
+        schedule
+            .due(last_success, until, limit)
+            .map_or(0, |due| due.count)
+    }
+}
