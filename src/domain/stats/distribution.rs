@@ -325,15 +325,16 @@ fn deviance(u: f64, m: f64, difference: f64) -> f64 {
     let mut sum = difference * v;
     let mut power = 2.0 * u * v;
     let mut odd = 3.0;
-    loop {
+    for _ in 0..30 {
         power *= v * v;
-        let next = sum + power / odd;
-        if next <= sum || !next.is_finite() {
-            return sum;
+        let term = power / odd;
+        sum += term;
+        if term.abs() <= NEGLIGIBLE * sum {
+            break;
         }
-        sum = next;
         odd += 2.0;
     }
+    sum
 }
 
 /// ln Gamma(z) less Stirling's formula (z - 1/2) ln z - z + ln(2 pi) / 2.
