@@ -230,7 +230,8 @@ fn all_finite(compared: &Comparison) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 5000,
+        failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn verdict_intervals_and_p_agree((baseline, variation) in two_arms(), settings in settings()) {
@@ -392,7 +393,8 @@ fn any_double() -> impl Strategy<Value = f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500,
+        failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_panics_and_nothing_is_infinite(
