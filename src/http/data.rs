@@ -1,7 +1,9 @@
 //! An agent's data out of the store: which source, which resource counts, and what names their state.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::conditional::Etag;
@@ -62,10 +64,10 @@ impl ReportState {
         data_source: Option<&str>,
     ) -> Result<Loaded, Problem> {
         for _ in 0..ATTEMPTS {
-            let holders = self.store.agent_holders(namespace, code).await?;
+            let holders = self.store()?.agent_holders(namespace, code).await?;
             let chosen = choose(&holders, data_source)
                 .ok_or_else(|| no_such_agent(namespace, code, data_source))?;
-            let resources = self.store.agent_resources(Some(namespace)).await?;
+            let resources = self.store()?.agent_resources(Some(namespace)).await?;
             let resource = in_force(&resources, code).map(|resource| resource.agent.clone());
             let version = version(&holders, chosen, resource.as_ref());
             let id = holders[chosen].0.id;
@@ -73,7 +75,7 @@ impl ReportState {
                 data
             } else {
                 let source = self.source_data(&holders[chosen].0, code).await?;
-                let still = self.store.source(&source.key).await?;
+                let still = self.store()?.source(&source.key).await?;
                 if still.map(|row| row.version) != Some(holders[chosen].0.version) {
                     // An import came in between: days and times would not belong together.
                     continue;
@@ -119,7 +121,7 @@ impl ReportState {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         };
-        let found = self.store.source(&key).await?;
+        let found = self.store()?.source(&key).await?;
         found.ok_or_else(|| {
             Problem::not_found(format!(
                 "there is no data source {name:?} in namespace {namespace:?}"
@@ -135,7 +137,7 @@ impl ReportState {
             )));
         };
         let days = self
-            .store
+            .store()?
             .agent_days(row.id, code, Day::MIN, Day::MAX)
             .await?;
         Ok(SourceData {
@@ -149,22 +151,23 @@ impl ReportState {
     }
 }
 
-/// The one that is named; else the newest data, of equally new ones those imported last, then by
-/// name.
+/// The one that is named, else the one that is preferred.
 fn choose(holders: &[(SourceRow, AgentRow)], data_source: Option<&str>) -> Option<usize> {
-    let named = |(_, (source, _)): &(usize, &(SourceRow, AgentRow))| match data_source {
-        Some(name) => source.key.name == name,
-        None => true,
-    };
     holders
         .iter()
         .enumerate()
-        .filter(named)
-        .min_by_key(|(_, (source, agent))| {
-            let newest = (agent.last_day, source.imported_at);
-            (std::cmp::Reverse(newest), &source.key.name)
-        })
+        .filter(|(_, (source, _))| data_source.is_none_or(|name| source.key.name == name))
+        .min_by_key(|(_, (source, agent))| preference(source, agent))
         .map(|(at, _)| at)
+}
+
+/// Least for the newest data; of equally new ones for those imported last, then by name.
+pub(super) fn preference<'a>(
+    source: &'a SourceRow,
+    agent: &AgentRow,
+) -> (Reverse<(Day, Option<Timestamp>)>, &'a str) {
+    let newest = (agent.last_day, source.imported_at);
+    (Reverse(newest), &source.key.name)
 }
 
 fn version(

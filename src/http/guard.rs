@@ -103,17 +103,15 @@ fn body_bytes(headers: &HeaderMap) -> u64 {
         .unwrap_or(0)
 }
 
-/// For answers of the API.
-pub(super) async fn api_headers(request: Request, next: Next) -> Response {
-    with_headers(next.run(request).await, API_POLICY)
-}
-
-/// For pages; a problem comes in their clothes.
-pub(super) async fn page_headers(
+/// Gives every answer its headers; a problem outside of `/api` comes in the pages' clothes.
+pub(super) async fn dress(
     State(state): State<ReportState>,
     request: Request,
     next: Next,
 ) -> Response {
+    if request.uri().path().starts_with("/api/") {
+        return with_headers(next.run(request).await, API_POLICY);
+    }
     let method = request.method().clone();
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions().get::<Problem>()

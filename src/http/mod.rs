@@ -2,7 +2,8 @@
 //! of the controller, and reads the store only.
 //!
 //! In reading order: `state` (what handlers share), `router` (every address, and what stands around
-//! it: `guard`), `data` (an agent's data out of the store) with its `cache`, `api` (JSON, CSV and the
+//! it: `guard`), `data` (an agent's data out of the store) with its `cache`, `lists` (data
+//! sources, agents and fetches as JSON and pages show them), `api` (JSON, CSV and the
 //! OpenAPI document), `pages`; `problem` and `conditional` are how they answer. `server` serves a
 //! router on a listener, `probes` is the router that a kubelet and Prometheus ask.
 
@@ -11,6 +12,7 @@ mod cache;
 mod conditional;
 mod data;
 mod guard;
+pub mod lists;
 mod pages;
 mod parameters;
 mod probes;
@@ -25,4 +27,4 @@ pub use probes::{Probes, Readiness, probes};
 pub use problem::Problem;
 pub use router::{documented, router};
 pub use server::Server;
-pub use state::{Clock, FetchNow, ReportState};
+pub use state::{Clock, FetchNow, ReportState, StoreSlot};

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::metrics::Metrics;
-use crate::store::Store;
+use super::state::StoreSlot;
 
 /// `None` when ready, else the sentence that says what is missing.
 pub type Readiness = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
@@ -18,7 +18,7 @@ pub type Readiness = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 #[derive(Clone)]
 pub struct Probes {
     pub metrics: Arc<Metrics>,
-    pub store: Arc<dyn Store>,
+    pub store: StoreSlot,
     pub readiness: Readiness,
 }
 
@@ -42,7 +42,11 @@ async fn readyz(State(probes): State<Probes>) -> Response {
     if let Some(missing) = (probes.readiness)() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")).into_response();
     }
-    match probes.store.ping().await {
+    let Some(store) = probes.store.get() else {
+        let missing = "the store is not open yet\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, missing).into_response();
+    };
+    match store.ping().await {
         Ok(()) => "ok\n".into_response(),
         Err(error) => {
             tracing::warn!(

@@ -5,7 +5,7 @@ use std::any::Any;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -15,19 +15,14 @@ use super::problem::Problem;
 use super::state::ReportState;
 use super::{api, guard, pages};
 
-/// The report server: JSON, CSV, pages. Probes are not in it; see [`super::probes`].
+/// The report server: JSON, CSV, pages. Probes are not in it; see [`super::probes()`].
 pub fn router(state: ReportState) -> Router {
-    let api = api::routes()
+    // Outermost last: a panic is a 500 that is counted, and so is a refusal.
+    pages::routes()
+        .merge(api::routes())
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn(guard::api_headers));
-    let pages = pages::routes()
-        .fallback(no_such_address)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn_with_state(state.clone(), guard::page_headers));
-    // Outermost last: a panic is a 500 that is counted, a refusal is counted too.
-    pages
-        .nest("/api", api)
+        .layer(from_fn_with_state(state.clone(), guard::dress))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(state.clone(), guard::limit))
         .layer(CatchPanicLayer::custom(panicked))

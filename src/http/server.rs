@@ -77,18 +77,13 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
             }
         };
         stream.set_nodelay(true).ok();
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // HTTP/2 would be told by its first bytes, for which nobody waits with a deadline.
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
         builder
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
             .max_buf_size(MAX_HEAD_BYTES);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(HEAD_WITHIN)
-            .max_header_list_size(32 << 10)
-            .max_concurrent_streams(64);
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());

@@ -1,6 +1,6 @@
 //! [`ReportState`]: what all handlers of the report server share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -24,10 +24,38 @@ pub trait FetchNow: Send + Sync + 'static {
     async fn fetch_now(&self, source: &SourceKey) -> bool;
 }
 
+/// A place for the store: a report server may run before the store's writer has made it.
+#[derive(Clone, Default)]
+pub struct StoreSlot(Arc<OnceLock<Arc<dyn Store>>>);
+
+impl StoreSlot {
+    #[must_use]
+    pub fn holding(store: Arc<dyn Store>) -> Self {
+        Self(Arc::new(OnceLock::from(store)))
+    }
+
+    /// Fills it; once is enough.
+    pub fn fill(&self, store: Arc<dyn Store>) {
+        self.0.set(store).ok();
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Option<&dyn Store> {
+        self.0.get().map(|store| &**store)
+    }
+}
+
+impl std::fmt::Debug for StoreSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let open = self.0.get().is_some();
+        f.debug_struct("StoreSlot").field("open", &open).finish()
+    }
+}
+
 /// What handlers share.
 #[derive(Clone)]
 pub struct ReportState {
-    pub store: Arc<dyn Store>,
+    store: StoreSlot,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     /// None where another process fetches.
@@ -42,7 +70,7 @@ pub struct ReportState {
 
 impl ReportState {
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Clock) -> Self {
+    pub fn new(store: StoreSlot, metrics: Arc<Metrics>, clock: Clock) -> Self {
         Self {
             store,
             metrics,
@@ -71,6 +99,14 @@ impl ReportState {
     pub fn with_fetch_now(mut self, fetch_now: Arc<dyn FetchNow>) -> Self {
         self.fetch_now = Some(fetch_now);
         self
+    }
+
+    /// # Errors
+    /// 503 while the store is not open yet.
+    pub fn store(&self) -> Result<&dyn Store, Problem> {
+        self.store
+            .get()
+            .ok_or_else(|| Problem::unavailable("the store is not open yet; try again in a moment"))
     }
 
     #[must_use]
