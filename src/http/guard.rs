@@ -59,9 +59,12 @@ pub(super) async fn measure(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    state
-        .metrics
-        .request_ended(route, &method, response.status(), begun.elapsed());
+    state.metrics.request_ended(
+        route,
+        method.as_str(),
+        response.status().as_u16(),
+        begun.elapsed(),
+    );
     response
 }
 
@@ -72,7 +75,10 @@ pub(super) async fn limit(
     next: Next,
 ) -> Response {
     let limits = state.limits;
-    let address = request.uri().path_and_query().map_or(0, |a| a.as_str().len());
+    let address = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |a| a.as_str().len());
     if address > limits.address_bytes {
         let detail = format!("addresses have at most {} bytes", limits.address_bytes);
         return Problem::new(StatusCode::URI_TOO_LONG, detail).into_response();
@@ -93,6 +99,25 @@ pub(super) async fn limit(
         )
         .into_response(),
     }
+}
+
+/// Browsers say whether one of our own pages asks; other clients say nothing.
+///
+/// # Errors
+/// 403 where another site does.
+pub(super) fn same_site(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let site = text(HeaderName::from_static("sec-fetch-site"));
+    let foreign_site = site.is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let foreign_origin = text(header::ORIGIN).is_some_and(|origin| {
+        let host = origin.split_once("://").map(|(_, host)| host);
+        host.is_none() || host != text(header::HOST)
+    });
+    if foreign_site || foreign_origin {
+        let detail = "another site asks for this; ask from a page of this server";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    Ok(())
 }
 
 /// What a body announces; one that does not is read by nobody.

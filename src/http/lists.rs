@@ -13,6 +13,7 @@ use crate::domain::agent::{AgentResource, in_force};
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::{Dating, Goal, GoodDirection, SourceId};
 use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
+use crate::store::report_data::AgentSources;
 use crate::store::{AgentRow, SourceRow};
 
 /// Slots without a fetch from which data count as stale.
@@ -258,7 +259,30 @@ impl ReportState {
     }
 }
 
+/// Without regard to case.
+fn holds(text: &str, search: &str) -> bool {
+    text.to_lowercase().contains(&search.to_lowercase())
+}
+
+impl AgentView {
+    /// Whether a search finds it.
+    #[must_use]
+    pub fn matches(&self, search: &str) -> bool {
+        holds(&self.code, search)
+            || self
+                .display_name
+                .as_ref()
+                .is_some_and(|name| holds(name, search))
+    }
+}
+
 impl SourceView {
+    /// Whether a search finds it.
+    #[must_use]
+    pub fn matches(&self, search: &str) -> bool {
+        holds(&self.name, search) || holds(&self.display_name, search)
+    }
+
     fn of(source: &SourceRow, now: Timestamp) -> Self {
         let description = source.description.as_ref();
         Self {
@@ -351,34 +375,41 @@ fn agent_views(
 ) -> Vec<AgentView> {
     let by_id: BTreeMap<SourceId, &SourceRow> =
         sources.iter().map(|source| (source.id, source)).collect();
-    let mut by_agent: BTreeMap<(&str, &str), Vec<(&SourceRow, &AgentRow)>> = BTreeMap::new();
+    let mut by_agent: BTreeMap<(&str, &str), Vec<(SourceRow, AgentRow)>> = BTreeMap::new();
     for (id, agent) in held {
         if let Some(source) = by_id.get(id) {
             let key = (source.key.namespace.as_str(), agent.code.as_str());
-            by_agent.entry(key).or_default().push((source, agent));
+            let held = ((*source).clone(), agent.clone());
+            by_agent.entry(key).or_default().push(held);
         }
     }
-    let mut by_namespace: BTreeMap<&str, Vec<&AgentResource>> = BTreeMap::new();
+    let mut by_namespace: BTreeMap<&str, Vec<AgentResource>> = BTreeMap::new();
     for resource in resources {
         let of_namespace = by_namespace.entry(&resource.namespace).or_default();
-        of_namespace.push(resource);
+        of_namespace.push(resource.clone());
     }
     by_agent
         .into_iter()
-        .filter_map(|((namespace, code), mut holders)| {
-            holders.sort_by_key(|(source, agent)| super::data::preference(source, agent));
-            let (source, agent) = holders.first()?;
+        .filter_map(|((namespace, code), held)| {
             let resources = by_namespace.get(namespace).map_or(&[][..], Vec::as_slice);
-            let resource = in_force(resources.iter().copied(), code);
+            let sources = AgentSources::of(code, held, resources)?;
+            let newest = sources.chosen(None)?;
             Some(AgentView {
                 namespace: namespace.to_owned(),
                 code: code.to_owned(),
-                display_name: resource.and_then(|resource| resource.agent.display_name.clone()),
-                data_sources: holders.iter().map(|(s, _)| s.key.name.clone()).collect(),
-                health: health(source, now),
-                days: agent.days,
-                first_day: agent.first_day,
-                last_day: agent.last_day,
+                display_name: sources
+                    .resource
+                    .as_ref()
+                    .and_then(|resource| resource.agent.display_name.clone()),
+                data_sources: sources
+                    .holders
+                    .iter()
+                    .map(|holder| holder.source.key.name.clone())
+                    .collect(),
+                health: health(&newest.source, now),
+                days: newest.agent.days,
+                first_day: newest.agent.first_day,
+                last_day: newest.agent.last_day,
             })
         })
         .collect()
@@ -425,7 +456,9 @@ impl From<&FetchRecord> for FetchView {
             attempts: record.attempts,
             result: record.outcome.as_ref().map(Outcome::as_str),
             agent_count: import.map(|import| import.agent_count),
-            agents: import.map(|import| import.agents.clone()).unwrap_or_default(),
+            agents: import
+                .map(|import| import.agents.clone())
+                .unwrap_or_default(),
             rows: import.map(|import| import.rows),
             bytes: import.map(|import| import.bytes),
             changed_agent_days: import.map(|import| import.changed_agent_days),

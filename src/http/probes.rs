@@ -8,8 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::metrics::Metrics;
 use super::state::StoreSlot;
+use crate::metrics::Metrics;
 
 /// `None` when ready, else the sentence that says what is missing.
 pub type Readiness = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;

@@ -67,7 +67,7 @@ impl Problem {
 
     /// 500, with its cause in the log alone.
     #[must_use]
-    pub fn internal(doing: &str, cause: &dyn Error) -> Self {
+    pub fn internal(doing: &str, cause: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = cause, "{doing}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

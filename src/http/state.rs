@@ -71,20 +71,20 @@ pub struct ReportState {
 impl ReportState {
     #[must_use]
     pub fn new(store: StoreSlot, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let limits = HttpLimits::default();
         Self {
             store,
             metrics,
             clock,
             fetch_now: None,
-            limits: HttpLimits::default(),
-            in_flight: Arc::default(),
-            downloads: Arc::default(),
+            in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
+            downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
+            limits,
             cache: Arc::default(),
             builders: Arc::new(Semaphore::new(
                 std::thread::available_parallelism().map_or(2, usize::from),
             )),
         }
-        .with_limits(HttpLimits::default())
     }
 
     #[must_use]
