@@ -167,3 +167,185 @@ fn record<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     writer.write_record(fields).ok();
     writer.into_inner().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    use super::super::super::agent_day::{CellKey, Day, GoalCounts, VisitorTrait};
+    use super::super::super::data_source::{Dating, Goal, GoodDirection, OnIntegrityProblem};
+    use super::super::{CsvSpec, Limits, Reader};
+    use super::*;
+
+    /// As a file may write them, or sums of such of different precision.
+    fn decimals() -> impl Strategy<Value = Decimal> {
+        let written = (-499_999_999_999_i128..=499_999_999_999, -12_i8..=12).prop_map(
+            |(mantissa, decimals)| Decimal {
+                units: mantissa * unit(decimals),
+                decimals,
+            },
+        );
+        prop_oneof![
+            written.clone(),
+            (written.clone(), written).prop_map(|(one, other)| one.checked_add(other).unwrap()),
+        ]
+    }
+
+    fn codes() -> impl Strategy<Value = Arc<str>> {
+        prop_oneof![
+            prop::sample::select(vec![
+                "A", "r", " a ", "a,b", "\"q\"", "-1", "=1+1", "0", "é‑x"
+            ])
+            .prop_map(Arc::from),
+            "\\P{Cc}{1,30}".prop_map(Arc::from),
+        ]
+    }
+
+    fn keys() -> impl Strategy<Value = CellKey> {
+        let of_trait = prop::option::of((codes(), codes()));
+        (codes(), codes(), of_trait).prop_map(|(variation, policy, of_trait)| CellKey {
+            variation,
+            policy,
+            visitor_trait: of_trait.map(|(group, value)| VisitorTrait { group, value }),
+        })
+    }
+
+    const MOST: u64 = 1_000_000_000_000_000;
+
+    fn counts(valued: Vec<bool>) -> impl Strategy<Value = Vec<GoalCounts>> {
+        let one = move |valued: bool| {
+            (
+                0..=MOST,
+                0..=u128::from(MOST) * u128::from(MOST),
+                decimals(),
+                decimals(),
+            )
+                .prop_map(move |(count, count_sumsq, sum, sumsq)| GoalCounts {
+                    count,
+                    count_sumsq,
+                    values: valued.then_some(GoalValues { sum, sumsq }),
+                })
+        };
+        valued.into_iter().map(one).collect::<Vec<_>>()
+    }
+
+    fn days() -> impl Strategy<Value = AgentDay> {
+        let day = prop_oneof![10_957..50_000_i32, Just(0), -10_000..0_i32];
+        let goals = vec(any::<bool>(), 1..4);
+        (codes(), day, goals).prop_flat_map(|(agent, day, valued)| {
+            let goals: Vec<Arc<str>> = (0..valued.len())
+                .map(|goal| Arc::from(format!("g-{goal}")))
+                .collect();
+            let cell = (0..=MOST, counts(valued));
+            btree_map(keys(), cell, 1..6).prop_map(move |cells| AgentDay {
+                agent: Arc::clone(&agent),
+                day: Day(day),
+                goals: goals.clone().into(),
+                cells: cells
+                    .into_iter()
+                    .map(|(key, (visitors, goals))| Cell {
+                        key,
+                        visitors,
+                        goals,
+                    })
+                    .collect(),
+            })
+        })
+    }
+
+    fn read(file: &[u8]) -> Vec<AgentDay> {
+        let goal = |number: usize| Goal {
+            code: format!("g-{number}"),
+            display_name: None,
+            numeric: false,
+            allow_negative: false,
+            good_direction: GoodDirection::Increase,
+        };
+        let spec = CsvSpec {
+            goals: (0..5).map(goal).collect(),
+            dating: Dating::Exposure,
+            on_integrity_problem: OnIntegrityProblem::Warn,
+        };
+        let mut reader = Reader::new(spec, Limits::default());
+        reader.feed(file).unwrap();
+        reader.finish().unwrap().agent_days.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_the_same(day in days()) {
+            let columns = Columns::of(&day).unwrap();
+            let file = [columns.header(), columns.rows(&day)].concat();
+            let shown = String::from_utf8_lossy(&file).into_owned();
+            prop_assert_eq!(read(&file), [day], "{}", shown);
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_last_written_digit() {
+        let decimal = |units, decimals| Decimal { units, decimals };
+        for (number, expected) in [
+            (decimal(0, 0), ["0", "0.000000000000"]),
+            (decimal(0, 2), ["0.00", "0.000000000000"]),
+            (decimal(0, -4), ["0e4", "0.000000000000"]),
+            (decimal(9_990_000_000_000, 2), ["9.99", "0.000000000000"]),
+            (decimal(-50_000_000_000, 2), ["-0.05", "0.000000000000"]),
+            (
+                decimal(150_000 * Decimal::ONE, -4),
+                ["15e4", "0.000000000000"],
+            ),
+            // 1.5 + 2.25 is known to a tenth only.
+            (decimal(3_750_000_000_000, 1), ["3.7", "0.050000000000"]),
+            (decimal(-3_750_000_000_000, 1), ["-3.7", "-0.050000000000"]),
+        ] {
+            let parts = [Part::Written, Part::Finer];
+            assert_eq!(parts.map(|part| super::decimal(number, part)), expected);
+        }
+    }
+
+    #[test]
+    fn absence_is_a_matter_of_columns() {
+        let day = |goals: &[(&str, bool)]| AgentDay {
+            agent: "a".into(),
+            day: Day(19_800),
+            goals: goals.iter().map(|(code, _)| Arc::from(*code)).collect(),
+            cells: ["A", "B"]
+                .map(|variation| Cell {
+                    key: CellKey {
+                        variation: variation.into(),
+                        policy: "r".into(),
+                        visitor_trait: None,
+                    },
+                    visitors: 10,
+                    goals: goals
+                        .iter()
+                        .map(|(_, valued)| GoalCounts {
+                            values: valued.then(GoalValues::default),
+                            ..GoalCounts::default()
+                        })
+                        .collect(),
+                })
+                .into(),
+        };
+        let columns = |goals: &[(&str, bool)]| Columns::of(&day(goals)).unwrap();
+        assert_ne!(columns(&[("g", false)]), columns(&[("g", true)]));
+        assert_ne!(
+            columns(&[("g", false)]),
+            columns(&[("g", false), ("h", false)])
+        );
+        assert_eq!(
+            columns(&[("h", true), ("g", false)]),
+            columns(&[("g", false), ("h", true)])
+        );
+        let mut mixed = day(&[("g", true)]);
+        mixed.cells[1].goals[0].values = None;
+        assert_eq!(Columns::of(&mixed), None);
+        let header = columns(&[("h", true), ("g", false)]).header();
+        assert_eq!(
+            String::from_utf8(header).unwrap(),
+            "Date,Agent,Variation,Policy,Trait_Group,Trait_Value,Sels,g,g_sumsq,h,h_sumsq,h_val,\
+             h_val_sumsq\n"
+        );
+    }
+}
