@@ -177,9 +177,8 @@ fn arms(
         codes.index(&variation.code);
     }
     let known = variations(data);
-    let testable = |code: &str| {
-        declared.is_empty() || declared.iter().any(|variation| variation.code == code)
-    };
+    let testable =
+        |code: &str| declared.is_empty() || declared.iter().any(|variation| variation.code == code);
     if let Some(asked) = asked {
         let takes = known
             .iter()
@@ -190,7 +189,10 @@ fn arms(
         let found = known.iter().find(|code| *code == asked);
         found.into_iter().for_each(|code| _ = codes.index(code));
     }
-    let named = data.resource.as_ref().and_then(|agent| agent.baseline.as_deref());
+    let named = data
+        .resource
+        .as_ref()
+        .and_then(|agent| agent.baseline.as_deref());
     let codes = codes.sorted();
     let baseline = asked
         .or(named.filter(|code| codes.contains(code) && testable(code)))

@@ -25,10 +25,19 @@ pub(super) fn sentence(report: &TestingReport) -> String {
 
 /// `Purchase per visitor`, `the value of Orders per visitor`.
 fn subject(report: &TestingReport) -> String {
+    about(report, "the value of")
+}
+
+/// At the start of a sentence. A goal keeps its own spelling.
+fn opening_subject(report: &TestingReport) -> String {
+    about(report, "The value of")
+}
+
+fn about(report: &TestingReport, value_of: &str) -> String {
     let goal = report.goal_display_name.as_ref().unwrap_or(&report.goal);
     match report.metric {
         Metric::Rate => format!("{goal} per visitor"),
-        Metric::Value => format!("the value of {goal} per visitor"),
+        Metric::Value => format!("{value_of} {goal} per visitor"),
     }
 }
 
@@ -105,12 +114,15 @@ fn pair(report: &TestingReport, comparison: &Comparison) -> String {
             });
             format!(
                 "{} is {change}; the data can't yet tell that from chance{bounds}{}.",
-                words::capitalised(&subject(report)),
+                opening_subject(report),
                 outlook(report, comparison)
             )
         }
         Verdict::NotEnoughData => {
-            let why = comparison.note.as_deref().unwrap_or("There are too few data.");
+            let why = comparison
+                .note
+                .as_deref()
+                .unwrap_or("There are too few data.");
             format!("{variation} can't be compared with {baseline} yet. {why}")
         }
     }
@@ -182,7 +194,9 @@ fn many(report: &TestingReport, comparisons: &[Comparison]) -> String {
             return undecided_all(report, &undecided, &unknown, &baseline);
         }
         (None, None) => {
-            let why = unknown.iter().find_map(|comparison| comparison.note.as_deref());
+            let why = unknown
+                .iter()
+                .find_map(|comparison| comparison.note.as_deref());
             return format!(
                 "No variation can be compared with {baseline} yet. {}",
                 why.unwrap_or("There are too few data.")
@@ -281,7 +295,9 @@ fn alarmed(report: &TestingReport, alarm: &Concern) -> String {
         .concerns
         .iter()
         .filter(|concern| concern.severity == Severity::Alarm)
-        .filter(|concern| concern.code != alarm.code && concern.code != ConcernCode::AllocationDrift)
+        .filter(|concern| {
+            concern.code != alarm.code && concern.code != ConcernCode::AllocationDrift
+        })
         .count();
     match others {
         0 => text,
@@ -306,7 +322,9 @@ fn stratified(report: &TestingReport) -> String {
                     with_whom(&change, &variation, &baseline),
                     words::confidence(report.confidence) + " interval",
                 ),
-                None => format!("there are too few visitors to compare {variation} with {baseline}"),
+                None => {
+                    format!("there are too few visitors to compare {variation} with {baseline}")
+                }
             }
         })
         .collect();

@@ -258,12 +258,8 @@ impl<'a> Pass<'_, 'a> {
         let Some(counts) = counts else { return };
         let question = self.question;
         let dating = question.data.source.description.dating;
-        let [of_counts, of_values] = integrity::check_cell(
-            cell.visitors,
-            counts,
-            question.goal.allow_negative,
-            dating,
-        );
+        let [of_counts, of_values] =
+            integrity::check_cell(cell.visitors, counts, question.goal.allow_negative, dating);
         let of_values = of_values.filter(|_| question.metric == Metric::Value);
         let rules = [of_counts, of_values].into_iter().flatten();
         // One sentence is enough for a cell: the graver.
@@ -304,14 +300,16 @@ impl<'a> Pass<'_, 'a> {
                     continue;
                 };
                 self.disagreements.count += 1;
-                self.disagreements.first.get_or_insert_with(|| Disagreement {
-                    day,
-                    variation: other.variation.to_string(),
-                    group: other.group.map(ToString::to_string).unwrap_or_default(),
-                    what,
-                    total,
-                    of_group,
-                });
+                self.disagreements
+                    .first
+                    .get_or_insert_with(|| Disagreement {
+                        day,
+                        variation: other.variation.to_string(),
+                        group: other.group.map(ToString::to_string).unwrap_or_default(),
+                        what,
+                        total,
+                        of_group,
+                    });
             }
         }
     }
@@ -321,10 +319,7 @@ const SIZES: [&str; 3] = ["visitors", "events", "as sum of squares"];
 
 /// N, C and Q.
 fn sizes(rows: &Rows, goal: Option<usize>) -> [u128; 3] {
-    let counts = rows
-        .cells
-        .iter()
-        .filter_map(|cell| cell.goals.get(goal?));
+    let counts = rows.cells.iter().filter_map(|cell| cell.goals.get(goal?));
     let (events, squares) = counts.fold((0_u128, 0_u128), |(events, squares), counts| {
         (
             events.saturating_add(counts.count.into()),

@@ -1,7 +1,5 @@
 //! The Testing Report: one goal and metric of an agent, every arm against a baseline.
 
-use std::borrow::Cow;
-
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -233,7 +231,10 @@ impl<'s, 'a> Test<'s, 'a> {
     }
 
     /// The mean over the newest complete days that have the goal.
-    #[allow(clippy::cast_precision_loss, reason = "a rate; counts are at most 1e15")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a rate; counts are at most 1e15"
+    )]
     fn visitors_per_day(&self, arm: usize) -> f64 {
         let days = self.slice.days.iter().rev();
         let newest: Vec<u64> = days

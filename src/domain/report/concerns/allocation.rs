@@ -30,7 +30,10 @@ pub(super) fn sample_ratio_mismatch(test: &Test) -> Option<Concern> {
             ("chiSquare", found.statistic.into()),
             ("df", found.df.into()),
             ("p", found.p.into()),
-            ("visitors", by_arm(test, |arm| test.slice.arms[arm].drawn.into())),
+            (
+                "visitors",
+                by_arm(test, |arm| test.slice.arms[arm].drawn.into()),
+            ),
             (
                 "expectedShares",
                 by_arm(test, |arm| test.question.arms[arm].share.into()),
@@ -129,9 +132,8 @@ fn share(
     days: &[crate::domain::report::slice::DayOfSlice],
     arm: usize,
 ) -> Option<f64> {
-    let visitors = |arm: usize| -> f64 {
-        days.iter().map(|day| day.arms[arm].visitors as f64).sum()
-    };
+    let visitors =
+        |arm: usize| -> f64 { days.iter().map(|day| day.arms[arm].visitors as f64).sum() };
     let all: f64 = test.question.in_test().map(|(arm, _)| visitors(arm)).sum();
     (all > 0.0).then(|| visitors(arm) / all)
 }
@@ -148,7 +150,10 @@ pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
         .collect();
     #[allow(clippy::cast_precision_loss, reason = "a number of trait values")]
     let least = ALARM_P / asked.len().max(1) as f64;
-    let broken: Vec<_> = asked.iter().filter(|(_, _, found)| found.p < least).collect();
+    let broken: Vec<_> = asked
+        .iter()
+        .filter(|(_, _, found)| found.p < least)
+        .collect();
     let (group, value, found) = broken
         .iter()
         .min_by(|a, b| a.2.p.total_cmp(&b.2.p))

@@ -111,7 +111,11 @@ fn gaps(test: &Test, arm: usize) -> Gaps {
     Gaps {
         before: empty(before),
         // An arm without any visitors is a matter of the expected shares.
-        after: if first.is_some() { empty(after) } else { Vec::new() },
+        after: if first.is_some() {
+            empty(after)
+        } else {
+            Vec::new()
+        },
         first: first.map(|index| days[index].day),
     }
 }
@@ -128,7 +132,11 @@ fn expected(test: &Test, day: &DayOfSlice, arm: usize) -> f64 {
             shares += share;
         }
     }
-    if shares > 0.0 { visitors * own / shares } else { 0.0 }
+    if shares > 0.0 {
+        visitors * own / shares
+    } else {
+        0.0
+    }
 }
 
 pub(super) fn late_arms(test: &Test) -> Vec<Concern> {
@@ -197,12 +205,7 @@ pub(super) fn days_missing(test: &Test) -> Option<Concern> {
 #[allow(clippy::cast_precision_loss, reason = "an expected number")]
 fn days_without_data(test: &Test) -> Vec<Day> {
     let days = &test.slice.days;
-    let visitors: f64 = test
-        .slice
-        .arms
-        .iter()
-        .map(|arm| arm.visitors as f64)
-        .sum();
+    let visitors: f64 = test.slice.arms.iter().map(|arm| arm.visitors as f64).sum();
     if visitors / (days.len().max(1) as f64) < EXPECTED_VISITORS {
         return Vec::new();
     }
@@ -236,9 +239,16 @@ pub(super) fn unexpected_variations(test: &Test) -> Option<Concern> {
     let visitors = unexpected
         .iter()
         .fold(0_u64, |sum, (_, sums)| sum.saturating_add(sums.visitors));
-    let codes: Vec<&str> = unexpected.iter().map(|(arm, _)| arm.code.as_str()).collect();
+    let codes: Vec<&str> = unexpected
+        .iter()
+        .map(|(arm, _)| arm.code.as_str())
+        .collect();
     (!codes.is_empty()).then(|| {
-        let them = if codes.len() == 1 { "it is" } else { "they are" };
+        let them = if codes.len() == 1 {
+            "it is"
+        } else {
+            "they are"
+        };
         concern(
             ConcernCode::UnexpectedVariation,
             format!(
@@ -248,7 +258,10 @@ pub(super) fn unexpected_variations(test: &Test) -> Option<Concern> {
                 counted(visitors, "visitor"),
             ),
             "Declare it in the Agent with the weight it should have, or find out why it is shown.",
-            [("variations", codes.clone().into()), ("visitors", visitors.into())],
+            [
+                ("variations", codes.clone().into()),
+                ("visitors", visitors.into()),
+            ],
         )
     })
 }

@@ -2,13 +2,13 @@
 //! do not add up.
 
 use super::{concern, counted};
+use crate::domain::finding::grouped;
 use crate::domain::report::query::ALL_POLICIES;
 use crate::domain::report::slice::Broken;
 use crate::domain::report::testing::Test;
 use crate::domain::report::view::{Concern, ConcernCode, Severity};
 use crate::domain::report::words;
 use crate::domain::totals::{RANDOM_POLICY, policies};
-use crate::domain::finding::grouped;
 
 /// One concern for what no visitors can have produced, one for what they can't where each stands
 /// on one day.
@@ -32,7 +32,10 @@ fn broken_cells(broken: &Broken) -> Option<Concern> {
     let (day, variation) = (first.day, &first.variation);
     let rows = match broken.cells {
         1 => "The numbers of a row can't be right".to_owned(),
-        more => format!("The numbers of {} can't be right, the first", counted(more, "row")),
+        more => format!(
+            "The numbers of {} can't be right, the first",
+            counted(more, "row")
+        ),
     };
     Some(concern(
         ConcernCode::IntegrityProblem,
@@ -105,9 +108,7 @@ pub(super) fn policy_mixed(test: &Test) -> Option<Concern> {
         }
         if chosen == RANDOM_POLICY {
             (
-                format!(
-                    "This is about visitors who were assigned at random.{left_out}"
-                ),
+                format!("This is about visitors who were assigned at random.{left_out}"),
                 "Nothing to do: comparing needs chance alone to decide. The Activity Report \
                  counts everybody."
                     .to_owned(),
