@@ -13,6 +13,7 @@ mod lifecycle;
 mod metrics;
 mod operator;
 mod refusals;
+mod versions;
 
 use support::kubernetes::Cluster;
 use tokio::sync::OnceCell;
