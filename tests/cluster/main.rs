@@ -7,6 +7,7 @@ mod support;
 mod buckets;
 mod failures;
 mod fetching;
+mod full_disk;
 mod kstatus;
 mod large;
 mod lifecycle;
