@@ -57,8 +57,8 @@ impl Disk {
                 let full = std::fs::write(&filler, most).unwrap_err();
                 assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
                 let file = std::fs::File::options().write(true).open(&filler).unwrap();
-                let filled = file.metadata().unwrap().len();
-                file.set_len(filled - left).unwrap();
+                let bytes = file.metadata().unwrap().len();
+                file.set_len(bytes - left).unwrap();
             }
             Self::Limited(process) => {
                 let log = operator.store().with_extension("db-wal");
