@@ -260,7 +260,7 @@ impl Local {
         self.refused.clear();
         for (file, manifest) in self.folder.manifests()? {
             let resources = match manifest {
-                Ok(resources) => resources,
+                Ok(manifest) => manifest.data_sources,
                 Err(message) => {
                     self.keep(&file, &mut found);
                     self.refused.push(Refused {

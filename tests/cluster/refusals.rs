@@ -32,7 +32,8 @@ async fn kubectl_apply_refuses_with_one_sentence_that_says_what_to_write() {
         let Case {
             field, sentence, ..
         } = case;
-        let begins = format!("\"{}\" is invalid: {field}: ", name(index));
+        let named = case.name(&name(index));
+        let begins = format!("\"{named}\" is invalid: {field}: ");
         let ends = format!(": {sentence}");
         if !told
             .lines()
