@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::agent_day::Day;
 use super::data_source::DataSource;
+use super::description::Description;
 use super::fetch::{FetchError, FetchRecord, Import, NextStep, Outcome, Trigger, presentable};
 use super::plan::{InFlight, SlotCursor, UnfinishedFetch, Waiting};
 
@@ -46,6 +47,8 @@ pub struct Stored {
     pub failures: u32,
     /// ARN of whose identity reads.
     pub reader: Option<String>,
+    /// What reports know of the spec.
+    pub description: Option<Description>,
     /// Of everything the store holds of this data source.
     pub agent_count: u64,
     /// At most 500 codes, in order.
