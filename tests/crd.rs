@@ -85,20 +85,22 @@ fn defaults_stand_in_the_schema() {
         }
     });
     insta::assert_snapshot!(defaults.join("\n"), @r#"
-    .spec.dating "Exposure"
-    .spec.deletionPolicy "Retain"
-    .spec.goals[].allowNegative false
-    .spec.goals[].goodDirection "Increase"
-    .spec.goals[].numeric false
-    .spec.historyLimit 10
-    .spec.maxObjectBytes "1Gi"
-    .spec.onIntegrityProblem "Warn"
-    .spec.schedule "0 9 * * *"
-    .spec.source.s3.forcePathStyle false
-    .spec.startingDeadlineSeconds 43200
-    .spec.suspend false
-    .spec.timeoutSeconds 600
-    .status {"observedGeneration":-1}
+    DataSource.spec.dating "Exposure"
+    DataSource.spec.deletionPolicy "Retain"
+    DataSource.spec.goals[].allowNegative false
+    DataSource.spec.goals[].goodDirection "Increase"
+    DataSource.spec.goals[].numeric false
+    DataSource.spec.historyLimit 10
+    DataSource.spec.maxObjectBytes "1Gi"
+    DataSource.spec.onIntegrityProblem "Warn"
+    DataSource.spec.schedule "0 9 * * *"
+    DataSource.spec.source.s3.forcePathStyle false
+    DataSource.spec.startingDeadlineSeconds 43200
+    DataSource.spec.suspend false
+    DataSource.spec.timeoutSeconds 600
+    DataSource.status {"observedGeneration":-1}
+    Agent.spec.variations[].weight 1.0
+    Agent.status {"observedGeneration":-1}
     "#);
 }
 
@@ -111,12 +113,12 @@ fn fields_of_a_few_words_take_no_others() {
         }
     });
     insta::assert_snapshot!(closed.join("\n"), @r#"
-    .spec.dating ["Exposure","Event"]
-    .spec.deletionPolicy ["Retain","Delete"]
-    .spec.goals[].goodDirection ["Increase","Decrease"]
-    .spec.onIntegrityProblem ["Warn","Reject"]
-    .status.history[].result ["Imported","NotModified","Error"]
-    .status.history[].trigger ["Created","Schedule","Manual","SpecChange","Retry"]
+    DataSource.spec.dating ["Exposure","Event"]
+    DataSource.spec.deletionPolicy ["Retain","Delete"]
+    DataSource.spec.goals[].goodDirection ["Increase","Decrease"]
+    DataSource.spec.onIntegrityProblem ["Warn","Reject"]
+    DataSource.status.history[].result ["Imported","NotModified","Error"]
+    DataSource.status.history[].trigger ["Created","Schedule","Manual","SpecChange","Retry"]
     "#);
 }
 
@@ -340,19 +342,31 @@ spec:
     - {code: B, weight: -1, displayname: Green}
   targetLift: 2%
 ";
-    insta::assert_snapshot!(said(several_mistakes), @"");
+    insta::assert_snapshot!(said(several_mistakes), @r#"
+    3 problems:
+      line 5, column 1: spec.source: source is missing: write source: {s3: {region: ..., bucket: ..., key: ..., accountId: ...}}
+      line 11, column 3: unknown field spec.basline: did you mean baseline?
+      line 17, column 3: spec.targetLift: invalid type: string "2%", expected a number
+    "#);
     let mended = several_mistakes
         .replace("2%", "20")
         .replace("  basline: A\n", "")
         .replace("displayname", "displayName")
         .replace("{}\nspec:", "{name: checkout}\nspec:");
-    insta::assert_snapshot!(said(&mended), @"");
+    insta::assert_snapshot!(said(&mended), @"
+    5 problems:
+      line 5, column 1: spec.source: source is missing: write source: {s3: {region: ..., bucket: ..., key: ..., accountId: ...}}
+      line 11, column 3: spec.baseline: baseline takes the code of one of the variations: D is none of them
+      line 12, column 3: spec.goals: goal sales stands more than once: write each goal once
+      line 15, column 17: spec.variations[1].weight: weight takes 0 to 1000000: equal weights are equal shares, 0 is not in the test
+      line 16, column 3: spec.targetLift: targetLift takes a fraction above 0 and at most 10: write 0.02 for 2%
+    ");
     let without_version = "kind: Agent\nmetadata: {name: agent-1}\nspec: {}\n";
-    insta::assert_snapshot!(said(without_version), @"");
+    insta::assert_snapshot!(said(without_version), @"line 1, column 1: apiVersion: this version of sumsq reads sumsq.dev/v1alpha1");
     let of_another_group = "apiVersion: agents.example/v1\nkind: Agent\nspec: anything\n";
     assert_eq!(said(of_another_group), "0 taken");
     let list = "kind: List\napiVersion: v1\nitems: [{apiVersion: sumsq.dev/v1alpha1, kind: Agent}]";
-    insta::assert_snapshot!(said(list), @"");
+    insta::assert_snapshot!(said(list), @"line 3, column 1: write each Agent of this list as a document of its own, with --- between");
 }
 
 #[test]
@@ -363,9 +377,74 @@ fn a_checked_agent_holds_what_was_written() {
         let manifest = validate::manifest(&case.manifest("agent-1")).unwrap();
         validate::agent(&manifest.agents[0]).unwrap()
     };
-    insta::assert_debug_snapshot!(checked(agents.next().unwrap()), @"");
+    insta::assert_debug_snapshot!(checked(agents.next().unwrap()), @r#"
+    AgentResource {
+        namespace: "",
+        name: "agent-1",
+        uid: "",
+        created_at: 1970-01-01T00:00:00Z,
+        agent: Agent {
+            code: "agent-1",
+            display_name: None,
+            goals: [],
+            baseline: Some(
+                "A",
+            ),
+            target_lift: None,
+            variations: [
+                DeclaredVariation {
+                    code: "A",
+                    display_name: Some(
+                        "Today",
+                    ),
+                    weight: 1.0,
+                },
+                DeclaredVariation {
+                    code: "B",
+                    display_name: Some(
+                        "Green",
+                    ),
+                    weight: 1.0,
+                },
+            ],
+        },
+    }
+    "#);
     let everything = agents.find(|case| case.name == "everything else said");
-    insta::assert_debug_snapshot!(checked(everything.unwrap()).agent, @"");
+    insta::assert_debug_snapshot!(checked(everything.unwrap()).agent, @r#"
+    Agent {
+        code: "checkout button",
+        display_name: Some(
+            "Checkout button",
+        ),
+        goals: [
+            "sales",
+            "calls",
+        ],
+        baseline: Some(
+            "A",
+        ),
+        target_lift: Some(
+            0.02,
+        ),
+        variations: [
+            DeclaredVariation {
+                code: "A",
+                display_name: Some(
+                    "Today",
+                ),
+                weight: 9.0,
+            },
+            DeclaredVariation {
+                code: "B",
+                display_name: Some(
+                    "Green",
+                ),
+                weight: 1.0,
+            },
+        ],
+    }
+    "#);
 }
 
 /// Cron and zone are beyond CEL: the operator stalls, and files are refused by the same words.
