@@ -138,7 +138,7 @@ async fn kubectl_get_tells_the_state_in_a_line() {
     ];
     let arguments = [["-n", namespace.name()].as_slice(), &patch].concat();
     cluster.kubectl(&arguments).await.expect_success();
-    let get = ["-n", namespace.name(), "get", "sumsq", "-o", "wide"];
+    let get = ["-n", namespace.name(), "get", "dsrc", "-o", "wide"];
     let shown = cluster.kubectl(&get).await.expect_success();
     let columns: Vec<Vec<&str>> = shown
         .lines()

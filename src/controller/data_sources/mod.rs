@@ -17,7 +17,7 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, dereference, on_error};
+use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
 use crate::crd;
 use crate::crd::data_source::DataSource;
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
@@ -95,7 +95,11 @@ pub(super) async fn run(
 }
 
 async fn look(object: Arc<DataSource>, context: Arc<Context>) -> Result<Action, Error> {
-    context.shared.look(reconcile(&object, &context)).await
+    let shared = &context.shared;
+    let result = shared.look(reconcile(&object, &context)).await;
+    // Whatever was the occasion, agents that it holds may have changed with it.
+    shared.touch(Touched::Source(dereference::key(object.as_ref())));
+    result
 }
 
 async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Error> {

@@ -254,7 +254,9 @@ pub struct Concern {
 }
 
 /// From the gravest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub enum Severity {
     Alarm,
     Warning,
@@ -262,7 +264,9 @@ pub enum Severity {
 }
 
 /// A closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub enum ConcernCode {
     SampleRatioMismatch,
     AllocationDrift,
