@@ -8,8 +8,10 @@ mod agents;
 mod buckets;
 mod failures;
 mod fetching;
+mod kstatus;
 mod large;
 mod lifecycle;
+mod metrics;
 mod operator;
 mod refusals;
 
