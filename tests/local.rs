@@ -219,7 +219,9 @@ spec: {code: agent\u{2011}1, baseline: A}
     said(distrusted, 1, Duration::from_secs(30)).await;
     said("waiting for schedules and for edits", 1, at_once).await;
 
-    let mended = COUNTS.replace("450.1504", "539.9605");
+    let header = COUNTS.lines().next().unwrap();
+    let rows = ["A", "B"].map(|arm| format!("1710720000,agent\u{2011}1,{arm},900,90,90,90,90"));
+    let mended = format!("{header}\n{}\n", rows.join("\n"));
     let counts = "buckets/com.my-company.counts/counts.csv";
     fs::write(folder.path().join(counts), mended).unwrap();
     let annotated = MANIFEST.replacen(
@@ -234,7 +236,7 @@ spec: {code: agent\u{2011}1, baseline: A}
     // Shares that the data do not have.
     let skewed = manifest.replace(
         "baseline: A",
-        "baseline: A, variations: [{code: A}, {code: B, weight: 99}]",
+        "baseline: A, variations: [{code: A}, {code: B, weight: 2}]",
     );
     agents(&skewed);
     let distrusted = "agent default/checkout  not trustworthy: SampleRatioMismatch: ";

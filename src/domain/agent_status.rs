@@ -9,7 +9,7 @@ use super::agent_day::Day;
 use super::fetch::presentable;
 use super::report::trust::untrustworthy;
 use super::report::view::{Concern, ConcernCode, TestingReport};
-use super::report::{AgentData, TestingQuery, choices, testing};
+use super::report::{AgentData, Choice, TestingQuery, choices, testing};
 use super::status::{Condition, ConditionStatus};
 
 /// Data sources that a status lists, at most.
@@ -160,7 +160,14 @@ impl Findings {
 /// an alarm depends on is in the data alone: the judgement is the same whenever it is made.
 #[must_use]
 pub fn judge(data: &AgentData, now: Timestamp) -> (Trust, Option<u64>) {
-    let goals = choices(data).goals;
+    let mut goals = choices(data).goals;
+    // Of a goal that no file has had yet there is nothing to judge.
+    let is_held = |goal: &Choice| {
+        let mut of_days = data.source.days.iter().flat_map(|day| &*day.goals);
+        of_days.any(|held| **held == *goal.code)
+    };
+    let named: Vec<String> = goals.iter().map(|goal| goal.code.clone()).collect();
+    goals.retain(is_held);
     let mut visitors = None;
     let mut alarms: Vec<Concern> = Vec::new();
     let mut judged = 0_u64;
@@ -178,8 +185,7 @@ pub fn judge(data: &AgentData, now: Timestamp) -> (Trust, Option<u64>) {
         alarms.extend(untrustworthy(&report).cloned());
     }
     if judged == 0 {
-        let names: Vec<String> = goals.into_iter().map(|goal| goal.code).collect();
-        return (Findings::no_goal(&data.code, &names).trust, None);
+        return (Findings::no_goal(&data.code, &named).trust, None);
     }
     // The gravest of them, of the first goal that has it.
     let alarm = alarms.into_iter().min_by_key(|concern| concern.code);

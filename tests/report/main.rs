@@ -1,5 +1,6 @@
 //! Reports from agent days to what people and programs read: totals against a slow twin, concerns,
 //! sentences, downloads.
 
+mod agents;
 mod document;
 mod fixture;
