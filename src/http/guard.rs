@@ -74,7 +74,7 @@ pub(super) async fn limit(
     request: Request,
     next: Next,
 ) -> Response {
-    let limits = state.limits;
+    let limits = state.limits();
     let address = request
         .uri()
         .path_and_query()

@@ -3,9 +3,11 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::domain::agent_day::Day;
 
 /// The path's segments, percent-decoded one by one: `%2F` belongs to a code and separates nothing.
 pub(super) struct Names<T>(pub(super) T);
@@ -46,6 +48,10 @@ impl Pairs {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(super) fn all(&self) -> &[(String, String)] {
+        &self.0
     }
 
     /// The values of `known` parameters in that order. An empty one counts as not given.
@@ -94,5 +100,20 @@ pub(super) fn whole(
             let takes = format!("a whole number from {least} to {most}");
             Err(Problem::parameter(name, &takes))
         }
+    }
+}
+
+/// A day as ISO 8601 has it.
+///
+/// # Errors
+/// Anything else.
+pub(super) fn day(name: &str, value: Option<&str>) -> Result<Option<Day>, Problem> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let date: Option<Date> = value.parse().ok();
+    match date.filter(|_| value.len() == 10).and_then(Day::from_date) {
+        Some(day) => Ok(Some(day)),
+        None => Err(Problem::parameter(name, "a day such as 2024-03-18")),
     }
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use crate::domain::report::query::QueryError;
 use crate::store::StoreError;
 
 /// When to ask again after a 503.
@@ -130,6 +131,12 @@ impl From<StoreError> for Problem {
                 Self::unavailable("the store does not answer; try again in a moment")
             }
         }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        Self::parameter(&error.parameter, &error.message)
     }
 }
 

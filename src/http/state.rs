@@ -60,7 +60,7 @@ pub struct ReportState {
     pub clock: Clock,
     /// None where another process fetches.
     pub fetch_now: Option<Arc<dyn FetchNow>>,
-    pub(super) limits: HttpLimits,
+    limits: HttpLimits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) cache: Arc<AgentCache>,
@@ -107,6 +107,10 @@ impl ReportState {
         self.store
             .get()
             .ok_or_else(|| Problem::unavailable("the store is not open yet; try again in a moment"))
+    }
+
+    pub(super) fn limits(&self) -> HttpLimits {
+        self.limits
     }
 
     #[must_use]

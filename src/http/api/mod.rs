@@ -2,11 +2,15 @@
 //! routes are made of both: what is served is what is documented.
 
 mod agents;
+mod counts;
+mod openapi;
+mod parameters;
+mod reports;
 mod sources;
 
+use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::{Json, Router};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,23 +44,26 @@ pub(super) fn routes() -> Router<ReportState> {
 
 /// The document of those.
 pub(super) fn documented() -> OpenApi {
-    documented_routes().into_openapi()
+    openapi::completed(documented_routes().into_openapi())
 }
 
 fn documented_routes() -> OpenApiRouter<ReportState> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(openapi))
+        .routes(routes!(document))
         .routes(routes!(sources::list))
         .routes(routes!(sources::one))
         .routes(routes!(sources::fetches))
         .routes(routes!(sources::fetch_now))
+        .routes(routes!(counts::counts))
         .routes(routes!(agents::list))
+        .routes(routes!(reports::activity))
+        .routes(routes!(reports::activity_csv))
 }
 
 /// This document
 #[utoipa::path(get, path = "/api/openapi.json", tag = "data",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)))]
-async fn openapi(pairs: Pairs, headers: HeaderMap) -> Result<Response, Problem> {
+async fn document(pairs: Pairs, headers: HeaderMap) -> Result<Response, Problem> {
     pairs.only([])?;
-    conditional::json(&headers, &Json(documented()).0)
+    conditional::json(&headers, &documented())
 }
