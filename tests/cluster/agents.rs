@@ -9,6 +9,7 @@ use sumsq::store::Store;
 use sumsq::store::sqlite::Sqlite;
 
 use crate::buckets::Bucket;
+use crate::metrics::promtool_check;
 use crate::operator::{Operator, PATIENCE, condition};
 use crate::support::kubernetes::Cluster;
 use crate::support::process::wait_for;
@@ -179,6 +180,9 @@ async fn an_agent_tells_whether_its_reports_can_be_trusted() {
         [r#"sumsq_agent_trustworthy{agent="checkout",reason="NoAlarm"} 1"#]
     );
 
+    let metrics = operator.get("metrics").await.unwrap();
+    assert_eq!(promtool_check(metrics).await, "", "promtool check metrics");
+
     // A fetch that finds nothing new writes the DataSource's status and no other.
     operator.ready_when("shop", "True", "Imported").await;
     assert_eq!(operator.metric("sumsq_status_writes_total").await, 3);
@@ -197,7 +201,9 @@ async fn an_agent_tells_whether_its_reports_can_be_trusted() {
         .await;
     let skewed = ("False", "SampleRatioMismatch");
     let seen = until_trustworthy(&operator, "checkout", skewed).await;
-    assert!(message(&seen, "Trustworthy").len() > 20, "{seen}");
+    let words = "The variations did not get the visitors they should have: A has 2,400 instead of \
+                 2,000 and B has 1,600";
+    assert!(message(&seen, "Trustworthy").starts_with(words), "{seen}");
     let once = ("Warning SampleRatioMismatch", 1);
     turns(&operator, "checkout", &[("Normal NoAlarm", 1), once]).await;
     let note = operator.events("checkout").await[1].2.clone();
@@ -232,7 +238,10 @@ async fn an_agent_tells_whether_its_reports_can_be_trusted() {
         (!series(&operator).await.is_empty()).then_some(())
     })
     .await;
-    operator.ready_when("shop", "True", "").await;
+    wait_for("a look at the data source", PATIENCE, async || {
+        (operator.metric("sumsq_ready{").await == 1).then_some(())
+    })
+    .await;
     assert_eq!(operator.metric("sumsq_status_writes_total").await, 0);
     turns(&operator, "checkout", &[("Normal NoAlarm", 2), once]).await;
 
@@ -398,6 +407,25 @@ async fn deleted_agents_leave_their_data_also_while_the_operator_was_down() {
     assert_eq!(kept(&mut operator).await, (names(&["three", "two"]), 3));
 }
 
+/// Waits until the Agents of the namespace have these reasons of Trustworthy, so often each.
+async fn until_reasons(operator: &Operator, expected: &[(&str, u64)]) {
+    let expected = expected
+        .iter()
+        .map(|(reason, count)| ((*reason).to_owned(), *count));
+    let expected: BTreeMap<String, u64> = expected.collect();
+    wait_for(&format!("{expected:?}"), PATIENCE, async || {
+        let list = operator.kubectl(&["get", "agents", "-o", "json"]).await;
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let mut found = BTreeMap::new();
+        for item in list["items"].as_array().unwrap() {
+            let reason = condition(&item["status"], "Trustworthy")?["reason"].as_str()?;
+            *found.entry(reason.to_owned()).or_insert(0) += 1;
+        }
+        (found == expected).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_import_refreshes_every_agent_that_it_touches_and_no_other() {
     let cluster = cluster_with_crds().await;
@@ -417,23 +445,9 @@ async fn an_import_refreshes_every_agent_that_it_touches_and_no_other() {
         .apply(namespace.name(), &stream)
         .await
         .expect_success();
-    until_trustworthy(&operator, "elsewhere", ("Unknown", "NoData")).await;
+    until_reasons(&operator, &[("NoData", 41)]).await;
     operator.apply(&bucket.data_source("shop").await).await;
-    let judged = wait_for("all of them", PATIENCE, async || {
-        let list = operator.kubectl(&["get", "agents", "-o", "json"]).await;
-        let list: Value = serde_json::from_str(&list).unwrap();
-        let mut by_reason = BTreeMap::new();
-        for item in list["items"].as_array().unwrap() {
-            let reason = condition(&item["status"], "Trustworthy")?["reason"].clone();
-            *by_reason
-                .entry(reason.as_str().unwrap().to_owned())
-                .or_insert(0) += 1;
-        }
-        by_reason.contains_key("NoAlarm").then_some(())?;
-        (by_reason.get("NoData") == Some(&1)).then_some(by_reason)
-    })
-    .await;
-    assert_eq!(judged["NoAlarm"], 40);
+    until_reasons(&operator, &[("NoAlarm", 40), ("NoData", 1)]).await;
     operator.ready_when("shop", "True", "Imported").await;
     // Each was written once without data, and those of the file once with them.
     assert_eq!(
@@ -472,6 +486,32 @@ async fn a_cluster_that_does_not_know_agents_loses_nothing() {
     cluster.kubectl(&established).await.expect_success();
     operator.apply(&agent("checkout", json!({}))).await;
     until_trustworthy(&operator, "checkout", ("True", "NoAlarm")).await;
+
+    // Nor does it lose anything by an Agent of another version's definition.
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/targetLift";
+    let patch = json!([{"op": "replace", "path": field, "value": {"type": "string"}}]).to_string();
+    cluster
+        .kubectl(&["patch", definition, "--type=json", "-p", &patch])
+        .await
+        .expect_success();
+    let newer = agent("newer", json!({"targetLift": "2%"})).to_string();
+    wait_for("the other definition", PATIENCE, async || {
+        let applied = cluster.apply(namespace.name(), &newer).await;
+        applied.status.success().then_some(())
+    })
+    .await;
+    let seen = until(&operator, "newer", "Ready", ("False", "InvalidSpec")).await;
+    let told = message(&seen, "Ready");
+    assert!(told.contains("cannot read this Agent: "), "{told}");
+    assert!(told.contains("\"2%\""), "{told}");
+    assert_eq!(seen["observedGeneration"], 1);
+    operator
+        .apply(&agent("other", json!({"code": "checkout"})))
+        .await;
+    until(&operator, "other", "Ready", ("False", "DuplicateCode")).await;
+    operator
+        .kubectl(&["delete", "agent", "newer", "--timeout=60s"])
+        .await;
 }
 
 /// An explicit null is as good as a field left out.

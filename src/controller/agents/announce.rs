@@ -4,15 +4,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::controller::events::News;
-use crate::controller::publish::{condition_value, find_condition};
+use crate::controller::publish::{Reported, condition_value, find_condition};
 use crate::controller::{Error, Shared};
-use crate::crd::agent::{Agent, AgentStatus as RawStatus};
+use crate::crd::agent::AgentStatus as RawStatus;
 use crate::domain::agent_status::AgentStatus;
 
 /// Writes the status where it changed, and tells what is news in it.
-pub(super) async fn status(
+pub(super) async fn status<K: Reported>(
     shared: &Shared,
-    object: &Agent,
+    object: &K,
     status: &AgentStatus,
     now: Timestamp,
 ) -> Result<(), Error> {

@@ -4,17 +4,20 @@
 mod announce;
 mod presence;
 mod touched;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt};
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector;
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 
+use super::publish::Reported;
 use super::{Error, LONGEST_WAIT, Shared, Touched, on_error};
 use crate::crd::agent::Agent;
 use crate::domain::agent::{AgentResource, in_force};
@@ -26,10 +29,14 @@ use crate::validate::{self, SpecProblem};
 /// hundreds of them. The others wait in the queue.
 const JUDGEMENTS_AT_ONCE: u16 = 2;
 
+/// An object that cannot be read (made under another version's definition) must not hold up the
+/// watch of all the others.
+type Watched = DeserializeGuard<Agent>;
+
 struct Context {
     shared: Arc<Shared>,
     judge: Judge,
-    listed: reflector::Store<Agent>,
+    listed: reflector::Store<Watched>,
     /// Specs that have been parsed, by the object's UID, with their generation: what does not
     /// change is not held to the rules again at every look.
     parsed: Mutex<HashMap<String, (i64, Arc<AgentResource>)>>,
@@ -38,7 +45,7 @@ struct Context {
 /// Until the shutdown, then until every look under way has ended. Where the cluster does not know
 /// Agents, or the operator may not read them, everything else goes on.
 pub(super) async fn run(shared: Arc<Shared>, touches: mpsc::UnboundedReceiver<Touched>) {
-    let api = shared.watched::<Agent>();
+    let api = shared.watched::<Watched>();
     let shutdown = shared.shutdown.clone();
     let (reader, writer) = reflector::store();
     let context = Arc::new(Context {
@@ -79,8 +86,14 @@ pub(super) async fn run(shared: Arc<Shared>, touches: mpsc::UnboundedReceiver<To
         .await;
 }
 
-async fn look(object: Arc<Agent>, context: Arc<Context>) -> Result<Action, Error> {
-    context.shared.look(reconcile(&object, &context)).await
+async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
+    let look = async {
+        match &object.0 {
+            Ok(object) => reconcile(object, &context).await,
+            Err(problem) => unreadable::look(problem, &context).await,
+        }
+    };
+    context.shared.look(look).await
 }
 
 async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {
@@ -90,14 +103,7 @@ async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {
             message: sentences(&problems),
         },
     };
-    let status = agent_status(object.metadata.generation.unwrap_or_default(), standing);
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let shared = &context.shared;
-    shared
-        .metrics
-        .agent_judged(&namespace, &name, status.reason);
-    announce::status(shared, object, &status, shared.engine.now()).await?;
-    Ok(Action::requeue(LONGEST_WAIT))
+    context.tell(object, standing).await
 }
 
 impl Context {
@@ -117,11 +123,23 @@ impl Context {
         })
     }
 
+    async fn tell<K: Reported>(&self, object: &K, standing: Standing) -> Result<Action, Error> {
+        let status = agent_status(object.meta().generation.unwrap_or_default(), standing);
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let shared = &self.shared;
+        shared
+            .metrics
+            .agent_judged(&namespace, &name, status.reason);
+        announce::status(shared, object, &status, shared.engine.now()).await?;
+        Ok(Action::requeue(LONGEST_WAIT))
+    }
+
     /// The one that counts for the resource's code.
     fn in_force(&self, resource: &AgentResource) -> AgentResource {
         let others = self.listed.state();
         let mut candidates: Vec<AgentResource> = others
             .iter()
+            .filter_map(|other| other.0.as_ref().ok())
             .filter(|other| {
                 other.namespace().as_ref() == Some(&resource.namespace)
                     && code(other) == resource.agent.code

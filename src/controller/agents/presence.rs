@@ -5,14 +5,13 @@ use std::error::Error as StdError;
 
 use kube::ResourceExt;
 
-use super::{Context, code};
+use super::{Context, Watched, code};
 use crate::controller::Touched;
-use crate::crd::agent::Agent;
 use crate::store::StoreError;
 
 impl Context {
     /// The object is gone: so are its series and what the reports knew by it.
-    pub(super) async fn gone(&self, object: &Agent) {
+    pub(super) async fn gone(&self, object: &Watched) {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         self.shared.metrics.forget_agent(&namespace, &name);
         self.judge.forget(&namespace, &name);
@@ -20,7 +19,7 @@ impl Context {
         if let Err(error) = self.remove(&namespace, &name).await {
             warn(&error);
         }
-        let code = code(object);
+        let code = object.0.as_ref().map_or(name, code);
         self.shared.touch(Touched::Code { namespace, code });
     }
 

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Context, code};
+use super::{Context, Watched, code};
 use crate::controller::Touched;
 use crate::crd::agent::Agent;
 use crate::domain::agent::AgentResource;
@@ -20,7 +21,7 @@ use crate::store::{Store, StoreError};
 pub(super) fn agents(
     context: Arc<Context>,
     touches: mpsc::UnboundedReceiver<Touched>,
-) -> impl Stream<Item = ObjectRef<Agent>> + Send + 'static {
+) -> impl Stream<Item = ObjectRef<Watched>> + Send + 'static {
     UnboundedReceiverStream::new(touches)
         .then(move |touched| {
             let context = Arc::clone(&context);
@@ -38,7 +39,7 @@ pub(super) fn code_of(resource: &AgentResource) -> Touched {
 }
 
 impl Context {
-    async fn touched_by(&self, touched: Touched) -> Vec<ObjectRef<Agent>> {
+    async fn touched_by(&self, touched: Touched) -> Vec<ObjectRef<Watched>> {
         match touched {
             Touched::Source(key) => {
                 let agents = self.of_namespace(&key.namespace);
@@ -53,26 +54,22 @@ impl Context {
                     held.as_ref()
                         .is_none_or(|codes| codes.contains(&code(agent)))
                 };
-                refs(agents.iter().filter(|agent| is_held(agent)))
+                refs(&agents, is_held)
             }
             Touched::Code {
                 namespace,
                 code: of,
             } => {
                 let agents = self.of_namespace(&namespace);
-                refs(
-                    agents
-                        .iter()
-                        .filter(|agent| code(agent) == of || is_duplicate(agent)),
-                )
+                refs(&agents, |agent| code(agent) == of || is_duplicate(agent))
             }
         }
     }
 
-    fn of_namespace(&self, namespace: &str) -> Vec<Arc<Agent>> {
+    fn of_namespace(&self, namespace: &str) -> Vec<Arc<Watched>> {
         let agents = self.listed.state().into_iter();
         agents
-            .filter(|agent| agent.metadata.namespace.as_deref() == Some(namespace))
+            .filter(|agent| agent.namespace().as_deref() == Some(namespace))
             .collect()
     }
 }
@@ -97,8 +94,11 @@ fn is_duplicate(agent: &Agent) -> bool {
         .any(|condition| condition.reason == TrustReason::DuplicateCode.as_str())
 }
 
-fn refs<'a>(agents: impl Iterator<Item = &'a Arc<Agent>>) -> Vec<ObjectRef<Agent>> {
+/// Of those that can be read.
+fn refs(agents: &[Arc<Watched>], is_wanted: impl Fn(&Agent) -> bool) -> Vec<ObjectRef<Watched>> {
     agents
+        .iter()
+        .filter(|agent| agent.0.as_ref().is_ok_and(&is_wanted))
         .map(|agent| ObjectRef::from_obj(agent.as_ref()))
         .collect()
 }
