@@ -107,7 +107,7 @@ pub async fn run(settings: Settings) {
         synced,
         shutdown,
     } = settings;
-    let (touched, touches) = mpsc::unbounded_channel();
+    let (touched, looks_wanted) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         namespaces: Namespaces::new(client.clone()),
         publisher: Publisher::new(client.clone(), Arc::clone(&metrics)),
@@ -121,7 +121,7 @@ pub async fn run(settings: Settings) {
     });
     tokio::join!(
         data_sources::run(Arc::clone(&shared), defaults, ended, synced),
-        agents::run(shared, touches),
+        agents::run(shared, looks_wanted),
     );
 }
 

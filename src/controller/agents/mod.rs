@@ -44,7 +44,7 @@ struct Context {
 
 /// Until the shutdown, then until every look under way has ended. Where the cluster does not know
 /// Agents, or the operator may not read them, everything else goes on.
-pub(super) async fn run(shared: Arc<Shared>, touches: mpsc::UnboundedReceiver<Touched>) {
+pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<Touched>) {
     let api = shared.watched::<Watched>();
     let shutdown = shared.shutdown.clone();
     let (reader, writer) = reflector::store();
@@ -76,7 +76,7 @@ pub(super) async fn run(shared: Arc<Shared>, touches: mpsc::UnboundedReceiver<To
             event
         }
     });
-    let wanted_again = touched::agents(Arc::clone(&context), touches);
+    let wanted_again = touched::agents(Arc::clone(&context), touched);
     Controller::for_stream(Box::pin(objects.applied_objects()), reader)
         .with_config(Config::default().concurrency(JUDGEMENTS_AT_ONCE))
         .reconcile_on(wanted_again)

@@ -20,9 +20,9 @@ use crate::store::{Store, StoreError};
 /// Agents to be looked at again, as they come; the controller's queue holds each once.
 pub(super) fn agents(
     context: Arc<Context>,
-    touches: mpsc::UnboundedReceiver<Touched>,
+    touched: mpsc::UnboundedReceiver<Touched>,
 ) -> impl Stream<Item = ObjectRef<Watched>> + Send + 'static {
-    UnboundedReceiverStream::new(touches)
+    UnboundedReceiverStream::new(touched)
         .then(move |touched| {
             let context = Arc::clone(&context);
             async move { context.touched_by(touched).await }

@@ -108,7 +108,7 @@ async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Err
             Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
         }
     };
-    let result = context.shared.look(look).await;
+    let result = context.shared.look(Box::pin(look)).await;
     // Whatever was the occasion, agents that it holds may have changed with it.
     let source = Touched::Source(dereference::key(object.as_ref()));
     context.shared.touch(source);
