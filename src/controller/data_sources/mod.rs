@@ -102,13 +102,13 @@ pub(super) async fn run(
 }
 
 async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
-    let look = async {
+    let look = Box::pin(async {
         match &object.0 {
             Ok(object) => reconcile(object, &context).await,
             Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
         }
-    };
-    let result = context.shared.look(Box::pin(look)).await;
+    });
+    let result = context.shared.look(look).await;
     // Whatever was the occasion, agents that it holds may have changed with it.
     let source = Touched::Source(dereference::key(object.as_ref()));
     context.shared.touch(source);
