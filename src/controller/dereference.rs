@@ -24,7 +24,7 @@ impl Namespaces {
         }
     }
 
-    pub(super) async fn uid_of(&self, object: &DataSource) -> Result<String, kube::Error> {
+    pub(super) async fn uid_of(&self, object: &impl ResourceExt) -> Result<String, kube::Error> {
         let object_uid = object.uid().unwrap_or_default();
         if let Some(uid) = self.lock().get(&object_uid) {
             return Ok(uid.clone());
@@ -38,7 +38,7 @@ impl Namespaces {
         Ok(uid)
     }
 
-    pub(super) fn forget(&self, object: &DataSource) {
+    pub(super) fn forget(&self, object: &impl ResourceExt) {
         self.lock().remove(&object.uid().unwrap_or_default());
     }
 
@@ -49,7 +49,7 @@ impl Namespaces {
     }
 }
 
-pub(super) fn key(object: &DataSource) -> SourceKey {
+pub(super) fn key(object: &impl ResourceExt) -> SourceKey {
     SourceKey {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::data_source::{DataSource, Dating, Goal};
 use super::schedule::{Schedule, ScheduleError};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
     pub display_name: String,
@@ -92,16 +92,10 @@ mod tests {
 
     fn described(schedule: &str, zone: &str, jitter_seconds: u64) -> Description {
         Description {
-            display_name: String::new(),
-            goals: Vec::new(),
-            dating: Dating::Exposure,
             schedule: schedule.into(),
             time_zone: zone.into(),
             jitter_seconds,
-            suspend: false,
-            region: String::new(),
-            bucket: String::new(),
-            key: String::new(),
+            ..Description::default()
         }
     }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use notify::{EventKind, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
 
 use crate::crd::data_source::DataSource;
 use crate::validate;
@@ -73,6 +75,27 @@ impl Folder {
             }
         }
         Ok(manifests)
+    }
+
+    /// Says on `edited` whenever a manifest was made, changed or removed, for as long as the
+    /// watcher is kept.
+    pub(super) fn watch(
+        &self,
+        edited: mpsc::UnboundedSender<()>,
+    ) -> Result<notify::RecommendedWatcher> {
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let Ok(event) = event else { return };
+                let manifests = event.paths.iter().any(|path| is_manifest(path));
+                if manifests && !matches!(event.kind, EventKind::Access(_)) {
+                    edited.send(()).ok();
+                }
+            })
+            .context("cannot watch the folder")?;
+        watcher
+            .watch(&self.path, RecursiveMode::NonRecursive)
+            .context("cannot watch the folder")?;
+        Ok(watcher)
     }
 }
 

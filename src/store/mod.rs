@@ -3,6 +3,7 @@
 //! [`Store`] speaks the domain's words; [`sqlite`] is the embedded one.
 
 pub mod block;
+pub mod report_data;
 pub mod sqlite;
 
 use async_trait::async_trait;
