@@ -1,0 +1,72 @@
+//! Why a report can't be trusted, or what its reader should know: each concern in words that a
+//! manager understands, with what to do and the numbers behind it.
+
+mod source;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::AgentData;
+use super::view::{Concern, ConcernCode, Severity};
+use crate::domain::agent_day::AgentDay;
+
+/// What can be wrong with an Activity Report: only what bears on counts.
+pub(super) fn of_activity(
+    data: &AgentData,
+    days: &[AgentDay],
+    goal: &str,
+    now: Timestamp,
+) -> Vec<Concern> {
+    let mut concerns = Vec::new();
+    concerns.extend(source::visitor_days(data, days));
+    concerns.extend(source::goal_absent(days, goal));
+    concerns.extend(source::incomplete_day(data, days));
+    concerns.extend(source::stale(data, now));
+    concerns.extend(source::last_fetch_failed(data));
+    in_order(&mut concerns);
+    concerns
+}
+
+/// The gravest first; of one severity in the order of the codes.
+fn in_order(concerns: &mut [Concern]) {
+    concerns.sort_by_key(|concern| (concern.severity, concern.code));
+}
+
+impl ConcernCode {
+    /// Each has a fixed one; of integrity problems those that only speak about the dating of
+    /// events are less grave.
+    fn severity(self) -> Severity {
+        match self {
+            Self::SampleRatioMismatch
+            | Self::AllocationDrift
+            | Self::IntegrityProblem
+            | Self::FewVisitors => Severity::Alarm,
+            Self::IncompleteDay => Severity::Info,
+            _ => Severity::Warning,
+        }
+    }
+}
+
+fn concern<const N: usize>(
+    code: ConcernCode,
+    message: String,
+    hint: impl Into<String>,
+    values: [(&str, Value); N],
+) -> Concern {
+    Concern {
+        code,
+        severity: code.severity(),
+        message,
+        hint: hint.into(),
+        values: values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}
+
+/// `1 day`, `1,203 visitors`.
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", super::words::count(count))
+}
