@@ -1,5 +1,8 @@
 //! What is served over HTTP: probes and metrics. Knows nothing of the controller.
 
+mod charts;
+mod pages;
+
 use std::sync::Arc;
 
 use axum::Router;
