@@ -100,7 +100,10 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
     Row {
         rows,
         goal: row.display_name.clone().unwrap_or_else(|| row.goal.clone()),
-        metric: super::metric_name(row.metric),
+        metric: match row.metric {
+            Metric::Rate => "rate",
+            Metric::Value => "value per visitor",
+        },
         link: links::with_query(&view.address, &pairs),
         chosen: row.goal == view.report.goal && row.metric == view.report.metric,
         variation: row.variation.clone(),

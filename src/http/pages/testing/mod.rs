@@ -17,7 +17,6 @@ use crate::domain::report::Choices;
 use crate::domain::report::view::{
     GoalsReport, IntervalKind, Metric, Strata, TestingReport,
 };
-use crate::domain::report::words;
 use crate::http::charts::intervals::IntervalChart;
 use crate::http::charts::trend::TrendChart;
 
@@ -64,6 +63,7 @@ pub struct TestingPage<'a> {
     intervals: Option<IntervalChart>,
     intervals_note: String,
     strata: Vec<tables::Stratum>,
+    strata_by_trait: bool,
     strata_over: &'static str,
     strata_why: &'static str,
     strata_methods: &'static [Note],
@@ -118,7 +118,7 @@ impl<'a> TestingPage<'a> {
                 Metric::Rate => "rate",
                 Metric::Value => "value",
             },
-            arm_interval_heading: format!("{} interval", words::percent(report.confidence)),
+            arm_interval_heading: format!("{} interval", confidence(report)),
             interval_heading: interval_words(report),
             unit_heading: view.unit.of_differences(),
             shows_value: report.metric == Metric::Value,
@@ -132,6 +132,7 @@ impl<'a> TestingPage<'a> {
             intervals: tables::interval_chart(&view),
             intervals_note: tables::interval_note(&view),
             strata: tables::strata(&view),
+            strata_by_trait: strata_over == "trait",
             strata_over,
             strata_why,
             strata_methods: methods::STRATA,
@@ -234,12 +235,18 @@ fn interval_words(report: &TestingReport) -> String {
         IntervalKind::Fixed => "interval",
         IntervalKind::AlwaysValid => "always-valid interval",
     };
-    let confidence = words::percent(report.confidence);
+    let confidence = confidence(report);
     if report.family > 1 {
         format!("{confidence} {kind}, adjusted for {}", report.family)
     } else {
         format!("{confidence} {kind}")
     }
+}
+
+/// `95%`, `99.99%`.
+fn confidence(report: &TestingReport) -> String {
+    let text = super::format::fixed(report.confidence * 100.0, 2);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn strata_words(report: &TestingReport) -> (&'static str, &'static str) {
