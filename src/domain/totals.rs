@@ -66,11 +66,11 @@ pub struct Rows<'a> {
     pub whole: bool,
 }
 
-/// A day's rows under one policy, or under all. One choice for all arms of a policy says which
+/// A day's rows. One choice for all arms of a policy says which
 /// count each visitor once: the rows without a trait where there are any, else the trait group with
 /// the most visitors (of several, the first by code).
 #[must_use]
-pub fn rows<'a>(day: &'a AgentDay, policy: Option<&str>) -> Vec<Rows<'a>> {
+pub fn rows(day: &AgentDay) -> Vec<Rows<'_>> {
     let mut rows: Vec<Rows> = day
         .cells
         .chunk_by(|a, b| {
@@ -78,7 +78,6 @@ pub fn rows<'a>(day: &'a AgentDay, policy: Option<&str>) -> Vec<Rows<'a>> {
                 && a.key.policy == b.key.policy
                 && group(a) == group(b)
         })
-        .filter(|cells| policy.is_none_or(|policy| *cells[0].key.policy == *policy))
         .map(|cells| Rows {
             variation: &cells[0].key.variation,
             policy: &cells[0].key.policy,
@@ -124,16 +123,14 @@ fn choose<'a>(rows: &[Rows<'a>], policy: &str) -> Option<&'a Arc<str>> {
         .map(|(group, _)| group)
 }
 
-/// The visitors under each policy over all the days, by code.
+/// The visitors under each policy, by code, of rows under all policies.
 #[must_use]
-pub fn policies(days: &[AgentDay]) -> BTreeMap<Arc<str>, u64> {
-    let mut visitors = BTreeMap::<Arc<str>, u64>::new();
-    for day in days {
-        for row in rows(day, None).iter().filter(|row| row.whole) {
-            match visitors.get_mut(row.policy) {
-                Some(sum) => *sum = sum.saturating_add(row.visitors),
-                None => _ = visitors.insert(Arc::clone(row.policy), row.visitors),
-            }
+pub fn policies<'a>(rows: impl IntoIterator<Item = &'a Rows<'a>>) -> BTreeMap<&'a Arc<str>, u64> {
+    let mut visitors = BTreeMap::<&Arc<str>, u64>::new();
+    for row in rows {
+        if row.whole {
+            let sum = visitors.entry(row.policy).or_default();
+            *sum = sum.saturating_add(row.visitors);
         }
     }
     visitors
@@ -142,15 +139,13 @@ pub fn policies(days: &[AgentDay]) -> BTreeMap<Arc<str>, u64> {
 /// The policy that a Testing Report is about: `r`, or where there is none the one with the most
 /// visitors (of several, the first by code). None without days.
 #[must_use]
-pub fn reported_policy(policies: &BTreeMap<Arc<str>, u64>) -> Option<&Arc<str>> {
-    if let Some((random, _)) = policies.get_key_value(RANDOM_POLICY) {
-        return Some(random);
-    }
+pub fn reported_policy<'a>(policies: &BTreeMap<&'a Arc<str>, u64>) -> Option<&'a Arc<str>> {
+    let random = policies.keys().find(|policy| ****policy == *RANDOM_POLICY);
     let most = policies.values().max()?;
-    policies
-        .iter()
-        .find(|(_, sum)| *sum == most)
-        .map(|(policy, _)| policy)
+    let largest = policies.iter().find(|(_, sum)| *sum == most);
+    random
+        .or(largest.map(|(policy, _)| policy))
+        .map(|policy| *policy)
 }
 
 /// Every arm under one policy, in the order of the variation codes. Sums stop at the
@@ -159,10 +154,10 @@ pub fn reported_policy(policies: &BTreeMap<Arc<str>, u64>) -> Option<&Arc<str>> 
 pub fn arms(days: &[AgentDay], policy: &str) -> Vec<Arm> {
     let mut arms: BTreeMap<&Arc<str>, Arm> = BTreeMap::new();
     for day in days {
-        let rows = rows(day, Some(policy));
+        let rows = rows(day);
         for cell in rows
             .iter()
-            .filter(|row| row.whole)
+            .filter(|row| row.whole && **row.policy == *policy)
             .flat_map(|row| row.cells)
         {
             let arm = arms.entry(&cell.key.variation).or_insert_with(|| Arm {
@@ -287,7 +282,10 @@ mod tests {
     fn the_policy_is_r_or_else_the_largest() {
         let random = [day(1, &["g"], &["A f - 100 1", "A r - 1 0"])];
         let fixed = [day(1, &["g"], &["A f - 10 1", "A p - 11 0"])];
-        let reported = |days: &[AgentDay]| reported_policy(&policies(days)).cloned();
+        let reported = |days: &[AgentDay]| {
+            let rows: Vec<_> = days.iter().flat_map(rows).collect();
+            reported_policy(&policies(&rows)).cloned()
+        };
         assert_eq!(reported(&random).as_deref(), Some("r"));
         assert_eq!(reported(&fixed).as_deref(), Some("p"));
         assert_eq!(reported(&[]), None);

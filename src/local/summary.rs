@@ -181,7 +181,8 @@ pub(super) async fn reports(
         let days = store
             .agent_days(source.id, &agent.code, agent.first_day, agent.last_day)
             .await?;
-        let policies = totals::policies(&days);
+        let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
+        let policies = totals::policies(&rows);
         let Some(policy) = totals::reported_policy(&policies) else {
             continue;
         };

@@ -7,8 +7,10 @@ mod support;
 mod buckets;
 mod failures;
 mod fetching;
+mod kstatus;
 mod large;
 mod lifecycle;
+mod metrics;
 mod operator;
 mod refusals;
 

@@ -100,7 +100,12 @@ impl<'a> View<'a> {
             sources.extend(others);
             sources.sort_by(|a, b| natural::compare(&a.key.name, &b.key.name));
         }
-        let policies = policies(&sources);
+        let rows: Vec<totals::Rows> = sources
+            .iter()
+            .flat_map(|source| &source.days)
+            .flat_map(totals::rows)
+            .collect();
+        let policies = totals::policies(&rows);
         let asked = query.policy.as_deref().unwrap_or(ALL_POLICIES);
         let policy = scope::chosen_policy(&policies, Some(asked))?;
         let groups = trait_groups(&own.days);
@@ -186,17 +191,6 @@ fn week(day: Day) -> (Day, Day) {
     (Day(monday), Day(monday + 6))
 }
 
-fn policies(sources: &[&SourceData]) -> BTreeMap<std::sync::Arc<str>, u64> {
-    let mut policies = BTreeMap::new();
-    for source in sources {
-        for (policy, visitors) in totals::policies(&source.days) {
-            let sum: &mut u64 = policies.entry(policy).or_default();
-            *sum = sum.saturating_add(visitors);
-        }
-    }
-    policies
-}
-
 /// From the first day of any source to the last of any, where nothing else is asked.
 fn bounds(
     sources: &[&SourceData],
@@ -241,7 +235,11 @@ impl Sums {
                 row[group].goal.get_or_insert_default();
             }
         }
-        for rows in totals::rows(day, scope::policy_filter(&view.policy)) {
+        let policy = scope::policy_filter(&view.policy);
+        for rows in totals::rows(day) {
+            if policy.is_some_and(|policy| *policy != **rows.policy) {
+                continue;
+            }
             let by_trait = view.trait_value.is_some() || view.group_by == GroupBy::Trait;
             let taken = if by_trait {
                 rows.group.map(AsRef::as_ref) == view.trait_group.as_deref()

@@ -45,13 +45,12 @@ pub fn choices(data: &AgentData) -> Choices {
         code,
         numeric: false,
     });
+    let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
+    let policies = totals::policies(&rows);
     Choices {
         goals: goals.collect(),
         variations: variations.collect(),
-        policies: totals::policies(days)
-            .keys()
-            .map(ToString::to_string)
-            .collect(),
+        policies: policies.keys().map(ToString::to_string).collect(),
         traits: trait_groups(days),
         first_day: days.first().map_or(Day(0), |day| day.day),
         last_day: days.last().map_or(Day(0), |day| day.day),
@@ -101,31 +100,33 @@ pub(super) fn trait_groups(days: &[AgentDay]) -> Vec<(String, Vec<String>)> {
 /// wanted is nearly always the last one or the one after it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Codes<'a> {
-    codes: Vec<&'a str>,
+    seen: Vec<&'a str>,
     numbers: HashMap<&'a str, usize>,
     last: usize,
 }
 
 impl<'a> Codes<'a> {
+    /// Its number; a new one where it has none.
     pub(super) fn index(&mut self, code: &'a str) -> usize {
-        let next = if self.last + 1 < self.codes.len() {
+        self.locate(code).unwrap_or_else(|| {
+            self.last = self.seen.len();
+            self.seen.push(code);
+            self.numbers.insert(code, self.last);
+            self.last
+        })
+    }
+
+    /// Its number, where it has one.
+    pub(super) fn locate(&mut self, code: &str) -> Option<usize> {
+        let next = if self.last + 1 < self.seen.len() {
             self.last + 1
         } else {
             0
         };
-        let is = |at: usize| self.codes.get(at).is_some_and(|known| *known == code);
-        self.last = if is(self.last) {
-            self.last
-        } else if is(next) {
-            next
-        } else if let Some(found) = self.find(code) {
-            found
-        } else {
-            self.codes.push(code);
-            self.numbers.insert(code, self.codes.len() - 1);
-            self.codes.len() - 1
-        };
-        self.last
+        let is = |at: &usize| self.seen.get(*at).is_some_and(|known| *known == code);
+        let found = [self.last, next].into_iter().find(is);
+        self.last = found.or_else(|| self.find(code))?;
+        Some(self.last)
     }
 
     pub(super) fn find(&self, code: &str) -> Option<usize> {
@@ -138,7 +139,7 @@ impl<'a> Codes<'a> {
 
     /// In natural order.
     pub(super) fn sorted(&self) -> Vec<&'a str> {
-        let mut sorted = self.codes.clone();
+        let mut sorted = self.seen.clone();
         sorted.sort_by(|a, b| natural::compare(a, b));
         sorted
     }

@@ -7,7 +7,12 @@ mod concerns;
 pub mod csv;
 mod natural;
 pub mod query;
+mod question;
 mod scope;
+mod sentence;
+mod slice;
+mod testing;
+pub mod trust;
 pub mod view;
 pub mod words;
 
@@ -22,6 +27,7 @@ use super::fetch::FetchError;
 pub use activity::activity;
 pub use choices::{Choice, Choices, choices};
 pub use query::{ActivityQuery, QueryError, TestingQuery};
+pub use testing::{goals, testing};
 
 /// One agent of one data source, with everything that a report says of it.
 #[derive(Debug, Clone)]

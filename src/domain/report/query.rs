@@ -265,7 +265,7 @@ fn optional(pairs: &mut Vec<(&'static str, String)>, name: &'static str, value: 
     pairs.extend(value.map(|value| (name, value)));
 }
 
-fn name_of<T: PartialEq>(value: T, names: &[(&'static str, T)]) -> String {
+fn name_of<T: Copy + PartialEq>(value: T, names: &[(&'static str, T)]) -> String {
     names
         .iter()
         .find(|(_, named)| *named == value)

@@ -98,10 +98,10 @@ pub(super) fn in_view(days: &[AgentDay], from: Day, to: Day) -> &[AgentDay] {
 
 /// The policy that is asked for, which must be there; by default the reported one.
 pub(super) fn chosen_policy(
-    policies: &BTreeMap<Arc<str>, u64>,
+    policies: &BTreeMap<&Arc<str>, u64>,
     asked: Option<&str>,
 ) -> Result<String, QueryError> {
-    let known = policies.keys().map(AsRef::as_ref).chain([ALL_POLICIES]);
+    let known = policies.keys().map(|code| &***code).chain([ALL_POLICIES]);
     match asked {
         Some(asked) => Ok(one_of("policy", asked, known)?.to_owned()),
         None => Ok(totals::reported_policy(policies)

@@ -1,6 +1,7 @@
 //! Numbers as people read them, the same on pages and in a terminal: three to four digits that
 //! matter, thousands separators, and a minus sign that is as wide as a plus.
 
+use super::view::Metric;
 use crate::domain::finding::grouped;
 
 /// U+2212.
@@ -34,6 +35,61 @@ pub fn number(number: f64) -> String {
 #[must_use]
 pub fn signed_number(value: f64) -> String {
     signed(number(value))
+}
+
+/// An arm's mean: a rate as `40.7%`, a value as `28.32`.
+#[must_use]
+pub fn mean(metric: Metric, mean: f64) -> String {
+    match metric {
+        Metric::Rate => percent(mean),
+        Metric::Value => number(mean),
+    }
+}
+
+/// A difference of two means, with its sign: rates in points (`+0.724 points`), values as they are.
+#[must_use]
+pub fn difference(metric: Metric, difference: f64) -> String {
+    match metric {
+        Metric::Rate => format!("{} points", signed(digits(difference * 100.0, 3))),
+        Metric::Value => signed_number(difference),
+    }
+}
+
+/// The bounds of a difference, the unit said once.
+#[must_use]
+pub fn difference_interval(metric: Metric, [low, high]: [f64; 2]) -> String {
+    match metric {
+        Metric::Rate => {
+            let points = |bound: f64| signed(digits(bound * 100.0, 3));
+            format!("{} to {} points", points(low), points(high))
+        }
+        Metric::Value => interval([low, high], signed_number),
+    }
+}
+
+/// `95%`, `99.99%`.
+#[must_use]
+pub fn confidence(confidence: f64) -> String {
+    // Whole millionths: 0.9999 * 100 is 99.99000000000001.
+    format!("{}%", (confidence * 1e8).round() / 1e6)
+}
+
+/// A lift without its sign: `12.3%`, `2.1%`.
+#[must_use]
+pub fn lift(fraction: f64) -> String {
+    signed_percent(fraction.abs())
+        .trim_start_matches('+')
+        .to_owned()
+}
+
+/// With a first letter that is a capital.
+#[must_use]
+pub fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    match rest.next() {
+        Some(first) => first.to_uppercase().chain(rest).collect(),
+        None => String::new(),
+    }
 }
 
 /// `20,596`.
