@@ -324,7 +324,7 @@ fn traits_are_drawn_and_tested() {
             })
             .to_vec(),
     );
-    report.trait_interaction = Some(TraitInteraction {
+    report.trait_interaction = Some(vec![TraitInteraction {
         variation: "B".to_owned(),
         q: Some(1.9),
         df: Some(1.0),
@@ -332,7 +332,7 @@ fn traits_are_drawn_and_tested() {
         values: vec!["DE".to_owned(), "AT".to_owned()],
         left_out: vec!["CH".to_owned()],
         note: None,
-    });
+    }]);
     let html = render(&report);
     assert!(html.contains("Q = 1.900 with 1 degrees of freedom, p = 0.168, over DE and AT."));
     assert!(html.contains("Left out for too few conversions: CH."));
@@ -371,7 +371,7 @@ fn zz_dump() {
             .map(|value| TraitOfTest { value: value.to_owned(), arms: r.arms.clone(), comparisons: r.comparisons.clone() })
             .to_vec(),
     );
-    r.trait_interaction = Some(TraitInteraction { variation: "B".to_owned(), q: Some(1.9), df: Some(1.0), p: Some(0.168), values: vec!["DE".to_owned(), "AT".to_owned()], left_out: vec!["CH".to_owned()], note: None });
+    r.trait_interaction = Some(vec![TraitInteraction { variation: "B".to_owned(), q: Some(1.9), df: Some(1.0), p: Some(0.168), values: vec!["DE".to_owned(), "AT".to_owned()], left_out: vec!["CH".to_owned()], note: None }]);
     r.trustworthy = false;
     r.sentence = "B’s share of the visitors moved from 50% to 86%: the pooled difference says nothing. Compared within days, B converts 0.2 points fewer than A (−1.4 to +1.0).".to_owned();
     r.concerns = vec![concern(ConcernCode::AllocationDrift, Severity::Alarm), concern(ConcernCode::FewConversions, Severity::Warning), concern(ConcernCode::IncompleteDay, Severity::Info)];

@@ -46,6 +46,7 @@ pub(super) fn comparisons(view: &View<'_>) -> Vec<Comparison> {
             let interaction = report
                 .trait_interaction
                 .iter()
+                .flatten()
                 .find(|interaction| interaction.variation == *variation);
             Comparison {
                 chart: chart(view, by_trait, variation, at),
