@@ -27,5 +27,5 @@ pub use guard::HttpLimits;
 pub use probes::{Probes, Readiness, probes};
 pub use problem::Problem;
 pub use router::{documented, router};
-pub use server::Server;
+pub use server::{Server, ServerLimits};
 pub use state::{Clock, FetchNow, ReportState, StoreSlot};

@@ -15,12 +15,26 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at once; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 512;
-/// For a request's head to arrive; also how long a connection may be idle.
-const HEAD_WITHIN: Duration = Duration::from_secs(15);
-/// A request's head.
-const MAX_HEAD_BYTES: usize = 32 << 10;
+/// Limits on connections.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerLimits {
+    /// At once; further ones wait to be accepted.
+    pub connections: usize,
+    /// For a request's head to arrive; also how long a connection may be idle.
+    pub head_within: Duration,
+    pub head_bytes: usize,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            head_within: Duration::from_secs(15),
+            head_bytes: 32 << 10,
+        }
+    }
+}
+
 /// After a failed accept (no file descriptors left) some connections have to end first.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
@@ -36,9 +50,19 @@ impl Server {
     /// # Errors
     /// A listener without an address.
     pub fn start(listener: TcpListener, router: Router) -> std::io::Result<Self> {
+        Self::start_with(listener, router, ServerLimits::default())
+    }
+
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        listener: TcpListener,
+        router: Router,
+        limits: ServerLimits,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, router, stop.clone()));
+        let task = tokio::spawn(serve(listener, router, limits, stop.clone()));
         Ok(Self {
             address,
             stop,
@@ -60,9 +84,14 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerLimits,
+    stop: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.connections));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -82,8 +111,8 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
-            .max_buf_size(MAX_HEAD_BYTES);
+            .header_read_timeout(limits.head_within)
+            .max_buf_size(limits.head_bytes);
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());

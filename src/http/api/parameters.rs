@@ -71,6 +71,7 @@ pub(super) struct ActivityParameters {
     /// Code, or `all`, the default.
     #[param(max_length = 128)]
     policy: Option<String>,
+    /// Alone: the group that `groupBy=trait` divides by.
     #[param(max_length = 128)]
     trait_group: Option<String>,
     /// Of the group: only its visitors.
