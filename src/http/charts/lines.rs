@@ -119,7 +119,13 @@ fn panel(input: &Input, range: Range, only: Option<usize>) -> Panel {
         .filter(|(at, _)| only.is_none_or(|only| only == *at))
         .map(|(at, series)| {
             let class = if only.is_some() { 0 } else { at };
-            line(series, format!("series s{class}"), input.unfinished, range, height)
+            line(
+                series,
+                format!("series s{class}"),
+                input.unfinished,
+                range,
+                height,
+            )
         })
         .collect();
     spread_names(&mut lines, height);
@@ -182,12 +188,7 @@ fn line(series: &Series, class: String, unfinished: bool, range: Range, height: 
         } else {
             String::new()
         },
-        end: last.map(|(at, value)| {
-            (
-                coordinate(place(at, columns) * 100.0),
-                coordinate(y(value)),
-            )
-        }),
+        end: last.map(|(at, value)| (coordinate(place(at, columns) * 100.0), coordinate(y(value)))),
         name_at: coordinate(last.map_or(height, |(_, value)| y(value))),
     }
 }

@@ -72,7 +72,13 @@ pub fn day_ticks(labels: &[String], at: impl Fn(usize) -> f64) -> Vec<Tick> {
         _ => 4,
     };
     let mut columns: Vec<usize> = (0..=steps)
-        .map(|step| if steps == 0 { 0 } else { step * (n - 1) / steps })
+        .map(|step| {
+            if steps == 0 {
+                0
+            } else {
+                step * (n - 1) / steps
+            }
+        })
         .collect();
     columns.dedup();
     let last = columns.len() - 1;

@@ -18,6 +18,8 @@ pub struct DayPoint {
     pub band: Option<[f64; 2]>,
     /// The numbers in words.
     pub text: String,
+    /// The difference alone.
+    pub shown: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Template)]
@@ -46,6 +48,7 @@ struct Dot {
     x: String,
     y: String,
     class: &'static str,
+    text: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +92,10 @@ impl TrendChart {
         let y = |value: f64| HEIGHT * (1.0 - range.place(value));
         // SVG numbers have an end; what is far out of the frame is as good just out of it.
         let inner = |at: usize, value: f64| {
-            (x(at) * INNER_WIDTH, y(value).clamp(-HEIGHT * 9.0, HEIGHT * 9.0))
+            (
+                x(at) * INNER_WIDTH,
+                y(value).clamp(-HEIGHT * 9.0, HEIGHT * 9.0),
+            )
         };
         let points: Vec<_> = days
             .iter()
@@ -98,11 +104,15 @@ impl TrendChart {
             .collect();
         let unfinished = days.last().is_some_and(|day| !day.complete);
         let whole = points.len() - usize::from(unfinished);
-        let last = days.last().and_then(|day| day.difference).map(|value| Dot {
-            x: coordinate(x(days.len() - 1) * 100.0),
-            y: coordinate(y(value).clamp(0.0, HEIGHT)),
-            class: if unfinished { "open" } else { "" },
-        });
+        let last = days
+            .last()
+            .and_then(|day| Some((day, day.difference?)))
+            .map(|(day, value)| Dot {
+                text: day.shown.clone(),
+                x: coordinate(x(days.len() - 1) * 100.0),
+                y: coordinate(y(value).clamp(0.0, HEIGHT)),
+                class: if unfinished { "open" } else { "" },
+            });
         let (ticks, decimals) = range.ticks(4);
         let labels: Vec<String> = days.iter().map(|day| day.day.clone()).collect();
         Self {

@@ -8,9 +8,7 @@ use super::methods;
 use super::parts::{ConcernView, Frame, Head, Links, Note, Select, concerns};
 use super::testing::{form, switch, with_source};
 use crate::domain::report::Choices;
-use crate::domain::report::view::{
-    ActivityCell, ActivityReport, GroupBy, Measure, Per,
-};
+use crate::domain::report::view::{ActivityCell, ActivityReport, GroupBy, Measure, Per};
 use crate::domain::report::words;
 use crate::http::charts::lines::{Input, LineCharts, Series};
 
@@ -147,7 +145,12 @@ impl Form {
                         ("value", "Value"),
                     ],
                 ),
-                Select::new("groupBy", "A line for each", &value("groupBy"), groups(choices, data_sources)),
+                Select::new(
+                    "groupBy",
+                    "A line for each",
+                    &value("groupBy"),
+                    groups(choices, data_sources),
+                ),
                 Select::new(
                     "per",
                     "Per",
@@ -158,7 +161,10 @@ impl Form {
                     "cumulative",
                     "Cumulative",
                     &value("cumulative"),
-                    [("false", "No: each day or week"), ("true", "Yes: up to each day")],
+                    [
+                        ("false", "No: each day or week"),
+                        ("true", "Yes: up to each day"),
+                    ],
                 ),
             ],
             from: value("from"),
@@ -310,7 +316,11 @@ fn chart(report: &ActivityReport, names: &[String]) -> Option<LineCharts> {
         unfinished: !last.complete,
         series: series.collect(),
         from_zero: report.measure != Measure::Rate,
-        suffix: if report.measure == Measure::Rate { "%" } else { "" },
+        suffix: if report.measure == Measure::Rate {
+            "%"
+        } else {
+            ""
+        },
     })
 }
 

@@ -40,11 +40,11 @@ fn words(status: u16) -> (&'static str, &'static str) {
         ),
         405 => ("Not that way", "Pages are read; only buttons write."),
         413 | 414 => ("Too long", ""),
-        500 => ("Something went wrong here", "Trying again may help; if it does not, the log does."),
-        503 | 504 => (
-            "Not right now",
-            "Reload the page in a moment.",
+        500 => (
+            "Something went wrong here",
+            "Trying again may help; if it does not, the log does.",
         ),
+        503 | 504 => ("Not right now", "Reload the page in a moment."),
         _ => ("That did not work", ""),
     }
 }

@@ -147,21 +147,6 @@ pub fn chance(x: f64) -> String {
 }
 
 #[must_use]
-pub fn p_value(p: f64) -> String {
-    if p < 0.001 {
-        "< 0.001".to_owned()
-    } else {
-        fixed(p, 3)
-    }
-}
-
-/// A relative difference; `precision` is the half-width of its interval.
-#[must_use]
-pub fn lift(x: f64, precision: f64) -> String {
-    format!("{}%", signed(x * 100.0, decimals(precision * 100.0).min(4)))
-}
-
-#[must_use]
 pub fn bytes(n: u64) -> String {
     #[allow(clippy::cast_precision_loss, reason = "shown with two digits")]
     let n = n as f64;
@@ -260,8 +245,6 @@ mod tests {
         assert_eq!(number(28.318_24), "28.32");
         assert_eq!(number(1_234_567.0), "1,234,567");
         assert_eq!(number(0.012_345_6), "0.01235");
-        assert_eq!(p_value(0.000_2), "< 0.001");
-        assert_eq!(p_value(0.381_967), "0.382");
         assert_eq!(chance(0.999_96), "> 99.9%");
         assert_eq!(chance(0.819), "81.9%");
         assert_eq!(bytes(1_536), "1.5 KiB");
@@ -273,8 +256,6 @@ mod tests {
         assert_eq!(Unit::Rate.difference(0.007_2, 0.009_5), "+0.72");
         assert_eq!(Unit::Value.mean(28.318_24, 0.4), "28.32");
         assert_eq!(Unit::Value.mean(2_831_824.4, 1200.0), "2,831,824");
-        assert_eq!(lift(0.017_7, 0.022), "+1.8%");
-        assert_eq!(lift(-0.3, 0.000_000_1), "−30.0000%");
     }
 
     #[test]

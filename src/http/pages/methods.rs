@@ -110,7 +110,10 @@ pub const STRATA: &[Note] = &[note(
 )];
 
 pub const ACTIVITY: &[Note] = &[
-    note("Visitors", "Everyone exposed, of all variations or of each."),
+    note(
+        "Visitors",
+        "Everyone exposed, of all variations or of each.",
+    ),
     note(
         "Rate",
         "Conversions per visitor of the days that have the goal. A cumulative rate is cumulative conversions divided by cumulative visitors, never a sum of rates.",

@@ -207,8 +207,8 @@ pub struct ConcernView {
     pub class: &'static str,
     pub severity: &'static str,
     pub title: &'static str,
-    pub message: String,
-    pub hint: String,
+    pub message: Prose,
+    pub hint: Prose,
 }
 
 impl From<&Concern> for ConcernView {
@@ -222,8 +222,8 @@ impl From<&Concern> for ConcernView {
             class,
             severity,
             title: title(concern.code),
-            message: sentence(&concern.message),
-            hint: sentence(&concern.hint),
+            message: Prose(sentence(&concern.message)),
+            hint: Prose(sentence(&concern.hint)),
         }
     }
 }
@@ -256,6 +256,59 @@ fn title(code: ConcernCode) -> &'static str {
         ConcernCode::StaleData => "The data are old",
         ConcernCode::LastFetchFailed => "The last fetch failed",
     }
+}
+
+/// Text in which a day stays on one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prose(pub String);
+
+/// A run of text, or a word that is not to be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    pub text: &'a str,
+    pub keep: bool,
+}
+
+impl Prose {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut pieces = Vec::new();
+        let (mut run, mut at) = (0, 0);
+        for word in self.0.split_inclusive(' ') {
+            let text = word.trim_end();
+            if is_day(text) {
+                if run < at {
+                    let text = &self.0[run..at];
+                    pieces.push(Piece { text, keep: false });
+                }
+                pieces.push(Piece { text, keep: true });
+                run = at + text.len();
+            }
+            at += word.len();
+        }
+        if run < self.0.len() {
+            let text = &self.0[run..];
+            pieces.push(Piece { text, keep: false });
+        }
+        pieces
+    }
+}
+
+/// `2024-03-18`, also with a comma or a full stop behind it.
+fn is_day(word: &str) -> bool {
+    word.len() >= 10
+        && word.bytes().take(10).enumerate().all(|(at, byte)| {
+            if at == 4 || at == 7 {
+                byte == b'-'
+            } else {
+                byte.is_ascii_digit()
+            }
+        })
 }
 
 /// With a capital and a full stop, as prose needs them.
@@ -301,6 +354,17 @@ mod tests {
     }
 
     #[test]
+    fn days_are_kept_together() {
+        let prose = Prose("from 2024-03-18 to 2024-03-19, é".to_owned());
+        let pieces: Vec<_> = prose.pieces();
+        let kept: Vec<_> = pieces.iter().filter(|piece| piece.keep).collect();
+        assert_eq!(kept.len(), 2);
+        assert_eq!((kept[0].text, kept[1].text), ("2024-03-18", "2024-03-19,"));
+        let all: String = pieces.iter().map(|piece| piece.text).collect();
+        assert_eq!(all, prose.0);
+    }
+
+    #[test]
     fn nothing_is_judged_that_cannot_be_trusted() {
         for verdict in [Verdict::Better, Verdict::Worse, Verdict::Undecided] {
             assert_eq!(judgement(verdict, false), Judgement::Unjudged);
@@ -315,8 +379,17 @@ mod tests {
             "activity",
             &[("goal", "g 1".to_owned())],
         );
-        assert_eq!(links.csv, "/api/v1/namespaces/n/agents/a%2Fb/activity.csv?goal=g%201");
-        assert_eq!(links.json, "/api/v1/namespaces/n/agents/a%2Fb/activity?goal=g%201");
-        assert_eq!(links.share, "/namespaces/n/agents/a%2Fb/activity?goal=g%201");
+        assert_eq!(
+            links.csv,
+            "/api/v1/namespaces/n/agents/a%2Fb/activity.csv?goal=g%201"
+        );
+        assert_eq!(
+            links.json,
+            "/api/v1/namespaces/n/agents/a%2Fb/activity?goal=g%201"
+        );
+        assert_eq!(
+            links.share,
+            "/namespaces/n/agents/a%2Fb/activity?goal=g%201"
+        );
     }
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::format::{self, Moment, NONE};
 use super::links;
-use super::parts::{Frame, Mark, sentence};
+use super::parts::{Frame, Mark, Prose, sentence};
 use super::start::{days, mark};
 use crate::domain::data_source::{Dating, GoodDirection};
 use crate::http::lists::{
@@ -28,7 +28,7 @@ pub struct SourcePage {
     display_name: String,
     link: String,
     health: Mark,
-    status: String,
+    status: Prose,
     error: Option<LastError>,
     facts: Vec<(&'static str, String)>,
     goals: Vec<(String, String)>,
@@ -109,7 +109,7 @@ impl SourcePage {
             name: source.name.clone(),
             display_name: source.display_name.clone(),
             health: mark(source.health),
-            status: status(detail, facts.now),
+            status: Prose(status(detail, facts.now)),
             error: source.error.as_ref().map(|error| LastError {
                 code: error.code.clone(),
                 message: sentence(&error.message),
@@ -145,8 +145,7 @@ impl SourcePage {
 }
 
 fn held_agent(source: &SourceView, agent: &HeldAgent) -> Agent {
-    let of_source =
-        |address: String| links::with_query(&address, &[("dataSource", &source.name)]);
+    let of_source = |address: String| links::with_query(&address, &[("dataSource", &source.name)]);
     Agent {
         title: agent.display_name.as_ref().unwrap_or(&agent.code).clone(),
         code: agent.display_name.as_ref().map(|_| agent.code.clone()),

@@ -25,7 +25,9 @@ pub(super) fn arms(view: &View<'_>) -> Vec<String> {
 
 pub(super) fn variations(view: &View<'_>) -> Vec<String> {
     let comparisons = view.report.comparisons.iter();
-    comparisons.map(|comparison| comparison.variation.clone()).collect()
+    comparisons
+        .map(|comparison| comparison.variation.clone())
+        .collect()
 }
 
 /// A panel per comparison, on one scale; nothing with a single day.
@@ -81,24 +83,29 @@ fn point(view: &View<'_>, day: &DayOfTest, variation: &str) -> DayPoint {
         difference: difference.map(|x| view.unit.shown(x)),
         band: band.map(|[low, high]| [view.unit.shown(low), view.unit.shown(high)]),
         text: format!("{}{unfinished}: {shown}{range}", day.day),
+        shown,
     }
 }
 
 fn of<'a>(day: &'a DayOfTest, variation: &str) -> Option<&'a CumulativeDifference> {
-    day.cumulative.iter().find(|found| found.variation == variation)
+    day.cumulative
+        .iter()
+        .find(|found| found.variation == variation)
 }
 
 fn numbers(view: &View<'_>, found: &CumulativeDifference) -> (String, String) {
     let unit = view.unit;
     let precision = half_width(found.always_valid_interval)
         .unwrap_or_else(|| found.difference.unwrap_or_default().abs() / 10.0);
-    let range = found.always_valid_interval.map_or(String::new(), |[low, high]| {
-        format!(
-            "{} to {}",
-            unit.difference(low, precision),
-            unit.difference(high, precision)
-        )
-    });
+    let range = found
+        .always_valid_interval
+        .map_or(String::new(), |[low, high]| {
+            format!(
+                "{} to {}",
+                unit.difference(low, precision),
+                unit.difference(high, precision)
+            )
+        });
     (
         or_none(found.difference, |x| unit.difference(x, precision)),
         range,
@@ -135,7 +142,10 @@ pub(super) fn rows(view: &View<'_>) -> Vec<Row> {
             .arms
             .iter()
             .map(|arm| {
-                let of_day = day.arms.iter().find(|found| found.variation == arm.variation);
+                let of_day = day
+                    .arms
+                    .iter()
+                    .find(|found| found.variation == arm.variation);
                 let precision = arm.standard_error.unwrap_or_default();
                 (
                     or_none(of_day, |found| words::count(found.visitors)),

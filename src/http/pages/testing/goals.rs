@@ -65,11 +65,7 @@ pub fn scale_words(range: Option<f64>) -> String {
     })
 }
 
-pub(super) fn rows(
-    view: &View<'_>,
-    goals: Option<&GoalsReport>,
-    range: Option<f64>,
-) -> Vec<Row> {
+pub(super) fn rows(view: &View<'_>, goals: Option<&GoalsReport>, range: Option<f64>) -> Vec<Row> {
     let Some(goals) = goals else {
         return Vec::new();
     };
@@ -87,9 +83,8 @@ pub(super) fn rows(
 fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
     let unit = Unit::from(row.metric);
     let trustworthy = view.report.trustworthy;
-    let precision = half_width(row.interval).unwrap_or_else(|| {
-        row.difference.unwrap_or_default().abs() / 10.0
-    });
+    let precision =
+        half_width(row.interval).unwrap_or_else(|| row.difference.unwrap_or_default().abs() / 10.0);
     let mean = |mean: Option<f64>| mean.map_or(NONE.to_owned(), |mean| unit.mean(mean, precision));
     let metric = match row.metric {
         Metric::Rate => "rate",

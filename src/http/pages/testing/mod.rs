@@ -11,12 +11,10 @@ use askama::Template;
 use super::format::Unit;
 use super::links;
 use super::methods;
-use super::parts::{ConcernView, DataSet, Frame, Head, Links, Note, concerns};
+use super::parts::{ConcernView, DataSet, Frame, Head, Links, Note, Prose, concerns};
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::Choices;
-use crate::domain::report::view::{
-    GoalsReport, IntervalKind, Metric, Strata, TestingReport,
-};
+use crate::domain::report::view::{GoalsReport, IntervalKind, Metric, Strata, TestingReport};
 use crate::http::charts::intervals::IntervalChart;
 use crate::http::charts::trend::TrendChart;
 
@@ -38,6 +36,7 @@ pub struct TestingPage<'a> {
     frame: Frame,
     head: Head,
     report: &'a TestingReport,
+    sentence: Prose,
     /// Whether a verdict may be shown at all.
     judged: bool,
     concerns: Vec<ConcernView>,
@@ -105,6 +104,7 @@ impl<'a> TestingPage<'a> {
         Self {
             frame: Frame::new(format!("{title}: Testing Report")),
             head: head(&view, &sources.data_sources),
+            sentence: Prose(report.sentence.clone()),
             judged: report.trustworthy,
             concerns: concerns(&report.concerns),
             form: form::Form::new(&view, sources.choices, sources.data_sources.len()),

@@ -69,7 +69,11 @@ pub(super) fn arms(view: &View<'_>) -> Vec<Arm> {
         .filter(|arm| arm.expected_share.is_some())
         .map(|arm| arm.visitors)
         .sum();
-    report.arms.iter().map(|arm| one_arm(view, arm, all)).collect()
+    report
+        .arms
+        .iter()
+        .map(|arm| one_arm(view, arm, all))
+        .collect()
 }
 
 fn one_arm(view: &View<'_>, arm: &view::Arm, all: u64) -> Arm {
@@ -151,17 +155,24 @@ fn comparison_row(unit: Unit, comparison: &view::Comparison, trustworthy: bool) 
             (None, None) => String::new(),
         },
         chance: or_none(bayes, |bayes| format::chance(bayes.chance_to_win)),
-        loss: or_none(bayes, |bayes| {
-            unit.difference(bayes.expected_loss, precision)
+        loss: or_none(bayes, |bayes| loss(unit, bayes.expected_loss, precision)),
+        detectable: or_none(comparison.minimum_detectable_difference, |x| {
+            unit.difference(x, precision)
                 .trim_start_matches('+')
                 .to_owned()
-        }),
-        detectable: or_none(comparison.minimum_detectable_difference, |x| {
-            unit.difference(x, precision).trim_start_matches('+').to_owned()
         }),
         days_left: or_none(comparison.days_left, |days| words::count(days.into())),
         verdict: Mark::verdict(comparison.verdict),
     }
+}
+
+/// Far smaller than the difference as a rule, and so with digits of its own.
+fn loss(unit: Unit, loss: f64, precision: f64) -> String {
+    if loss < precision * 1e-4 {
+        return "about 0".to_owned();
+    }
+    let shown = unit.difference(loss, loss);
+    shown.trim_start_matches('+').to_owned()
 }
 
 pub(super) fn relative_interval(comparison: &view::Comparison) -> String {
@@ -224,7 +235,11 @@ pub(super) fn notes(view: &View<'_>) -> Vec<String> {
 
 pub(super) fn p_words(p: f64) -> String {
     let p = words::p_value(p);
-    if p.starts_with('<') { p } else { format!("= {p}") }
+    if p.starts_with('<') {
+        p
+    } else {
+        format!("= {p}")
+    }
 }
 
 pub(super) fn interval_chart(view: &View<'_>) -> Option<IntervalChart> {
@@ -331,7 +346,9 @@ pub(super) fn strata(view: &View<'_>) -> Vec<Stratum> {
                     )
                 }),
                 standard_error: or_none(stratum.standard_error, |x| {
-                    unit.difference(x, precision).trim_start_matches('+').to_owned()
+                    unit.difference(x, precision)
+                        .trim_start_matches('+')
+                        .to_owned()
                 }),
                 p: or_none(stratum.p, words::p_value),
                 dropped: or_none(stratum.share_dropped, |share| format::percent(share, 1)),

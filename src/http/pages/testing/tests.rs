@@ -38,7 +38,10 @@ fn arm(variation: &str, visitors: u64, conversions: u64) -> Arm {
 
 fn comparison(arm: &Arm, baseline: &Arm, verdict: Verdict) -> Comparison {
     let difference = arm.mean.unwrap() - baseline.mean.unwrap();
-    let error = arm.standard_error.unwrap().hypot(baseline.standard_error.unwrap());
+    let error = arm
+        .standard_error
+        .unwrap()
+        .hypot(baseline.standard_error.unwrap());
     let relative = difference / baseline.mean.unwrap();
     let half = 2.0 * error / baseline.mean.unwrap();
     Comparison {
@@ -126,9 +129,10 @@ fn report() -> TestingReport {
         days: 60,
         days_without_goal: 0,
         trustworthy: true,
-        sentence: "B converts 1.8% more visitors than A; the data can’t yet tell that from chance: \
+        sentence:
+            "B converts 1.8% more visitors than A; the data can’t yet tell that from chance: \
                    −0.6% to +4.1%; about 9 more days at this rate."
-            .to_owned(),
+                .to_owned(),
         baseline: "A".to_owned(),
         comparisons: vec![
             comparison(&b, &a, Verdict::Better),
@@ -232,7 +236,9 @@ fn render(report: &TestingReport) -> String {
         data_sources: vec!["shop-conversions".to_owned(), "till".to_owned()],
     });
     let html = page.render().unwrap();
-    for forbidden in ["style=\"", "<style", "<script>", "onclick", "http://", "https://"] {
+    for forbidden in [
+        "style=\"", "<style", "<script>", "onclick", "http://", "https://",
+    ] {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
     html
@@ -294,7 +300,12 @@ fn under_an_alarm_no_verdict_stands_anywhere() {
     for word in VERDICTS {
         assert!(!said.contains(word), "{word}");
     }
-    for class in ["class=\"verdict", "interval better", "interval worse", "93.1%"] {
+    for class in [
+        "class=\"verdict",
+        "interval better",
+        "interval worse",
+        "93.1%",
+    ] {
         assert!(!said.contains(class), "{class}");
     }
     assert!(said.contains("−0.2 points"), "the stratified difference");
@@ -306,7 +317,9 @@ fn without_methods(html: &str) -> String {
     let mut rest = html;
     while let Some((before, after)) = rest.split_once("<details class=\"method\">") {
         said.push_str(before);
-        rest = after.split_once("</details>").map_or("", |(_, after)| after);
+        rest = after
+            .split_once("</details>")
+            .map_or("", |(_, after)| after);
     }
     said + rest
 }
@@ -355,7 +368,9 @@ fn an_incomplete_last_day_is_marked() {
 
 #[test]
 fn zz_dump() {
-    let Ok(folder) = std::env::var("DUMP") else { return };
+    let Ok(folder) = std::env::var("DUMP") else {
+        return;
+    };
     let assets = crate::http::pages::assets::Assets::get();
     std::fs::create_dir_all(format!("{folder}/assets")).unwrap();
     for address in [&assets.style, &assets.script, &assets.favicon] {
@@ -367,14 +382,43 @@ fn zz_dump() {
     std::fs::write(format!("{folder}/testing.html"), render(&r)).unwrap();
     r.trait_group = Some("country".to_owned());
     r.by_trait = Some(
-        ["DE", "AT", "a very long value of a trait that somebody wrote"]
-            .map(|value| TraitOfTest { value: value.to_owned(), arms: r.arms.clone(), comparisons: r.comparisons.clone() })
-            .to_vec(),
+        [
+            "DE",
+            "AT",
+            "a very long value of a trait that somebody wrote",
+        ]
+        .map(|value| TraitOfTest {
+            value: value.to_owned(),
+            arms: r.arms.clone(),
+            comparisons: r.comparisons.clone(),
+        })
+        .to_vec(),
     );
-    r.trait_interaction = Some(vec![TraitInteraction { variation: "B".to_owned(), q: Some(1.9), df: Some(1.0), p: Some(0.168), values: vec!["DE".to_owned(), "AT".to_owned()], left_out: vec!["CH".to_owned()], note: None }]);
+    r.trait_interaction = Some(vec![TraitInteraction {
+        variation: "B".to_owned(),
+        q: Some(1.9),
+        df: Some(1.0),
+        p: Some(0.168),
+        values: vec!["DE".to_owned(), "AT".to_owned()],
+        left_out: vec!["CH".to_owned()],
+        note: None,
+    }]);
     r.trustworthy = false;
     r.sentence = "B’s share of the visitors moved from 50% to 86%: the pooled difference says nothing. Compared within days, B converts 0.2 points fewer than A (−1.4 to +1.0).".to_owned();
-    r.concerns = vec![concern(ConcernCode::AllocationDrift, Severity::Alarm), concern(ConcernCode::FewConversions, Severity::Warning), concern(ConcernCode::IncompleteDay, Severity::Info)];
-    r.post_stratified = Some(vec![PostStratified { over: Strata::Day, variation: "B".to_owned(), difference: Some(-0.002), standard_error: Some(0.006), interval: Some([-0.0138, 0.0098]), p: Some(0.74), share_dropped: Some(0.0), note: None }]);
+    r.concerns = vec![
+        concern(ConcernCode::AllocationDrift, Severity::Alarm),
+        concern(ConcernCode::FewConversions, Severity::Warning),
+        concern(ConcernCode::IncompleteDay, Severity::Info),
+    ];
+    r.post_stratified = Some(vec![PostStratified {
+        over: Strata::Day,
+        variation: "B".to_owned(),
+        difference: Some(-0.002),
+        standard_error: Some(0.006),
+        interval: Some([-0.0138, 0.0098]),
+        p: Some(0.74),
+        share_dropped: Some(0.0),
+        note: None,
+    }]);
     std::fs::write(format!("{folder}/alarm.html"), render(&r)).unwrap();
 }
