@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::browser::{Browser, DEADLINE};
 use crate::site::{ALARMED, BETTER, FAILING, HOSTILE, HOSTILE_PATH, SOURCE, Site, UNDECIDED, get};
-use crate::support::process::wait_for;
+use crate::support::process::{temporary_folder, wait_for};
 
 /// The report's own text, without what the browser adds.
 async fn report(browser: &Browser) -> String {
@@ -151,7 +151,9 @@ async fn a_table_sorts_by_its_headings() {
     let browser = Browser::open().await;
     browser.go(&site.at(&format!("{BETTER}/activity"))).await;
     let column = async || -> Vec<u64> {
-        let texts = browser.texts("table[data-sortable] tbody td:nth-child(2)").await;
+        let texts = browser
+            .texts("table[data-sortable] tbody td:nth-child(2)")
+            .await;
         let numbers = texts
             .iter()
             .map(|text| text.replace(',', "").parse().unwrap());
@@ -389,6 +391,78 @@ async fn fetch_now_fetches() {
     let seen = report(&browser).await;
     assert!(seen.contains("Unchanged"), "{seen}");
     assert!(browser.console().await.is_empty());
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn beside_an_operator_the_page_shows_the_command() {
+    let site = Site::shared().await.beside_an_operator().await;
+    let browser = Browser::open().await;
+    browser.go(&site.at(SOURCE)).await;
+    assert_eq!(browser.count("form[method=post]").await, 0);
+    let command = browser.text("section pre").await;
+    assert!(command.starts_with("kubectl "), "{command}");
+    assert!(
+        command.contains("sumsq.dev/fetch-requested-at="),
+        "{command}"
+    );
+    browser
+        .find("button[data-copy]")
+        .await
+        .click()
+        .await
+        .unwrap();
+    wait_for("the copy", DEADLINE, async || {
+        (browser.text("button[data-copy]").await == "Copied").then_some(())
+    })
+    .await;
+    let found = browser.axe().await;
+    assert!(found.is_empty(), "{found:?}");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn older_fetches_are_on_pages_of_their_own() {
+    let site = Site::start(temporary_folder("fetches")).await;
+    fill(&site.folder);
+    let source = "/namespaces/default/data-sources/till";
+    let logged = || -> usize {
+        let fetches = get(&site.at(&format!("/api/v1{source}/fetches?limit=100")));
+        let fetches = fetches.unwrap_or_default();
+        fetches.matches("\"completedAt\":\"").count()
+    };
+    wait_for("the first fetch", DEADLINE, async || {
+        (logged() == 1).then_some(())
+    })
+    .await;
+    for count in 2..=45 {
+        post(&site.at(&format!("/api/v1{source}/fetch")));
+        wait_for("one more fetch", DEADLINE, async || {
+            (logged() == count).then_some(())
+        })
+        .await;
+    }
+    let browser = Browser::open().await;
+    browser.go(&site.at(source)).await;
+    let rows = "section[aria-labelledby=history-heading] tbody tr";
+    let mut shown = Vec::new();
+    for page in [20, 20, 5] {
+        assert_eq!(browser.count(rows).await, page);
+        let times = "section[aria-labelledby=history-heading] tbody td:nth-child(2)";
+        shown.extend(browser.texts(times).await);
+        if page == 20 {
+            browser.follow(".pages a[rel=next]").await;
+        }
+    }
+    assert_eq!(browser.count(".pages a[rel=next]").await, 0);
+    // The oldest one is why it was fetched first, and stands last.
+    assert_eq!(
+        shown.iter().filter(|why| *why == "new data source").count(),
+        1
+    );
+    assert_eq!(shown.last().unwrap(), "new data source");
+    browser.follow(".pages a").await;
+    assert_eq!(browser.address().await, site.at(source));
     browser.close().await;
 }
 

@@ -34,6 +34,10 @@ pub fn pages() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "activity-many-groups",
+            format!("{HOSTILE_PATH}/activity?groupBy=trait&traitGroup=hour"),
+        ),
+        (
             "activity-total",
             format!("{BETTER}/activity?per=total&goal=orders&measure=value"),
         ),

@@ -70,6 +70,31 @@ impl Site {
         format!("{}{path}", self.base)
     }
 
+    /// `sumsq report`, as it runs beside the operator, over the same store.
+    pub async fn beside_an_operator(&self) -> Self {
+        let folder = temporary_folder("report");
+        let store = fs::read_dir(self.folder.join(".sumsq"))
+            .expect("the store's folder")
+            .map(|entry| entry.expect("an entry").path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "db"))
+            .expect("a store");
+        let port = free_port();
+        let server = ServerCommand::new("sumsq", env!("CARGO_BIN_EXE_sumsq"))
+            .args(["report", "--store"])
+            .arg(format!("sqlite:{}", store.display()))
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"))
+            .removes(&folder)
+            .start(&folder);
+        let site = Self {
+            base: format!("http://127.0.0.1:{port}"),
+            folder,
+            _server: server,
+        };
+        site.answers(SOURCE).await;
+        site
+    }
+
     async fn answers(&self, path: &str) {
         let address = self.at(path);
         let server = &self._server;
@@ -88,14 +113,21 @@ impl Site {
     }
 }
 
-/// The body; an error where the status is one.
-pub fn get(address: &str) -> Result<String, ureq::Error> {
-    // No proxy of the environment's stands before this machine's own servers.
-    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-    agent.get(address).call()?.body_mut().read_to_string()
+/// No proxy of the environment's stands before this machine's own servers.
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().proxy(None).build().into()
 }
 
-fn fill(folder: &Path) {
+/// The body; an error where the status is one.
+pub fn get(address: &str) -> Result<String, ureq::Error> {
+    agent().get(address).call()?.body_mut().read_to_string()
+}
+
+pub fn post(address: &str) {
+    agent().post(address).send_empty().expect("it is taken");
+}
+
+pub fn fill(folder: &Path) {
     let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
     let object = "buckets/shop-experiment-counts/exports/shop-conversions.csv";
     let copy = |name: &str| {
@@ -134,7 +166,8 @@ spec:
     )
 }
 
-/// Two agents, of which the quickstart has one; two policies, traits that need escaping, eight days.
+/// Two agents, of which the quickstart has one; two policies, traits that need escaping or are
+/// many, eight days.
 fn counts() -> String {
     let mut csv = "Date,Agent,Variation,Policy,Trait_Group,Trait_Value,Sels,purchase,\
                    purchase_sumsq,returns,returns_sumsq\n"
@@ -142,7 +175,7 @@ fn counts() -> String {
     let hostile = HOSTILE.replace('"', "\"\"");
     for day in 0..8 {
         let date = 1_767_571_200 + day * 86_400;
-        for agent in ["checkout-button", &hostile] {
+        for agent in ["checkout-button", hostile.as_str()] {
             for (variation, more) in [("A", 0), ("B", 9)] {
                 for (policy, visitors) in [("r", 400), ("f", 40)] {
                     let purchases = visitors / 8 + more + day % 3;
@@ -158,6 +191,11 @@ fn counts() -> String {
                     row("", "", 1);
                     row("area", "<north> & \"\"west\"\"", 2);
                     row("area", "south/50%", 2);
+                    if agent == hostile {
+                        for hour in 0..8 {
+                            row("hour", &format!("{:02}:00", hour * 3), 8);
+                        }
+                    }
                 }
             }
         }

@@ -148,10 +148,13 @@ impl TrendChart {
     }
 }
 
-/// Where a day stands, 0 to 1, with half a column free on both sides.
+/// Where a day stands, 0 to 1.
 fn column(at: usize, columns: usize) -> f64 {
+    if columns < 2 {
+        return 0.5;
+    }
     #[allow(clippy::cast_precision_loss, reason = "days in view")]
-    let place = (at as f64 + 0.5) / columns.max(1) as f64;
+    let place = at as f64 / (columns - 1) as f64;
     place
 }
 
@@ -179,11 +182,11 @@ fn band(days: &[DayPoint], inner: impl Fn(usize, f64) -> (f64, f64)) -> String {
 /// A column per day that shows its numbers under the pointer.
 fn hits(days: &[DayPoint]) -> Vec<Hit> {
     #[allow(clippy::cast_precision_loss, reason = "days in view")]
-    let width = 100.0 / days.len().max(1) as f64;
+    let width = 100.0 / days.len().saturating_sub(1).max(1) as f64;
     days.iter()
         .enumerate()
         .map(|(at, day)| Hit {
-            x: coordinate((column(at, days.len()) * 100.0 - width / 2.0).max(0.0)),
+            x: coordinate(column(at, days.len()) * 100.0 - width / 2.0),
             width: coordinate(width),
             text: day.text.clone(),
         })

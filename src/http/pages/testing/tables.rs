@@ -218,19 +218,31 @@ pub(super) fn notes(view: &View<'_>) -> Vec<String> {
             }
         }
     }
-    if report.visitors_under_other_policies > 0 {
+    // A concern says it better where there is one.
+    let said = |code| report.concerns.iter().any(|concern| concern.code == code);
+    if report.visitors_under_other_policies > 0 && !said(view::ConcernCode::PolicyMixed) {
         notes.push(format!(
             "{} visitors stand under other policies and are not in these numbers.",
             words::count(report.visitors_under_other_policies)
         ));
     }
-    if report.days_without_goal > 0 {
+    if report.days_without_goal > 0 && !said(view::ConcernCode::GoalAbsentOnDays) {
         notes.push(format!(
             "{} in view without this goal: their visitors are left out.",
             format::plural(u64::from(report.days_without_goal), "day", "days")
         ));
     }
     notes
+}
+
+/// `1 degree`, `3 degrees`.
+pub(super) fn degrees(df: f64) -> String {
+    let plural = if df.to_bits() == 1f64.to_bits() {
+        ""
+    } else {
+        "s"
+    };
+    format!("{} degree{plural}", format::number(df))
 }
 
 pub(super) fn p_words(p: f64) -> String {

@@ -347,7 +347,7 @@ fn traits_are_drawn_and_tested() {
         note: None,
     }]);
     let html = render(&report);
-    assert!(html.contains("Q = 1.900 with 1 degrees of freedom, p = 0.168, over DE and AT."));
+    assert!(html.contains("Q = 1.900 with 1 degree of freedom, p = 0.168, over DE and AT."));
     assert!(html.contains("Left out for too few conversions: CH."));
     assert!(html.contains("traitValue=%3Cscript%3E"));
     assert!(html.contains("&#60;script&#62;"));
@@ -364,61 +364,4 @@ fn an_incomplete_last_day_is_marked() {
     }
     let html = render(&report);
     assert!(!html.contains("unfinished") && !html.contains("dot open"));
-}
-
-#[test]
-fn zz_dump() {
-    let Ok(folder) = std::env::var("DUMP") else {
-        return;
-    };
-    let assets = crate::http::pages::assets::Assets::get();
-    std::fs::create_dir_all(format!("{folder}/assets")).unwrap();
-    for address in [&assets.style, &assets.script, &assets.favicon] {
-        let name = address.strip_prefix("/assets/").unwrap();
-        let (_, text) = crate::http::pages::assets::Assets::find(name).unwrap();
-        std::fs::write(format!("{folder}{address}"), text).unwrap();
-    }
-    let mut r = report();
-    std::fs::write(format!("{folder}/testing.html"), render(&r)).unwrap();
-    r.trait_group = Some("country".to_owned());
-    r.by_trait = Some(
-        [
-            "DE",
-            "AT",
-            "a very long value of a trait that somebody wrote",
-        ]
-        .map(|value| TraitOfTest {
-            value: value.to_owned(),
-            arms: r.arms.clone(),
-            comparisons: r.comparisons.clone(),
-        })
-        .to_vec(),
-    );
-    r.trait_interaction = Some(vec![TraitInteraction {
-        variation: "B".to_owned(),
-        q: Some(1.9),
-        df: Some(1.0),
-        p: Some(0.168),
-        values: vec!["DE".to_owned(), "AT".to_owned()],
-        left_out: vec!["CH".to_owned()],
-        note: None,
-    }]);
-    r.trustworthy = false;
-    r.sentence = "B’s share of the visitors moved from 50% to 86%: the pooled difference says nothing. Compared within days, B converts 0.2 points fewer than A (−1.4 to +1.0).".to_owned();
-    r.concerns = vec![
-        concern(ConcernCode::AllocationDrift, Severity::Alarm),
-        concern(ConcernCode::FewConversions, Severity::Warning),
-        concern(ConcernCode::IncompleteDay, Severity::Info),
-    ];
-    r.post_stratified = Some(vec![PostStratified {
-        over: Strata::Day,
-        variation: "B".to_owned(),
-        difference: Some(-0.002),
-        standard_error: Some(0.006),
-        interval: Some([-0.0138, 0.0098]),
-        p: Some(0.74),
-        share_dropped: Some(0.0),
-        note: None,
-    }]);
-    std::fs::write(format!("{folder}/alarm.html"), render(&r)).unwrap();
 }

@@ -101,14 +101,14 @@ fn chart(
 fn interaction_words(interaction: &TraitInteraction) -> String {
     let mut said = match (interaction.q, interaction.df, interaction.p) {
         (Some(q), Some(df), Some(p)) => format!(
-            "{} Q = {} with {} degrees of freedom, p {}, over {}.",
+            "{} Q = {} with {} of freedom, p {}, over {}.",
             if p < 0.001 {
                 "The effect differs between these values more than chance would make it:"
             } else {
                 "The data don’t show that the effect differs between these values:"
             },
             format::number(q),
-            format::number(df),
+            super::tables::degrees(df),
             p_words(p),
             words::list(&interaction.values),
         ),
