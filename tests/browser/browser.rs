@@ -157,13 +157,15 @@ impl Browser {
         self.devtools("Network.setBlockedURLs", scripts).await;
     }
 
-    /// The whole page as a PNG, in base64.
-    pub async fn picture(&self, width: u32) -> String {
-        let height = self
-            .run("return document.documentElement.scrollHeight", vec![])
-            .await;
-        self.resize(width, u32::try_from(height.as_u64().unwrap()).unwrap())
-            .await;
+    /// Of the whole page, in pixels.
+    pub async fn height(&self) -> u32 {
+        let script = "return document.documentElement.scrollHeight";
+        let height = self.run(script, vec![]).await.as_u64();
+        u32::try_from(height.expect("a height")).expect("no endless page")
+    }
+
+    /// What is in view as a PNG, in base64.
+    pub async fn picture(&self) -> String {
         let picture = self
             .devtools("Page.captureScreenshot", json!({"format": "png"}))
             .await;
