@@ -72,13 +72,7 @@ pub fn day_ticks(labels: &[String], at: impl Fn(usize) -> f64) -> Vec<Tick> {
         _ => 4,
     };
     let mut columns: Vec<usize> = (0..=steps)
-        .map(|step| {
-            if steps == 0 {
-                0
-            } else {
-                step * (n - 1) / steps
-            }
-        })
+        .map(|step| (step * (n - 1)).checked_div(steps).unwrap_or(0))
         .collect();
     columns.dedup();
     let last = columns.len() - 1;

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::activity::ActivityPage;
 use super::assets::Assets;
 use super::links;
-use super::source::{FETCHES_PER_PAGE, Facts, SourcePage};
+use super::source::{FETCHES_PER_PAGE, Facts as SourceFacts, SourcePage};
 use super::start::StartPage;
-use super::testing::{Sources, TestingPage};
+use super::testing::{Facts as TestingFacts, TestingPage};
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::query::{ActivityQuery, TestingQuery};
 use crate::domain::report::view::GroupBy;
@@ -56,7 +56,7 @@ pub(super) async fn source(
     let (fetches, more) = state
         .fetches(&namespace, &name, FETCHES_PER_PAGE, before)
         .await?;
-    html(&SourcePage::new(&Facts {
+    html(&SourcePage::new(&SourceFacts {
         detail: &detail,
         fetches: &fetches,
         more,
@@ -102,7 +102,7 @@ pub(super) async fn testing(
             let data = &loaded.data;
             let report = report::testing(data, &query, now)?;
             let goals = report::goals(data, &query, now)?;
-            let page = TestingPage::new(&Sources {
+            let page = TestingPage::new(&TestingFacts {
                 report: &report,
                 goals: Some(&goals),
                 choices: &choices,

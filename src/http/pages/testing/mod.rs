@@ -20,7 +20,7 @@ use crate::http::charts::trend::TrendChart;
 
 /// All that the page is made of.
 #[derive(Debug)]
-pub struct Sources<'a> {
+pub struct Facts<'a> {
     pub report: &'a TestingReport,
     /// None where they are not asked for.
     pub goals: Option<&'a GoalsReport>,
@@ -32,6 +32,10 @@ pub struct Sources<'a> {
 
 #[derive(Debug, Template)]
 #[template(path = "testing.html")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "what the template shows or leaves out"
+)]
 pub struct TestingPage<'a> {
     frame: Frame,
     head: Head,
@@ -89,27 +93,27 @@ struct View<'a> {
 
 impl<'a> TestingPage<'a> {
     #[must_use]
-    pub fn new(sources: &Sources<'a>) -> Self {
-        let report = sources.report;
+    pub fn new(facts: &Facts<'a>) -> Self {
+        let report = facts.report;
         let view = View {
             report,
             unit: Unit::from(report.metric),
             pairs: report.query_pairs(),
             address: links::agent(&report.namespace, &report.agent),
-            good_direction: sources.good_direction,
+            good_direction: facts.good_direction,
         };
         let title = report.display_name.as_deref().unwrap_or(&report.agent);
-        let range = goals::range(sources.goals);
+        let range = goals::range(facts.goals);
         let (strata_over, strata_why) = strata_words(report);
         Self {
             frame: Frame::new(format!("{title}: Testing Report")),
-            head: head(&view, &sources.data_sources),
+            head: head(&view, &facts.data_sources),
             sentence: Prose(report.sentence.clone()),
             judged: report.trustworthy,
             concerns: concerns(&report.concerns),
-            form: form::Form::new(&view, sources.choices, sources.data_sources.len()),
+            form: form::Form::new(&view, facts.choices, facts.data_sources.len()),
             links: Links::new(&view.address, "testing", &view.pairs),
-            goals: goals::rows(&view, sources.goals, range),
+            goals: goals::rows(&view, facts.goals, range),
             spark_scale: goals::scale_words(range),
             goal_name: goal_name(report),
             metric_name: metric_name(report.metric),

@@ -228,7 +228,7 @@ fn choices() -> Choices {
 fn render(report: &TestingReport) -> String {
     let goals = goals(report);
     let choices = choices();
-    let page = TestingPage::new(&Sources {
+    let page = TestingPage::new(&Facts {
         report,
         goals: Some(&goals),
         choices: &choices,
