@@ -3,8 +3,6 @@
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 
-use crate::crd::data_source::DataSource;
-
 /// The API server refuses a longer note.
 const MAX_NOTE_BYTES: usize = 1024;
 
@@ -12,7 +10,7 @@ pub(super) struct Events {
     recorder: Recorder,
 }
 
-/// One piece of news about a data source.
+/// One piece of news about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct News {
     pub(super) warning: bool,
@@ -35,7 +33,11 @@ impl Events {
     }
 
     /// Best effort: an event that is lost is no reason to fetch again.
-    pub(super) async fn publish(&self, object: &DataSource, news: News) {
+    /// `action` is what the operator did, in CamelCase.
+    pub(super) async fn publish<K>(&self, object: &K, action: &str, news: News)
+    where
+        K: Resource<DynamicType = ()>,
+    {
         let event = Event {
             type_: if news.warning {
                 EventType::Warning
@@ -44,7 +46,7 @@ impl Events {
             },
             reason: news.reason,
             note: Some(cut(&news.note)),
-            action: "Fetch".to_owned(),
+            action: action.to_owned(),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {

@@ -67,3 +67,36 @@ pub fn in_force<'a>(
         .filter(|resource| resource.agent.code == code)
         .min_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_resources_with_one_code_the_older_counts() {
+        let resource = |name: &str, code: &str, second: i64| AgentResource {
+            namespace: "growth".into(),
+            name: name.into(),
+            uid: name.into(),
+            created_at: Timestamp::from_second(second).unwrap(),
+            agent: Agent {
+                code: code.into(),
+                display_name: None,
+                goals: Vec::new(),
+                baseline: None,
+                target_lift: None,
+                variations: Vec::new(),
+            },
+        };
+        let resources = [
+            resource("c", "x", 2),
+            resource("b", "x", 1),
+            resource("a", "x", 1),
+            resource("d", "y", 0),
+        ];
+        let found = |code| in_force(&resources, code).map(|resource| resource.name.as_str());
+        assert_eq!(found("x"), Some("a"));
+        assert_eq!(found("y"), Some("d"));
+        assert_eq!(found("z"), None);
+    }
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::data_source::{DataSource, Dating, Goal};
 use super::schedule::{Schedule, ScheduleError};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
     pub display_name: String,
@@ -83,5 +83,63 @@ impl Description {
         schedule
             .due(last_success, until, limit)
             .map_or(0, |due| due.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(schedule: &str, zone: &str, jitter_seconds: u64) -> Description {
+        Description {
+            schedule: schedule.into(),
+            time_zone: zone.into(),
+            jitter_seconds,
+            ..Description::default()
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_fetch_is_the_slot_with_its_jitter() {
+        for (zone, jitter, now, next) in [
+            ("UTC", 0, "2026-03-01T08:59:59Z", "2026-03-01T09:00:00Z"),
+            ("UTC", 0, "2026-03-01T09:00:00Z", "2026-03-02T09:00:00Z"),
+            ("UTC", 120, "2026-03-01T09:00:30Z", "2026-03-01T09:02:00Z"),
+            ("UTC", 120, "2026-03-01T09:02:00Z", "2026-03-02T09:02:00Z"),
+            (
+                "America/New_York",
+                60,
+                "2026-03-08T05:00:00Z",
+                "2026-03-08T13:01:00Z",
+            ),
+        ] {
+            let found = described("0 9 * * *", zone, jitter).next_fetch(at(now));
+            assert_eq!(found, Some(at(next)), "{zone} {jitter} {now}");
+        }
+        let suspended = Description {
+            suspend: true,
+            ..described("0 9 * * *", "UTC", 0)
+        };
+        assert_eq!(suspended.next_fetch(at("2026-03-01T08:00:00Z")), None);
+    }
+
+    #[test]
+    fn slots_are_missed_once_they_should_have_been_fetched() {
+        let daily = described("0 9 * * *", "UTC", 300);
+        let success = at("2026-03-01T09:05:10Z");
+        for (now, missed) in [
+            ("2026-03-01T12:00:00Z", 0),
+            ("2026-03-02T09:04:59Z", 0),
+            ("2026-03-02T09:05:00Z", 1),
+            ("2026-03-03T09:04:59Z", 1),
+            ("2026-03-03T09:06:00Z", 2),
+            ("2026-04-03T09:06:00Z", 5),
+        ] {
+            assert_eq!(daily.slots_missed(success, at(now), 5), missed, "{now}");
+        }
     }
 }

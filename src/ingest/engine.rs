@@ -18,6 +18,7 @@ use self::job::Job;
 use super::pool::Pool;
 use super::{Ingest, Known};
 use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
+use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
 use crate::domain::plan::{
     CursorUpdate, FetchPlan, InFlight, Observed, Plan, PlanSettings, Waiting, backoff, decide,
@@ -132,6 +133,7 @@ impl Engine {
             let mut stored = store
                 .observe(&source_ref(source), source.history_limit)
                 .await?;
+            self.describe(source, &mut stored).await?;
             let now = self.now();
             if let Some(standing) = self.troubled(wanted, &stored, now) {
                 return Ok(standing);
@@ -184,6 +186,16 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Reports follow the spec, also where nothing is fetched for it.
+    async fn describe(&self, source: &DataSource, stored: &mut Stored) -> Result<(), StoreError> {
+        let description = Description::of(source, self.settings.schedule_jitter);
+        if stored.description.as_ref() != Some(&description) {
+            self.ingest.store.describe(source.id, &description).await?;
+            stored.description = Some(description);
+        }
+        Ok(())
     }
 
     /// Cancels what is queued or under way for a source. True where it was only queued: then its

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use notify::{EventKind, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
 
-use crate::crd::data_source::DataSource;
-use crate::validate;
+use crate::validate::{self, Manifest};
 
 /// Where `sumsq local` keeps what it imported.
 const STATE: &str = ".sumsq";
@@ -21,7 +22,7 @@ pub struct Folder {
 }
 
 /// What the manifests say, file by file, so that one that cannot be read leaves the others alone.
-pub(super) type Manifests = BTreeMap<PathBuf, Result<Vec<DataSource>, String>>;
+pub(super) type Manifests = BTreeMap<PathBuf, Result<Manifest, String>>;
 
 impl Folder {
     /// Makes the state folder, and the one for buckets where it is missing.
@@ -74,6 +75,27 @@ impl Folder {
         }
         Ok(manifests)
     }
+
+    /// Says on `edited` whenever a manifest was made, changed or removed, for as long as the
+    /// watcher is kept.
+    pub(super) fn watch(
+        &self,
+        edited: mpsc::UnboundedSender<()>,
+    ) -> Result<notify::RecommendedWatcher> {
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                let Ok(event) = event else { return };
+                let manifests = event.paths.iter().any(|path| is_manifest(path));
+                if manifests && !matches!(event.kind, EventKind::Access(_)) {
+                    edited.send(()).ok();
+                }
+            })
+            .context("cannot watch the folder")?;
+        watcher
+            .watch(&self.path, RecursiveMode::NonRecursive)
+            .context("cannot watch the folder")?;
+        Ok(watcher)
+    }
 }
 
 /// Whether a file's name says that it is a manifest.
@@ -83,7 +105,7 @@ pub(super) fn is_manifest(path: &Path) -> bool {
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-fn read(path: &Path) -> Result<Vec<DataSource>, String> {
+fn read(path: &Path) -> Result<Manifest, String> {
     let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
     if length > MAX_MANIFEST_BYTES {
         return Err(format!("{length} bytes are too many for a manifest"));

@@ -1,37 +1,40 @@
 //! A folder in the place of the cluster: the same decisions and the same ingest, over an S3
 //! endpoint of its own. Editing a manifest or its annotations acts as `kubectl apply` would.
 
+mod agents;
 mod bucket_server;
+mod fetch_requests;
 mod folder;
 mod screen;
+mod sources;
+mod standing;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use jiff::Timestamp;
-use notify::{EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use agents::Agents;
 pub use bucket_server::{BucketServer, FolderSecrets};
+pub use fetch_requests::{FetchRequests, PendingRequests, fetch_requests};
 pub use folder::Folder;
 pub use screen::Screen;
-use summary::{ErrorSummary, SourceSummary, Summary};
+use sources::Sources;
+use standing::{newest, seconds, shown, stands};
+use summary::{SourceSummary, Summary};
 
 use crate::args::Output;
-use crate::crd;
-use crate::domain::data_source::{DataSource, DeletionPolicy, Identity, SourceKey};
-use crate::domain::plan::Waiting;
-use crate::ingest::engine::{Engine, Standing, Wanted};
-use crate::validate::{self, Defaults};
+use crate::domain::data_source::{DeletionPolicy, SourceKey};
+use crate::ingest::engine::Engine;
+use crate::validate::Defaults;
 
-/// Manifests without a namespace are in this one, as kubectl's are.
-const DEFAULT_NAMESPACE: &str = "default";
 /// Editors write a file in several steps: look when they are through.
 const EDIT_SETTLES: Duration = Duration::from_millis(200);
 
@@ -41,29 +44,12 @@ pub struct Local {
     folder: Folder,
     engine: Arc<Engine>,
     ended: mpsc::UnboundedReceiver<SourceKey>,
-    defaults: Defaults,
     screen: Arc<Screen>,
     output: Output,
-    sources: BTreeMap<SourceKey, Entry>,
-    /// Manifests that would be refused, and why; what they said before stays in force.
-    refused: Vec<Refused>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    wanted: Wanted,
-    file: PathBuf,
-    /// The newest history entry that has been told: id and attempts.
-    told: Option<(Uuid, u32)>,
-    until: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Refused {
-    file: PathBuf,
-    /// Namespace and name, where the manifest could be read that far.
-    source: Option<SourceKey>,
-    message: String,
+    sources: Sources,
+    agents: Agents,
+    /// Of "Fetch now", where pages are served.
+    requests: Option<PendingRequests>,
 }
 
 impl Local {
@@ -77,15 +63,22 @@ impl Local {
         output: Output,
     ) -> Self {
         Self {
+            agents: Agents::new(Arc::clone(&engine)),
             folder,
             engine,
             ended,
-            defaults,
             screen,
             output,
-            sources: BTreeMap::new(),
-            refused: Vec::new(),
+            sources: Sources::new(defaults),
+            requests: None,
         }
+    }
+
+    /// Fetches what is asked for by these requests, too.
+    #[must_use]
+    pub fn answering(mut self, requests: PendingRequests) -> Self {
+        self.requests = Some(requests);
+        self
     }
 
     /// Fetches every source once and prints what came of it. True where every fetch succeeded.
@@ -93,8 +86,8 @@ impl Local {
     /// # Errors
     /// A folder without manifests, a store that fails.
     pub async fn once(&mut self) -> Result<bool> {
-        self.load()?;
-        if self.sources.is_empty() && self.refused.is_empty() {
+        self.load().await?;
+        if self.sources.in_force.is_empty() && self.sources.refused.is_empty() {
             bail!(
                 "no DataSource manifest (*.yaml) in {}; `sumsq local --help` says what the folder \
                  holds",
@@ -102,7 +95,7 @@ impl Local {
             );
         }
         let token = Uuid::now_v7().to_string();
-        for entry in self.sources.values_mut() {
+        for entry in self.sources.in_force.values_mut() {
             entry.wanted.requested = Some(token.clone());
         }
         let summaries = self.first_round(Some(&token)).await?;
@@ -117,22 +110,34 @@ impl Local {
     /// A folder that cannot be watched, a store that fails.
     pub async fn serve(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let (edited, mut edits) = mpsc::unbounded_channel();
-        let _watcher = watch(&self.folder, edited)?;
-        self.load()?;
+        let _watcher = self.folder.watch(edited)?;
+        self.load().await?;
         let summaries = tokio::select! {
             summaries = self.first_round(None) => summaries?,
             () = shutdown.cancelled() => return Ok(()),
         };
         self.print(summaries).await?;
+        self.tell_of_agents().await?;
         self.screen.say(&format!(
             "waiting for schedules and for edits in {}; Ctrl-C ends",
             self.folder.path().display()
         ));
         loop {
-            let next = self.sources.values().filter_map(|entry| entry.until).min();
+            let next = self
+                .sources
+                .in_force
+                .values()
+                .filter_map(|entry| entry.until)
+                .min();
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 Some(key) = self.ended.recv() => self.advance(&key).await?,
+                Some(request) = fetch_requests::next(&mut self.requests) => {
+                    let token = Uuid::now_v7().to_string();
+                    let known = self.sources.request(&request.source, token);
+                    let source = request.answer(known);
+                    self.advance(&source).await?;
+                }
                 Some(()) = edits.recv() => {
                     tokio::time::sleep(EDIT_SETTLES).await;
                     while edits.try_recv().is_ok() {}
@@ -140,7 +145,7 @@ impl Local {
                 }
                 () = until(next, self.engine.now()) => {
                     let now = self.engine.now();
-                    let due: Vec<_> = self.sources.iter()
+                    let due: Vec<_> = self.sources.in_force.iter()
                         .filter(|(_, entry)| entry.until.is_some_and(|until| until <= now))
                         .map(|(key, _)| key.clone())
                         .collect();
@@ -149,6 +154,7 @@ impl Local {
                     }
                 }
             }
+            self.tell_of_agents().await?;
         }
     }
 
@@ -156,7 +162,7 @@ impl Local {
     async fn first_round(&mut self, token: Option<&str>) -> Result<Vec<SourceSummary>> {
         let began = Instant::now();
         let mut summaries = BTreeMap::new();
-        for refused in &self.refused {
+        for refused in &self.sources.refused {
             self.screen.say(&refused.to_string());
             let key = refused.source.clone().unwrap_or_else(|| SourceKey {
                 namespace: String::new(),
@@ -165,11 +171,11 @@ impl Local {
             let summary = SourceSummary::unfetched(&key.namespace, &key.name, Some(refused.into()));
             summaries.insert(key, summary);
         }
-        let mut pending: BTreeSet<SourceKey> = self.sources.keys().cloned().collect();
+        let mut pending: BTreeSet<SourceKey> = self.sources.in_force.keys().cloned().collect();
         let mut looks: Vec<SourceKey> = pending.iter().cloned().collect();
         while !pending.is_empty() {
             for key in looks.drain(..) {
-                let Some(entry) = self.sources.get_mut(&key) else {
+                let Some(entry) = self.sources.in_force.get_mut(&key) else {
                     continue;
                 };
                 let standing = self.engine.advance(&entry.wanted).await?;
@@ -190,24 +196,27 @@ impl Local {
     }
 
     async fn print(&self, data_sources: Vec<SourceSummary>) -> Result<()> {
+        let now = self.engine.now();
+        let colour = std::io::stdout().is_terminal();
         let mut reports = Vec::new();
-        for entry in self.sources.values() {
+        for entry in self.sources.in_force.values() {
             let store = self.engine.store();
-            reports.extend(summary::reports(store.as_ref(), &entry.wanted.source).await?);
+            let source = &entry.wanted.source;
+            reports.extend(summary::reports(store.as_ref(), source, now).await?);
         }
         let summary = Summary {
             data_sources,
             reports,
         };
         match self.output {
-            Output::Text => println!("\n{}", summary.to_text().trim_end()),
+            Output::Text => println!("\n{}", summary.to_text(colour).trim_end()),
             Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
         }
         Ok(())
     }
 
     async fn advance(&mut self, key: &SourceKey) -> Result<()> {
-        let Some(entry) = self.sources.get_mut(key) else {
+        let Some(entry) = self.sources.in_force.get_mut(key) else {
             return Ok(());
         };
         let standing = self.engine.advance(&entry.wanted).await?;
@@ -233,244 +242,48 @@ impl Local {
     }
 
     async fn follow_edits(&mut self) -> Result<()> {
-        let before: BTreeSet<_> = self.sources.keys().cloned().collect();
-        let refused_before = std::mem::take(&mut self.refused);
-        self.load()?;
-        for refused in &self.refused {
+        let before: BTreeSet<_> = self.sources.in_force.keys().cloned().collect();
+        let refused_before = std::mem::take(&mut self.sources.refused);
+        self.load().await?;
+        for refused in &self.sources.refused {
             if !refused_before.contains(refused) {
                 self.screen.say(&refused.to_string());
             }
         }
         let gone: Vec<_> = before
             .iter()
-            .filter(|key| !self.sources.contains_key(*key))
+            .filter(|key| !self.sources.in_force.contains_key(*key))
             .collect();
         for key in gone {
             self.screen.say(&format!("{key}  deleted"));
         }
-        for key in self.sources.keys().cloned().collect::<Vec<_>>() {
+        for key in self.sources.in_force.keys().cloned().collect::<Vec<_>>() {
             self.advance(&key).await?;
         }
         Ok(())
     }
 
-    /// Reads the manifests anew. One that is refused leaves in force what it said before.
-    fn load(&mut self) -> Result<()> {
-        let mut found = BTreeMap::new();
-        self.refused.clear();
-        for (file, manifest) in self.folder.manifests()? {
-            let resources = match manifest {
-                Ok(resources) => resources,
-                Err(message) => {
-                    self.keep(&file, &mut found);
-                    self.refused.push(Refused {
-                        file,
-                        source: None,
-                        message,
-                    });
-                    continue;
-                }
-            };
-            for resource in resources {
-                self.take(&resource, &file, &mut found);
-            }
+    /// Reads the manifests anew. The data of sources that are gone stay, unless they say otherwise;
+    /// those of Agents that are gone stay always.
+    async fn load(&mut self) -> Result<()> {
+        let manifests = self.folder.manifests()?;
+        for source in self.sources.load(&manifests) {
+            let delete = source.deletion_policy == DeletionPolicy::Delete;
+            self.engine.forget(source.id, delete).await?;
         }
-        let gone = std::mem::replace(&mut self.sources, found);
-        for (key, entry) in gone {
-            if !self.sources.contains_key(&key) {
-                let (engine, source) = (Arc::clone(&self.engine), entry.wanted.source);
-                let delete = source.deletion_policy == DeletionPolicy::Delete;
-                tokio::spawn(async move {
-                    if let Err(error) = engine.forget(source.id, delete).await {
-                        tracing::error!(error = &error as &dyn std::error::Error, "cannot forget");
-                    }
-                });
-            }
+        self.sources.refused.extend(self.agents.load(&manifests));
+        for gone in self.agents.keep().await? {
+            self.screen.say(&format!("agent {gone}  deleted"));
         }
         Ok(())
     }
 
-    /// Takes one manifest, or notes why not.
-    fn take(
-        &mut self,
-        resource: &crd::data_source::DataSource,
-        file: &Path,
-        found: &mut BTreeMap<SourceKey, Entry>,
-    ) {
-        let key = key_of(resource);
-        let message = if let Some(Entry { file: other, .. }) = found.get(&key) {
-            format!(
-                "{key} is in {} already: one of the two has to go",
-                other.display()
-            )
-        } else {
-            let identified = with_identity(resource.clone());
-            match validate::data_source(&identified, &key.namespace, &self.defaults) {
-                Ok(source) => {
-                    let earlier = self.sources.get(&key);
-                    let entry = Entry {
-                        wanted: Wanted {
-                            requested: annotation(resource, crd::FETCH_REQUESTED_AT),
-                            force_requested: annotation(resource, crd::FORCE_FETCH_REQUESTED_AT),
-                            source: Arc::new(from_folder(source)),
-                        },
-                        file: file.to_owned(),
-                        told: earlier.and_then(|entry| entry.told),
-                        until: earlier.and_then(|entry| entry.until),
-                    };
-                    found.insert(key, entry);
-                    return;
-                }
-                Err(problems) => {
-                    if let Some(earlier) = self.sources.remove(&key) {
-                        found.insert(key.clone(), earlier);
-                    }
-                    let said = problems
-                        .iter()
-                        .map(|problem| format!("{}: {}", problem.field, problem.message));
-                    said.collect::<Vec<_>>().join("; ")
-                }
-            }
-        };
-        self.refused.push(Refused {
-            file: file.to_owned(),
-            source: Some(key),
-            message,
-        });
-    }
-
-    fn keep(&mut self, file: &PathBuf, found: &mut BTreeMap<SourceKey, Entry>) {
-        let of_file: Vec<_> = self
-            .sources
-            .iter()
-            .filter(|(_, entry)| entry.file == *file)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in of_file {
-            if let Some(entry) = self.sources.remove(&key) {
-                found.insert(key, entry);
-            }
+    async fn tell_of_agents(&mut self) -> Result<()> {
+        for line in self.agents.news().await? {
+            self.screen.say(&line);
         }
+        Ok(())
     }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.message)
-    }
-}
-
-impl From<&Refused> for ErrorSummary {
-    fn from(refused: &Refused) -> Self {
-        Self {
-            code: "InvalidManifest".to_owned(),
-            message: refused.message.clone(),
-            hint: format!("mend {}", refused.file.display()),
-        }
-    }
-}
-
-fn key_of(resource: &crd::data_source::DataSource) -> SourceKey {
-    SourceKey {
-        namespace: resource
-            .metadata
-            .namespace
-            .clone()
-            .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
-        name: resource.metadata.name.clone().unwrap_or_default(),
-    }
-}
-
-/// A manifest has no UID: the name stands for one.
-fn with_identity(mut resource: crd::data_source::DataSource) -> crd::data_source::DataSource {
-    let key = key_of(&resource);
-    let uid = Uuid::new_v5(&Uuid::NAMESPACE_URL, key.to_string().as_bytes());
-    resource.metadata.uid = Some(uid.to_string());
-    resource.metadata.namespace = Some(key.namespace);
-    resource
-}
-
-fn annotation(resource: &crd::data_source::DataSource, name: &str) -> Option<String> {
-    resource.metadata.annotations.as_ref()?.get(name).cloned()
-}
-
-/// The folder's own credentials read every object.
-fn from_folder(mut source: DataSource) -> DataSource {
-    source.object.identity = Identity::Secret {
-        name: "sumsq-local".to_owned(),
-    };
-    source
-}
-
-/// What to say of a source once its first fetch has ended; None while it has not.
-fn stands(
-    source: &DataSource,
-    standing: &Standing,
-    token: Option<&str>,
-    began: Instant,
-) -> Option<SourceSummary> {
-    let never_fetched = standing.stored.history.is_empty();
-    let unfetched = match standing.reason {
-        Waiting::NoGoals => Some((
-            "NoGoals",
-            "spec.goals is empty: nothing is fetched yet",
-            "name at least one goal: the columns of the CSV to read",
-        )),
-        Waiting::Suspended if never_fetched => Some((
-            "Suspended",
-            "spec.suspend is true and nothing has been fetched yet",
-            "set it to false, or request one fetch by annotation",
-        )),
-        _ => None,
-    };
-    if let Some((code, message, hint)) = unfetched {
-        let error = ErrorSummary {
-            code: code.to_owned(),
-            message: message.to_owned(),
-            hint: hint.to_owned(),
-        };
-        let (namespace, name) = (&source.key.namespace, &source.key.name);
-        return Some(SourceSummary::unfetched(namespace, name, Some(error)));
-    }
-    if standing.reason == Waiting::ForFetch {
-        return None;
-    }
-    let handled =
-        token.is_none_or(|token| standing.stored.handled_request.as_deref() == Some(token));
-    let record = standing.stored.history.first()?;
-    if !handled && record.error().is_none() {
-        return None;
-    }
-    let took = if record.attempts > 1 {
-        began.elapsed().as_secs_f64()
-    } else {
-        seconds(record)
-    };
-    Some(SourceSummary::fetched(
-        source,
-        &standing.stored,
-        record,
-        took,
-    ))
-}
-
-fn newest(standing: &Standing) -> Option<(Uuid, u32)> {
-    standing
-        .stored
-        .history
-        .first()
-        .map(|record| (record.id, record.attempts))
-}
-
-fn seconds(record: &crate::domain::fetch::FetchRecord) -> f64 {
-    record
-        .completed_at
-        .map(|completed| completed.duration_since(record.started_at).as_secs_f64())
-        .unwrap_or_default()
-}
-
-fn shown(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 async fn until(at: Option<Timestamp>, now: Timestamp) {
@@ -481,19 +294,4 @@ async fn until(at: Option<Timestamp>, now: Timestamp) {
         }
         None => std::future::pending().await,
     }
-}
-
-fn watch(folder: &Folder, edited: mpsc::UnboundedSender<()>) -> Result<notify::RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        let manifests = event.paths.iter().any(|path| folder::is_manifest(path));
-        if manifests && !matches!(event.kind, EventKind::Access(_)) {
-            edited.send(()).ok();
-        }
-    })
-    .context("cannot watch the folder")?;
-    watcher
-        .watch(folder.path(), RecursiveMode::NonRecursive)
-        .context("cannot watch the folder")?;
-    Ok(watcher)
 }

@@ -3,15 +3,18 @@
 //! [`Store`] speaks the domain's words; [`sqlite`] is the embedded one.
 
 pub mod block;
+pub mod report_data;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::agent::AgentResource;
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::data_source::{SourceId, SourceKey};
-use crate::domain::fetch::{FetchRecord, Import, Outcome};
+use crate::domain::description::Description;
+use crate::domain::fetch::{FetchError, FetchRecord, Import, Outcome};
 use crate::domain::plan::{CursorUpdate, FetchPlan};
 use crate::domain::status::Stored;
 
@@ -30,6 +33,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Keeps the ARN whose identity reads.
     async fn set_reader(&self, id: SourceId, reader: &str) -> Result<(), StoreError>;
+
+    /// Keeps what reports have to know of the spec.
+    async fn describe(&self, id: SourceId, description: &Description) -> Result<(), StoreError>;
 
     /// Begins a fetch: writes its row to the log, claims its slot, moves the cursor, resets the
     /// failures where the plan says so. With `plan.resume` the row that is there is taken up again
@@ -63,6 +69,31 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every source, by key; also those whose object is gone (`present: false`).
     async fn sources(&self) -> Result<Vec<SourceRow>, StoreError>;
+
+    /// The source that bears the name now; None where its object is gone.
+    async fn source(&self, key: &SourceKey) -> Result<Option<SourceRow>, StoreError>;
+
+    /// The sources of a namespace that hold an agent, by name; not those whose object is gone.
+    async fn agent_holders(
+        &self,
+        namespace: &str,
+        code: &str,
+    ) -> Result<Vec<(SourceRow, AgentRow)>, StoreError>;
+
+    /// Every agent of every source whose object is there, by code.
+    async fn agent_list(&self) -> Result<Vec<(SourceId, AgentRow)>, StoreError>;
+
+    /// Keeps an Agent resource under its namespace and name. False where it is kept as it is.
+    async fn put_agent(&self, resource: &AgentResource) -> Result<bool, StoreError>;
+
+    /// Lets go of an Agent resource; of one that is not kept, too.
+    async fn remove_agent(&self, namespace: &str, name: &str) -> Result<(), StoreError>;
+
+    /// The Agent resources of one namespace or of all, by namespace and name.
+    async fn agent_resources(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<AgentResource>, StoreError>;
 
     /// Every agent of a source, by code.
     async fn agents(&self, id: SourceId) -> Result<Vec<AgentRow>, StoreError>;
@@ -119,15 +150,34 @@ pub struct EndFetch {
     pub completed_at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A source and what is known of it besides its data.
+#[derive(Debug, Clone, PartialEq)]
 pub struct SourceRow {
     pub id: SourceId,
     pub key: SourceKey,
+    /// Of the object that bears the name now, or bore it last.
+    pub uid: String,
     pub present: bool,
+    /// None until the object is first looked at by a version that keeps it.
+    pub description: Option<Description>,
     pub agent_count: u64,
+    /// Rows of the newest file imported.
+    pub rows: Option<u64>,
     pub first_day: Option<Day>,
     pub last_day: Option<Day>,
+    pub last_fetch_at: Option<Timestamp>,
     pub last_success_at: Option<Timestamp>,
+    /// When the newest file was imported; a look that finds it unchanged does not count.
+    pub imported_at: Option<Timestamp>,
+    /// Where the newest fetch failed.
+    pub last_error: Option<FetchError>,
+    pub missed_fetches: u64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// ARN of whose identity reads.
+    pub reader: Option<String>,
+    /// Raised by every change of what a report could show.
+    pub version: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +196,12 @@ pub enum StoreError {
         "the store was written by a newer version of sumsq (schema {found}, this one knows {known})"
     )]
     Newer { found: i64, known: i64 },
+    #[error("there is no store at {path} yet")]
+    Missing { path: String },
+    #[error(
+        "the store is of an older version of sumsq (schema {found}, this one reads {known}); it is brought up to date by the process that writes it"
+    )]
+    Older { found: i64, known: i64 },
     #[error("slot {slot} of {source_id} has been fetched already")]
     SlotTaken {
         source_id: SourceId,

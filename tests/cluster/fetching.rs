@@ -6,6 +6,7 @@ use crate::buckets::{Bucket, DOCUMENT};
 use crate::cluster_with_crds;
 use crate::operator::{Operator, PATIENCE, condition};
 use crate::support::process::wait_for;
+use crate::support::s3::S3;
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "one story, told to its end")]
@@ -280,6 +281,37 @@ async fn goals_may_come_later_and_the_reader_is_known_before() {
 }
 
 #[tokio::test]
+async fn the_reader_is_asked_for_anew_when_the_identity_changes_while_suspended() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("reader").await;
+    let bucket = Bucket::create("reader").await;
+    let operator = Operator::start(cluster, &namespace).await;
+    let mut resource = bucket.data_source("counts").await;
+    resource["spec"]["suspend"] = json!(true);
+    for secret in ["first", "second"] {
+        let user = S3::shared().await.iam_user().await;
+        let (id, key) = (&user.access_key_id, &user.secret_access_key);
+        operator
+            .kubectl(&[
+                "create",
+                "secret",
+                "generic",
+                secret,
+                &format!("--from-literal=accessKeyId={id}"),
+                &format!("--from-literal=secretAccessKey={key}"),
+            ])
+            .await;
+        resource["spec"]["source"]["s3"]["secretRef"] = json!({"name": secret});
+        operator.apply(&resource).await;
+        let reader = format!("arn:aws:iam::000000000000:user/{}", user.name);
+        operator
+            .status_when("counts", &reader, |status| status["reader"] == reader)
+            .await;
+    }
+    assert_eq!(operator.metric("sumsq_fetches_total").await, 0);
+}
+
+#[tokio::test]
 async fn suspend_holds_back_and_resume_catches_up() {
     let cluster = cluster_with_crds().await;
     let namespace = cluster.namespace("suspend").await;
@@ -308,64 +340,6 @@ async fn suspend_holds_back_and_resume_catches_up() {
     assert_eq!(operator.metric("sumsq_suspended{").await, 0);
 }
 
-/// kstatus' rules for custom resources, as Flux and Argo CD apply them.
-fn kstatus(object: &Value) -> &'static str {
-    let status = &object["status"];
-    let is = |kind: &str, state: &str| {
-        condition(status, kind).is_some_and(|condition| condition["status"] == state)
-    };
-    let observed = &status["observedGeneration"];
-    if is("Stalled", "True") {
-        "Failed"
-    } else if *observed != object["metadata"]["generation"]
-        || is("Reconciling", "True")
-        || is("Ready", "False")
-        || is("Ready", "Unknown")
-    {
-        "InProgress"
-    } else {
-        "Current"
-    }
-}
-
-#[tokio::test]
-async fn kstatus_calls_it_current_when_it_is_fetched_and_not_before() {
-    let cluster = cluster_with_crds().await;
-    let namespace = cluster.namespace("kstatus").await;
-    let bucket = Bucket::create("kstatus").await;
-    let mut operator = Operator::start(cluster, &namespace).await;
-    operator.kill();
-    // Nobody has looked at it yet.
-    operator.apply(&bucket.data_source("counts").await).await;
-    assert_eq!(
-        kstatus(&operator.object("counts").await.unwrap()),
-        "InProgress"
-    );
-    operator.launch();
-    operator.is_ready().await;
-    operator.ready_when("counts", "False", "NoSuchKey").await;
-    assert_eq!(
-        kstatus(&operator.object("counts").await.unwrap()),
-        "InProgress"
-    );
-    bucket.put("counts.csv", DOCUMENT).await;
-    operator
-        .annotate("counts", "sumsq.dev/fetch-requested-at=now")
-        .await;
-    operator.ready_when("counts", "True", "Imported").await;
-    assert_eq!(
-        kstatus(&operator.object("counts").await.unwrap()),
-        "Current"
-    );
-    operator
-        .patch("counts", &json!({"spec": {"schedule": "never"}}))
-        .await;
-    operator
-        .ready_when("counts", "False", "InvalidSchedule")
-        .await;
-    assert_eq!(kstatus(&operator.object("counts").await.unwrap()), "Failed");
-}
-
 #[tokio::test]
 async fn the_examples_are_applied_as_they_stand() {
     let cluster = cluster_with_crds().await;
@@ -374,6 +348,7 @@ async fn the_examples_are_applied_as_they_stand() {
         "aws.yaml",
         "s3-compatible.yaml",
         "quickstart/shop-conversions.yaml",
+        "quickstart/agents.yaml",
         "document/counts.yaml",
     ] {
         let path = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));
@@ -382,91 +357,4 @@ async fn the_examples_are_applied_as_they_stand() {
             .await;
         applied.expect_success();
     }
-}
-
-#[tokio::test]
-async fn metrics_follow_prometheus_rules() {
-    let cluster = cluster_with_crds().await;
-    let namespace = cluster.namespace("metrics").await;
-    let bucket = Bucket::create("metrics").await;
-    bucket.put("counts.csv", DOCUMENT).await;
-    let operator = Operator::start(cluster, &namespace).await;
-    operator.apply(&bucket.data_source("counts").await).await;
-    operator
-        .apply(&bucket.data_source_at("refused", "http://127.0.0.1:1"))
-        .await;
-    operator.ready_when("counts", "True", "Imported").await;
-    operator
-        .ready_when("refused", "False", "ConnectFailed")
-        .await;
-    let metrics = operator.get("metrics").await.unwrap();
-    let labels = format!(r#"namespace="{}""#, namespace.name());
-    for expected in [
-        format!(
-            r#"sumsq_fetches_total{{name="counts",{labels},result="Imported",trigger="Created"}} 1"#
-        ),
-        format!(r#"sumsq_fetch_errors_total{{code="ConnectFailed",name="refused",{labels}}} 1"#),
-        format!(r#"sumsq_rows{{name="counts",{labels}}} 2"#),
-        format!(r#"sumsq_agents{{name="counts",{labels}}} 1"#),
-        format!(r#"sumsq_ready{{name="counts",{labels}}} 1"#),
-        format!(r#"sumsq_ready{{name="refused",{labels}}} 0"#),
-        format!(
-            r#"sumsq_object_bytes{{name="counts",{labels}}} {}"#,
-            DOCUMENT.len()
-        ),
-        format!(r#"sumsq_agent_day_changes_total{{name="counts",{labels}}} 1"#),
-        "sumsq_fetch_queue_depth 0".to_owned(),
-        "sumsq_reconcile_errors_total 0".to_owned(),
-    ] {
-        assert!(metrics.contains(&expected), "no {expected} in\n{metrics}");
-    }
-    for name in [
-        "sumsq_last_success_timestamp_seconds",
-        "sumsq_next_fetch_timestamp_seconds",
-        "sumsq_missed_fetches",
-        "sumsq_stalled",
-        "sumsq_build_info",
-        "sumsq_fetch_duration_seconds_bucket",
-        "sumsq_reconcile_duration_seconds_count",
-        "process_resident_memory_bytes",
-    ] {
-        assert!(metrics.contains(name), "no {name} in\n{metrics}");
-    }
-    let findings = promtool_check(metrics).await;
-    assert_eq!(findings, "", "promtool check metrics");
-
-    // The series end with their object.
-    operator.kubectl(&["delete", "dsrc", "counts"]).await;
-    wait_for("the series' end", PATIENCE, async || {
-        let metrics = operator.get("metrics").await?;
-        (!metrics.contains(r#"name="counts""#)).then_some(())
-    })
-    .await;
-}
-
-async fn promtool_check(metrics: String) -> String {
-    use tokio::io::AsyncWriteExt;
-    let promtool = crate::support::process::testbed_path("SUMSQ_TEST_PROMTOOL");
-    let mut child = tokio::process::Command::new(promtool)
-        .args(["check", "metrics"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(metrics.as_bytes())
-        .await
-        .unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let findings = text(output.stdout) + &text(output.stderr);
-    // These are the Go and Rust client libraries' own, under the names that everyone knows.
-    findings
-        .lines()
-        .filter(|line| !line.starts_with("process_"))
-        .collect()
 }

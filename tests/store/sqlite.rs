@@ -82,7 +82,7 @@ async fn a_store_of_a_newer_version_is_refused() {
     connection.close().await.unwrap();
     assert_eq!(
         failure(&path).await,
-        "the store was written by a newer version of sumsq (schema 999, this one knows 1)"
+        "the store was written by a newer version of sumsq (schema 999, this one knows 2)"
     );
 }
 
@@ -140,4 +140,40 @@ async fn failure(path: &Path) -> String {
         cause = error.source();
     }
     shown
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_the_writer_and_never_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sumsq.db");
+    let missing = Sqlite::open_read_only(&path).await;
+    assert!(matches!(missing, Err(StoreError::Missing { .. })));
+    assert!(!path.exists(), "a reader makes no store");
+
+    let store = Sqlite::open(&path).await.unwrap();
+    let source = source("read");
+    crate::story::import(&store, &source, vec![("a", 1, 1)]).await;
+    let reader = Sqlite::open_read_only(&path).await.unwrap();
+    let days = reader.agent_days(source.id, "a", Day::MIN, Day::MAX).await;
+    assert_eq!(days.unwrap(), [day("a", 1, 1)]);
+    let refused = reader.retire(source.id).await;
+    assert!(
+        matches!(refused, Err(StoreError::Database(_))),
+        "{refused:?}"
+    );
+
+    let mut connection =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&path))
+            .await
+            .unwrap();
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 1")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let older = Sqlite::open_read_only(&path).await.unwrap_err();
+    assert_eq!(
+        older.to_string(),
+        "the store is of an older version of sumsq (schema 1, this one reads 2); it is brought up \
+         to date by the process that writes it"
+    );
 }

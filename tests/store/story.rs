@@ -33,9 +33,14 @@ async fn tell(store: &dyn Store) {
     a_new_object_has_the_data_and_not_the_past(store).await;
     retired_and_deleted_sources(store).await;
     sources_do_not_see_each_other(store).await;
+    crate::catalogue::tell(store).await;
 }
 
-async fn import(store: &dyn Store, source: &SourceRef, days: Vec<(&str, i32, u64)>) -> (u64, u64) {
+pub async fn import(
+    store: &dyn Store,
+    source: &SourceRef,
+    days: Vec<(&str, i32, u64)>,
+) -> (u64, u64) {
     store.observe(source, 10).await.unwrap();
     let fetch = store
         .begin_fetch(&begin(source, plan(Trigger::Manual)))

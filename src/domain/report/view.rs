@@ -2,14 +2,14 @@
 //! does not exist is null with a note or a concern beside it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::agent_day::Day;
 pub use crate::domain::stats::{IntervalKind, Verdict};
 
 /// What a number is about: conversions per visitor, or value per visitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Metric {
     Rate,
@@ -17,7 +17,7 @@ pub enum Metric {
 }
 
 /// How several comparisons in one view are accounted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Adjust {
     Bonferroni,
@@ -25,7 +25,7 @@ pub enum Adjust {
 }
 
 /// One goal and metric of one agent over the filter in force.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TestingReport {
     pub namespace: String,
@@ -75,14 +75,15 @@ pub struct TestingReport {
     pub by_day: Vec<DayOfTest>,
     /// Where a trait group is chosen, and no value.
     pub by_trait: Option<Vec<TraitOfTest>>,
-    pub trait_interaction: Option<TraitInteraction>,
+    /// Where a trait group is chosen, and no value: one per comparison.
+    pub trait_interaction: Option<Vec<TraitInteraction>>,
     /// By day under drift, by trait where a group is chosen.
     pub post_stratified: Option<Vec<PostStratified>>,
     pub concerns: Vec<Concern>,
 }
 
 /// One variation.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Arm {
     pub variation: String,
@@ -110,7 +111,7 @@ pub struct Arm {
     pub value_per_conversion: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Comparison {
     pub variation: String,
@@ -139,7 +140,7 @@ pub struct Comparison {
     pub verdict: Verdict,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlwaysValid {
     pub interval: Option<[f64; 2]>,
@@ -147,7 +148,7 @@ pub struct AlwaysValid {
     pub note: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Bayes {
     pub chance_to_win: f64,
@@ -156,7 +157,7 @@ pub struct Bayes {
 }
 
 /// Welch's ANOVA.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Omnibus {
     pub f: f64,
@@ -165,7 +166,7 @@ pub struct Omnibus {
     pub p: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DayOfTest {
     #[schema(value_type = String, format = Date)]
@@ -179,7 +180,7 @@ pub struct DayOfTest {
     pub cumulative: Vec<CumulativeDifference>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArmOfDay {
     pub variation: String,
@@ -187,7 +188,7 @@ pub struct ArmOfDay {
     pub mean: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CumulativeDifference {
     pub variation: String,
@@ -195,7 +196,7 @@ pub struct CumulativeDifference {
     pub always_valid_interval: Option<[f64; 2]>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TraitOfTest {
     pub value: String,
@@ -204,7 +205,7 @@ pub struct TraitOfTest {
 }
 
 /// Cochran's Q, per comparison.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TraitInteraction {
     pub variation: String,
@@ -219,14 +220,14 @@ pub struct TraitInteraction {
     pub note: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Strata {
     Day,
     Trait,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PostStratified {
     pub over: Strata,
@@ -241,7 +242,7 @@ pub struct PostStratified {
 }
 
 /// Why a report can't be trusted, or what its reader should know.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Concern {
     pub code: ConcernCode,
@@ -254,7 +255,9 @@ pub struct Concern {
 }
 
 /// From the gravest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub enum Severity {
     Alarm,
     Warning,
@@ -262,7 +265,9 @@ pub enum Severity {
 }
 
 /// A closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub enum ConcernCode {
     SampleRatioMismatch,
     AllocationDrift,
@@ -284,7 +289,7 @@ pub enum ConcernCode {
 }
 
 /// All goals of an agent side by side, a row per goal, metric and comparison.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GoalsReport {
     pub namespace: String,
@@ -294,7 +299,7 @@ pub struct GoalsReport {
     pub rows: Vec<GoalRow>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GoalRow {
     pub goal: String,
@@ -314,7 +319,7 @@ pub struct GoalRow {
     pub note: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Measure {
     Visitors,
@@ -323,7 +328,7 @@ pub enum Measure {
     Value,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GroupBy {
     None,
@@ -333,7 +338,7 @@ pub enum GroupBy {
     DataSource,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Per {
     Day,
@@ -342,7 +347,7 @@ pub enum Per {
     Total,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityReport {
     pub namespace: String,
@@ -378,7 +383,7 @@ pub struct ActivityReport {
     pub concerns: Vec<Concern>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityRow {
     #[schema(value_type = String, format = Date)]
@@ -390,7 +395,7 @@ pub struct ActivityRow {
     pub cells: Vec<ActivityCell>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityCell {
     pub group: String,
@@ -403,7 +408,7 @@ pub struct ActivityCell {
     pub value_per_visitor: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityAverage {
     pub group: String,

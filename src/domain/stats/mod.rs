@@ -22,7 +22,7 @@ mod strata;
 mod tests;
 mod welch;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use always_valid::{
@@ -48,7 +48,7 @@ pub use strata::{
 pub const LEAST_P: f64 = 1e-300;
 
 /// Which interval and p are in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum IntervalKind {
     /// For one look at a day fixed in advance.
@@ -58,7 +58,7 @@ pub enum IntervalKind {
 }
 
 /// Exactly `NotEnoughData` where p is null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Verdict {
     Better,
     Worse,

@@ -172,7 +172,7 @@ async fn summarise(
     Ok(())
 }
 
-fn agent_row(row: &SqliteRow) -> Result<AgentRow, sqlx::Error> {
+pub(super) fn agent_row(row: &SqliteRow) -> Result<AgentRow, sqlx::Error> {
     Ok(AgentRow {
         code: row.try_get("code")?,
         days: u64::try_from(row.try_get::<i64, _>("days")?).unwrap_or_default(),

@@ -4,7 +4,8 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, Transaction};
 use uuid::Uuid;
 
-use super::super::{BeginFetch, EndFetch, SourceRef, SourceRow, StoreError};
+use super::super::{BeginFetch, EndFetch, SourceRef, StoreError};
+use super::catalogue;
 use super::data::Replaced;
 use super::rows::{
     bytes, decode, get, nanoseconds, optional, record, signed, time, unfinished_fetch, unsigned,
@@ -12,7 +13,7 @@ use super::rows::{
 };
 use super::{database, key};
 use crate::domain::agent_day::Day;
-use crate::domain::data_source::{SourceId, SourceKey};
+use crate::domain::data_source::SourceId;
 use crate::domain::fetch::{FetchRecord, Import, Outcome};
 use crate::domain::plan::{CursorUpdate, SlotCursor};
 use crate::domain::status::Stored;
@@ -38,7 +39,8 @@ pub(super) async fn enter(writing: &mut Writing, source: &SourceRef) -> Result<(
     sqlx::query(
         "UPDATE data_source SET uid = ?, cursor_schedule = NULL, cursor_until = NULL, \
          missed_fetches = 0, failures = 0, handled_request = NULL, handled_force_request = NULL, \
-         last_fetch_at = NULL, last_success_at = NULL, reader = NULL WHERE id = ? AND uid <> ?",
+         last_fetch_at = NULL, last_success_at = NULL, reader = NULL, version = version + 1 \
+         WHERE id = ? AND uid <> ?",
     )
     .bind(&source.uid)
     .bind(key(source.id))
@@ -48,7 +50,7 @@ pub(super) async fn enter(writing: &mut Writing, source: &SourceRef) -> Result<(
     .map_err(database)?;
     sqlx::query(
         "INSERT INTO data_source (id, namespace, name, uid) VALUES (?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET present = 1",
+         ON CONFLICT (id) DO UPDATE SET present = 1, version = version + 1",
     )
     .bind(key(source.id))
     .bind(&source.key.namespace)
@@ -107,6 +109,7 @@ pub(super) async fn stored(
         handled_force_request: optional(&row, "handled_force_request")?,
         failures: u32::try_from(get::<i64>(&row, "failures")?).unwrap_or(u32::MAX),
         reader: optional(&row, "reader")?,
+        description: catalogue::description(&row)?,
         agent_count: unsigned(get(&row, "agent_count")?),
         agents: Vec::new(),
         first_day: optional(&row, "first_day")?.map(Day),
@@ -272,6 +275,7 @@ pub(super) async fn complete_import(
     .await?;
     sqlx::query(
         "UPDATE data_source SET etag = ?2, etag_fingerprint = ?3, \"rows\" = ?4, \
+         imported_at = ?5, \
          agent_count = (SELECT count(*) FROM agent WHERE source = ?1), \
          first_day = (SELECT min(first_day) FROM agent WHERE source = ?1), \
          last_day = (SELECT max(last_day) FROM agent WHERE source = ?1) WHERE id = ?1",
@@ -280,6 +284,7 @@ pub(super) async fn complete_import(
     .bind(&end.etag)
     .bind(&ending.fingerprint)
     .bind(signed(import.rows))
+    .bind(nanoseconds(end.completed_at))
     .execute(&mut **writing)
     .await
     .map_err(database)?;
@@ -290,7 +295,7 @@ pub(super) async fn complete_import(
 /// Its data stay; what it was doing is of no interest any more.
 pub(super) async fn retire(writing: &mut Writing, id: SourceId) -> Result<(), StoreError> {
     for statement in [
-        "UPDATE data_source SET present = 0 WHERE id = ?",
+        "UPDATE data_source SET present = 0, version = version + 1 WHERE id = ?",
         "DELETE FROM fetch WHERE source = ? AND completed_at IS NULL",
     ] {
         let retired = sqlx::query(statement)
@@ -300,32 +305,6 @@ pub(super) async fn retire(writing: &mut Writing, id: SourceId) -> Result<(), St
         retired.map_err(database)?;
     }
     Ok(())
-}
-
-pub(super) async fn sources(pool: &SqlitePool) -> Result<Vec<SourceRow>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, namespace, name, present, agent_count, first_day, last_day, last_success_at \
-         FROM data_source ORDER BY namespace, name, id",
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(database)?;
-    rows.iter()
-        .map(|row| {
-            Ok(SourceRow {
-                id: SourceId(uuid(row, "id")?),
-                key: SourceKey {
-                    namespace: get(row, "namespace")?,
-                    name: get(row, "name")?,
-                },
-                present: get(row, "present")?,
-                agent_count: unsigned(get(row, "agent_count")?),
-                first_day: optional(row, "first_day")?.map(Day),
-                last_day: optional(row, "last_day")?.map(Day),
-                last_success_at: time(row, "last_success_at")?,
-            })
-        })
-        .collect()
 }
 
 pub(super) async fn fetches(
@@ -477,7 +456,7 @@ async fn strip_policies(
 async fn settle(writing: &mut Writing, end: &EndFetch, ending: &Ending) -> Result<(), StoreError> {
     let succeeded = end.outcome.succeeded();
     sqlx::query(
-        "UPDATE data_source SET last_fetch_at = ?1, \
+        "UPDATE data_source SET last_fetch_at = ?1, version = version + 1, \
          last_success_at = CASE WHEN ?2 THEN ?1 ELSE last_success_at END, \
          failures = CASE WHEN ?2 THEN 0 ELSE failures + 1 END, \
          handled_request = coalesce(?3, handled_request), \

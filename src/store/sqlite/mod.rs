@@ -3,23 +3,28 @@
 //! `log` keeps sources and their fetches, `data` the agent days. What is committed stays committed
 //! (write-ahead log, `synchronous = FULL`); a process that dies in between leaves what was there.
 
+mod catalogue;
 mod data;
 mod log;
 mod rows;
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{Sqlite as Driver, Transaction};
+use sqlx::{Connection, Sqlite as Driver, Transaction};
 use uuid::Uuid;
 
 use super::{AgentRow, BeginFetch, EndFetch, SourceRef, SourceRow, Store, StoreError};
+use crate::domain::agent::AgentResource;
 use crate::domain::agent_day::{AgentDay, Day};
-use crate::domain::data_source::SourceId;
+use crate::domain::data_source::{SourceId, SourceKey};
+use crate::domain::description::Description;
 use crate::domain::fetch::{FetchRecord, Import};
 use crate::domain::plan::CursorUpdate;
 use crate::domain::status::Stored;
@@ -27,6 +32,8 @@ use crate::domain::status::Stored;
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 const READERS: u32 = 4;
+/// A request does not wait longer than this for its turn.
+const READER_PATIENCE: Duration = Duration::from_secs(5);
 /// A writer waits for another one's import; an import of gigabytes takes a while.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -82,6 +89,7 @@ impl Sqlite {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
+            .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -94,6 +102,47 @@ impl Sqlite {
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(options.pragma("query_only", "ON"));
         Ok(Self { writer, readers })
+    }
+
+    /// Opens the store at `path` for reading only; another process writes it. The folder has to be
+    /// writable all the same: readers of a write-ahead log leave marks beside it.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] and [`StoreError::Older`] until the writer has been there,
+    /// [`StoreError::Newer`] for one of a newer version.
+    pub async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing { path: shown(path) });
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .busy_timeout(READER_PATIENCE)
+            .pragma("trusted_schema", "OFF")
+            .pragma("query_only", "ON");
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(READER_PATIENCE)
+            .connect_with(options)
+            .await
+            .map_err(|source| StoreError::Open {
+                path: shown(path),
+                source,
+            })?;
+        // A store whose writer has only just made it has no schema yet.
+        let found: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&readers)
+            .await
+            .unwrap_or_default();
+        let known = newest_migration();
+        match found.cmp(&known) {
+            Ordering::Less => Err(StoreError::Older { found, known }),
+            Ordering::Greater => Err(StoreError::Newer { found, known }),
+            Ordering::Equal => Ok(Self {
+                writer: readers.clone(),
+                readers,
+            }),
+        }
     }
 
     /// A transaction that has the write lock from its start, so that it never has to be begun
@@ -133,6 +182,12 @@ impl Store for Sqlite {
             .execute(&mut *transaction)
             .await
             .map_err(database)?;
+        transaction.commit().await.map_err(database)
+    }
+
+    async fn describe(&self, id: SourceId, description: &Description) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        catalogue::describe(&mut transaction, id, description).await?;
         transaction.commit().await.map_err(database)
     }
 
@@ -192,7 +247,43 @@ impl Store for Sqlite {
     }
 
     async fn sources(&self) -> Result<Vec<SourceRow>, StoreError> {
-        log::sources(&self.readers).await
+        catalogue::sources(&self.readers).await
+    }
+
+    async fn source(&self, key: &SourceKey) -> Result<Option<SourceRow>, StoreError> {
+        catalogue::source(&self.readers, key).await
+    }
+
+    async fn agent_holders(
+        &self,
+        namespace: &str,
+        code: &str,
+    ) -> Result<Vec<(SourceRow, AgentRow)>, StoreError> {
+        catalogue::agent_holders(&self.readers, namespace, code).await
+    }
+
+    async fn agent_list(&self) -> Result<Vec<(SourceId, AgentRow)>, StoreError> {
+        catalogue::agent_list(&self.readers).await
+    }
+
+    async fn put_agent(&self, resource: &AgentResource) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let changed = catalogue::put_agent(&mut transaction, resource).await?;
+        transaction.commit().await.map_err(database)?;
+        Ok(changed)
+    }
+
+    async fn remove_agent(&self, namespace: &str, name: &str) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        catalogue::remove_agent(&mut transaction, namespace, name).await?;
+        transaction.commit().await.map_err(database)
+    }
+
+    async fn agent_resources(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<AgentResource>, StoreError> {
+        catalogue::agent_resources(&self.readers, namespace).await
     }
 
     async fn agents(&self, id: SourceId) -> Result<Vec<AgentRow>, StoreError> {
@@ -232,6 +323,12 @@ impl Store for Sqlite {
     }
 }
 
+/// Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open for ever:
+/// such a connection makes room for a new one.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    Ok(!connection.is_in_transaction())
+}
+
 fn key(id: SourceId) -> Vec<u8> {
     id.0.as_bytes().to_vec()
 }
@@ -251,13 +348,17 @@ fn database(error: sqlx::Error) -> StoreError {
     }
 }
 
-fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> StoreError {
-    use sqlx::migrate::MigrateError;
-    let known = MIGRATIONS
+fn newest_migration() -> i64 {
+    MIGRATIONS
         .iter()
         .map(|migration| migration.version)
         .max()
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> StoreError {
+    use sqlx::migrate::MigrateError;
+    let known = newest_migration();
     match error {
         MigrateError::VersionMissing(found) => StoreError::Newer { found, known },
         MigrateError::Execute(source) => StoreError::Open {

@@ -1,0 +1,155 @@
+//! What is told of a DataSource: its status, and the news in it.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::controller::Shared;
+use crate::controller::events::News;
+use crate::controller::publish::{Reported, condition_value, find_condition};
+use crate::crd::data_source::{DataSource, DataSourceStatus};
+use crate::domain::fetch::FetchError;
+use crate::domain::status::{Status, unstored_status};
+
+/// Writes the status where it changed, and tells what is news in it.
+pub(super) async fn status<K: Reported>(
+    shared: &Shared,
+    object: &K,
+    status: &Status,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    let written = shared
+        .publisher
+        .publish(object, |before| status_value(status, before, now))
+        .await?;
+    if let Some(news) = written.and_then(|written| news(&written.before, &written.after)) {
+        shared.events.publish(object, "Fetch", news).await;
+    }
+    Ok(())
+}
+
+/// Says that the store fails, and leaves everything else as it stands.
+pub(super) async fn unstored(
+    shared: &Shared,
+    object: &DataSource,
+    failure: &FetchError,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    let ready = unstored_status(failure).ready;
+    let generation = object.metadata.generation.unwrap_or_default();
+    let written = shared.publisher.publish(object, |before| {
+        let mut after = match before {
+            Value::Object(_) => before.clone(),
+            _ => json!({}),
+        };
+        let ready = condition_value("Ready", &ready, generation, before, now);
+        after["conditions"] = json!([ready]);
+        Ok(after)
+    });
+    written.await.map(drop)
+}
+
+/// The status as the API server holds it.
+fn status_value(
+    status: &Status,
+    before: &Value,
+    now: Timestamp,
+) -> Result<Value, serde_json::Error> {
+    let mut value = serde_json::to_value(status)?;
+    let generation = status.observed_generation;
+    let conditions: Vec<Value> = status
+        .conditions()
+        .into_iter()
+        .map(|(kind, condition)| condition_value(kind, condition, generation, before, now))
+        .collect();
+    value["conditions"] = Value::Array(conditions);
+    // Through the resource's own type, so that it compares with what was read.
+    let typed: DataSourceStatus = serde_json::from_value(value)?;
+    serde_json::to_value(typed)
+}
+
+/// What is worth an event: a failure that was not there before, and the end of one. Repeats of
+/// the same failure and further successes are not.
+fn news(before: &Value, after: &Value) -> Option<News> {
+    let ready = find_condition(after, "Ready")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (reason, note) = (text(&ready["reason"]), text(&ready["message"]));
+    let before_ready = find_condition(before, "Ready");
+    let was = before_ready
+        .and_then(|condition| condition["status"].as_str())
+        .unwrap_or("Unknown");
+    match ready["status"].as_str() {
+        Some("False") => {
+            let repeated = was == "False"
+                && before_ready.is_some_and(|condition| condition["reason"] == ready["reason"])
+                && failure(before) == failure(after);
+            (!repeated).then_some(News {
+                warning: true,
+                reason,
+                note,
+            })
+        }
+        Some("True") if was == "False" => Some(News {
+            warning: false,
+            reason: "Recovered".to_owned(),
+            note,
+        }),
+        Some("True") if was == "Unknown" => Some(News {
+            warning: false,
+            reason,
+            note,
+        }),
+        _ => None,
+    }
+}
+
+/// Code and message of the newest failure.
+fn failure(status: &Value) -> (Option<&Value>, Option<&Value>) {
+    let error = status
+        .get("history")
+        .and_then(|history| history.get(0))
+        .map(|entry| &entry["error"]);
+    (
+        error.map(|error| &error["code"]),
+        error.map(|error| &error["message"]),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(ready: &str, reason: &str, error: Option<&str>) -> Value {
+        json!({
+            "conditions": [{"type": "Ready", "status": ready, "reason": reason, "message": "m"}],
+            "history": [{"error": error.map(|message| json!({"code": reason, "message": message}))}],
+        })
+    }
+
+    fn told(before: &Value, after: &Value) -> Option<(bool, String)> {
+        news(before, after).map(|news| (news.warning, news.reason))
+    }
+
+    #[test]
+    fn events_tell_changes_and_recoveries_only() {
+        let nothing = json!(null);
+        let fetched = status("True", "Imported", None);
+        let unmodified = status("True", "NotModified", None);
+        let denied = status("False", "AccessDenied", Some("no s3:GetObject"));
+        let denied_otherwise = status("False", "AccessDenied", Some("no kms:Decrypt"));
+        let missing = status("False", "NoSuchKey", Some("gone"));
+        let warning = |reason: &str| Some((true, reason.to_owned()));
+        let normal = |reason: &str| Some((false, reason.to_owned()));
+        for (before, after, expected) in [
+            (&nothing, &fetched, normal("Imported")),
+            (&nothing, &denied, warning("AccessDenied")),
+            (&fetched, &unmodified, None),
+            (&fetched, &denied, warning("AccessDenied")),
+            (&denied, &denied, None),
+            (&denied, &denied_otherwise, warning("AccessDenied")),
+            (&denied, &missing, warning("NoSuchKey")),
+            (&missing, &unmodified, normal("Recovered")),
+        ] {
+            assert_eq!(told(before, after), expected, "{before} -> {after}");
+        }
+    }
+}

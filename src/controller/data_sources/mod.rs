@@ -1,0 +1,291 @@
+//! DataSources: looked at when they change, when a fetch of theirs begins or ends, and when
+//! something is due.
+
+mod announce;
+mod presence;
+mod unreadable;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::publish::Reported;
+use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
+use crate::crd;
+use crate::crd::data_source::{DataSource, DeletionPolicy};
+use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
+use crate::domain::plan::{CursorUpdate, SlotCursor, Waiting};
+use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
+use crate::ingest::engine::Wanted;
+use crate::ingest::unstored;
+use crate::metrics::SourceGauges;
+use crate::store::SourceRef;
+use crate::validate::{self, Defaults, SpecProblem};
+
+/// An object that cannot be read (made under another version's definition) must not hold up the
+/// watch of all the others.
+type Watched = DeserializeGuard<DataSource>;
+
+struct Context {
+    shared: Arc<Shared>,
+    defaults: Defaults,
+    /// Specs that have been parsed, by the object's UID, with their generation: what does not
+    /// change is not judged again at every look.
+    parsed: Mutex<HashMap<String, (i64, Arc<ValidSource>)>>,
+}
+
+/// Until the shutdown, then until every look under way has ended.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    defaults: Defaults,
+    ended: mpsc::UnboundedReceiver<SourceKey>,
+    synced: Arc<AtomicBool>,
+) {
+    let api = shared.watched::<Watched>();
+    let shutdown = shared.shutdown.clone();
+    let context = Arc::new(Context {
+        shared,
+        defaults,
+        parsed: Mutex::default(),
+    });
+    let (reader, writer) = reflector::store();
+    let watched = Arc::clone(&context);
+    let objects = watcher(api, watcher::Config::default())
+        .default_backoff()
+        // What is not needed is not kept: field managers' records are half of an object's size.
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .inspect_err(|error| {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "the watch failed; it goes on"
+            );
+        });
+    // Objects that went while nobody watched are found by comparing what the store calls present
+    // with the first complete list.
+    let listed = reader.clone();
+    let objects = objects.then(move |event| {
+        let (context, listed, synced) = (Arc::clone(&watched), listed.clone(), Arc::clone(&synced));
+        async move {
+            match &event {
+                Ok(watcher::Event::Delete(object)) => context.gone(object).await,
+                Ok(watcher::Event::InitDone) => {
+                    let present = listed.state();
+                    context.retire_missing(&present).await;
+                    synced.store(true, Ordering::Release);
+                    tracing::info!(data_sources = present.len(), "synced");
+                }
+                _ => {}
+            }
+            event
+        }
+    });
+    let wanted_again = UnboundedReceiverStream::new(ended)
+        .map(|key| ObjectRef::new(&key.name).within(&key.namespace));
+    Controller::for_stream(Box::pin(objects.applied_objects()), reader)
+        .with_config(Config::default().concurrency(RECONCILES_AT_ONCE))
+        .reconcile_on(wanted_again)
+        .graceful_shutdown_on(async move { shutdown.cancelled().await })
+        .run(look, on_error, context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
+    let look = Box::pin(async {
+        match &object.0 {
+            Ok(object) => reconcile(object, &context).await,
+            Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
+        }
+    });
+    let result = context.shared.look(look).await;
+    // Whatever was the occasion, agents that it holds may have changed with it.
+    let source = Touched::Source(dereference::key(object.as_ref()));
+    context.shared.touch(source);
+    result
+}
+
+async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Error> {
+    let namespace_uid = context.shared.namespaces.uid_of(object).await?;
+    let source = context.parsed(object, &namespace_uid);
+
+    if object.metadata.deletion_timestamp.is_some() {
+        // The policy may have changed since the finalizer was set.
+        let delete = object.spec.deletion_policy == DeletionPolicy::Delete;
+        return context.finalize(object, &namespace_uid, delete).await;
+    }
+    if context.align_finalizer(object).await? {
+        // The patched object comes back through the watch.
+        return Ok(Action::await_change());
+    }
+    match &source {
+        Ok(source) => advance(object, source, context).await,
+        Err(problems) => {
+            let messages: Vec<&str> = problems
+                .iter()
+                .map(|problem| problem.message.as_str())
+                .collect();
+            let stalled = Stalled {
+                reason: problems
+                    .first()
+                    .map_or("InvalidSpec", |problem| problem.reason.as_str()),
+                message: &messages.join("; "),
+                history_limit: usize::try_from(object.spec.history_limit).unwrap_or(1),
+                suspended: object.spec.suspend,
+            };
+            stall(object, &namespace_uid, stalled, context).await
+        }
+    }
+}
+
+async fn advance(
+    object: &DataSource,
+    source: &Arc<ValidSource>,
+    context: &Context,
+) -> Result<Action, Error> {
+    let wanted = Wanted {
+        source: Arc::clone(source),
+        requested: object.annotations().get(crd::FETCH_REQUESTED_AT).cloned(),
+        force_requested: object
+            .annotations()
+            .get(crd::FORCE_FETCH_REQUESTED_AT)
+            .cloned(),
+    };
+    let standing = match context.shared.engine.advance(&wanted).await {
+        Ok(standing) => standing,
+        Err(error) => {
+            // Said where people look, also by a store that can't even take note of the object.
+            let failure = unstored(&error);
+            let now = context.shared.engine.now();
+            announce::unstored(&context.shared, object, &failure, now).await?;
+            return Err(error.into());
+        }
+    };
+    let now = context.shared.engine.now();
+    // A fetch of a few seconds is one write of status, at its end.
+    let in_flight = standing.in_flight.as_ref();
+    let shows_nothing_yet = standing.reason == Waiting::ForFetch
+        && in_flight.is_none_or(|flight| flight.shows_at() > now);
+    if !shows_nothing_yet {
+        let situation = Situation {
+            in_flight,
+            waiting: standing.reason,
+            until: standing.until,
+            next_fetch: standing.next_fetch,
+        };
+        let status = status(source, &standing.stored, situation, now);
+        context.observed(&source.key, &status, source.suspend);
+        announce::status(&context.shared, object, &status, now).await?;
+    }
+    let wait = standing
+        .until
+        .map_or(LONGEST_WAIT, |until| {
+            Duration::try_from(until.duration_since(now)).unwrap_or_default()
+        })
+        .min(LONGEST_WAIT);
+    Ok(Action::requeue(wait))
+}
+
+/// Why only another spec helps.
+struct Stalled<'a> {
+    reason: &'static str,
+    message: &'a str,
+    history_limit: usize,
+    suspended: bool,
+}
+
+/// Only another spec helps. What was fetched before is still told.
+async fn stall<K: Reported>(
+    object: &K,
+    namespace_uid: &str,
+    stalled: Stalled<'_>,
+    context: &Context,
+) -> Result<Action, Error> {
+    let key = dereference::key(object);
+    let source = SourceRef {
+        id: dereference::source_id(object, namespace_uid),
+        uid: object.uid().unwrap_or_default(),
+        key: key.clone(),
+    };
+    let stored = context
+        .shared
+        .engine
+        .store()
+        .observe(&source, stalled.history_limit)
+        .await?;
+    // No slot of the time in which it is stalled is made up for later.
+    if let Some(cursor) = stored
+        .cursor
+        .as_ref()
+        .filter(|cursor| !cursor.schedule.is_empty())
+    {
+        let stopped = SlotCursor {
+            schedule: String::new(),
+            until: cursor.until,
+        };
+        let update = CursorUpdate {
+            cursor: stopped,
+            missed: 0,
+        };
+        context
+            .shared
+            .engine
+            .store()
+            .advance_cursor(source.id, &update)
+            .await?;
+    }
+    let status = stalled_status(
+        object.meta().generation.unwrap_or_default(),
+        stalled.history_limit,
+        stalled.reason,
+        stalled.message,
+        &stored,
+    );
+    context.observed(&key, &status, stalled.suspended);
+    let now = context.shared.engine.now();
+    announce::status(&context.shared, object, &status, now).await?;
+    Ok(Action::await_change())
+}
+
+impl Context {
+    fn parsed(
+        &self,
+        object: &DataSource,
+        namespace_uid: &str,
+    ) -> Result<Arc<ValidSource>, Vec<SpecProblem>> {
+        let uid = object.uid().unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or_default();
+        let lock = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, source)) = lock().get(&uid).filter(|(of, _)| *of == generation) {
+            return Ok(Arc::clone(source));
+        }
+        let source = validate::data_source(object, namespace_uid, &self.defaults).map(Arc::new)?;
+        lock().insert(uid, (generation, Arc::clone(&source)));
+        Ok(source)
+    }
+
+    fn observed(&self, key: &SourceKey, status: &Status, suspended: bool) {
+        let gauges = SourceGauges {
+            agents: status.agent_count,
+            last_success: status.last_success_time,
+            next_fetch: status.next_fetch_time,
+            missed_fetches: status.missed_fetches,
+            rows: status.rows,
+            object_bytes: status.history.iter().find_map(|entry| entry.bytes),
+            suspended,
+            stalled: status.stalled.is_some(),
+            ready: status.ready.status == ConditionStatus::True,
+        };
+        self.shared.metrics.observed(key, gauges);
+    }
+}

@@ -1,0 +1,141 @@
+//! Objects that come and go: finalizers, deletions, and those that went while nobody watched.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+
+use super::Context;
+use crate::controller::publish::Reported;
+use crate::controller::{Error, LONGEST_LOOK, Touched, dereference};
+use crate::crd::data_source::{DataSource, DeletionPolicy};
+use crate::domain::data_source::{SourceId, SourceKey};
+use crate::store::SourceRow;
+
+/// Its data go with the object.
+const FINALIZER: &str = "sumsq.dev/delete-data";
+
+impl Context {
+    /// Adds or removes the finalizer as `deletionPolicy` says. True where the object was changed.
+    pub(super) async fn align_finalizer(&self, object: &DataSource) -> Result<bool, Error> {
+        let has = object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER);
+        let wants = object.spec.deletion_policy == DeletionPolicy::Delete;
+        if has == wants {
+            return Ok(false);
+        }
+        self.shared
+            .publisher
+            .set_finalizer(object, FINALIZER, wants)
+            .await?;
+        Ok(true)
+    }
+
+    /// Lets a deleted object go: its fetch ends, and its data go along where asked.
+    pub(super) async fn finalize<K: Reported>(
+        &self,
+        object: &K,
+        namespace_uid: &str,
+        delete: bool,
+    ) -> Result<Action, Error> {
+        if object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == FINALIZER)
+        {
+            let id = dereference::source_id(object, namespace_uid);
+            self.shared.engine.forget(id, delete).await?;
+            self.shared
+                .publisher
+                .set_finalizer(object, FINALIZER, false)
+                .await?;
+            tracing::info!(source = %dereference::key(object), data_deleted = delete, "deleted");
+        } else {
+            // Somebody else's finalizer holds the object; its fetch is of no use any more.
+            self.shared
+                .engine
+                .cancel(dereference::source_id(object, namespace_uid));
+        }
+        Ok(Action::await_change())
+    }
+
+    /// The object is gone: its fetch ends, its series end, its data stay.
+    pub(super) async fn gone(&self, object: &impl ResourceExt) {
+        let key = dereference::key(object);
+        self.shared.metrics.forget(&key);
+        self.shared.namespaces.forget(object);
+        self.parsed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&object.uid().unwrap_or_default());
+        let sources = match self.shared.engine.store().sources().await {
+            Ok(sources) => sources,
+            Err(error) => {
+                tracing::warn!(source = %key, error = &error as &dyn std::error::Error,
+                    "a deletion will be noted at the next start");
+                return;
+            }
+        };
+        for row in sources.iter().filter(|row| row.present && row.key == key) {
+            self.retire(row.id, &key).await;
+        }
+    }
+
+    /// Retires what the store calls present and is not among all the objects there are.
+    pub(super) async fn retire_missing<K: ResourceExt>(&self, present: &[Arc<K>]) {
+        let uids: HashSet<_> = present.iter().filter_map(|object| object.uid()).collect();
+        self.parsed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| uids.contains(uid));
+        let retired = tokio::time::timeout(LONGEST_LOOK, async {
+            let ids = self.shared.namespaces.source_ids(present).await?;
+            for row in self.shared.engine.store().sources().await? {
+                if row.present && self.is_watched(&row) && is_gone(&row, &ids) {
+                    if !ids.contains_key(&row.key) {
+                        self.shared.metrics.forget(&row.key);
+                    }
+                    self.retire(row.id, &row.key).await;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = retired.await.unwrap_or(Err(Error::TimedOut)) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "deletions while the operator was down will be noted later"
+            );
+        }
+    }
+
+    fn is_watched(&self, row: &SourceRow) -> bool {
+        let watched = self.shared.namespace.as_ref();
+        watched.is_none_or(|watched| *watched == row.key.namespace)
+    }
+
+    async fn retire(&self, id: SourceId, key: &SourceKey) {
+        match self.shared.engine.forget(id, false).await {
+            Ok(()) => {
+                tracing::info!(source = %key, "deleted; its data stay");
+                self.shared.touch(Touched::Source(key.clone()));
+            }
+            Err(error) => tracing::warn!(
+                source = %key,
+                error = &error as &dyn std::error::Error,
+                "a deletion will be noted at the next start"
+            ),
+        }
+    }
+}
+
+/// A row whose name is gone, or stands for another: its namespace was made anew under it.
+fn is_gone(row: &SourceRow, present: &HashMap<SourceKey, Option<SourceId>>) -> bool {
+    match present.get(&row.key) {
+        Some(Some(id)) => *id != row.id,
+        Some(None) => false,
+        None => true,
+    }
+}
