@@ -347,4 +347,5 @@ async fn a_namespace_whose_sources_hang_does_not_hold_up_another() {
         (crowded().await == (0, 0)).then_some(())
     })
     .await;
+    cluster.stop_api_server();
 }

@@ -282,4 +282,5 @@ async fn an_api_server_that_goes_away_loses_nothing() {
     let all = slots.len();
     slots.dedup();
     assert_eq!(slots.len(), all, "a slot ran twice: {slots:?}");
+    cluster.stop_api_server();
 }
