@@ -15,6 +15,7 @@ mod lifecycle;
 mod metrics;
 mod operator;
 mod refusals;
+mod report;
 mod versions;
 
 use support::kubernetes::Cluster;
