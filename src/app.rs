@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, StoreAddress};
+use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, ShowArgs, StoreAddress};
 use crate::controller::secrets::KubeSecrets;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
@@ -30,7 +30,7 @@ use crate::object::Objects;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::Defaults;
-use crate::{check, controller, http, local};
+use crate::{check, controller, http, local, show};
 
 /// From the signal until fetches that still run are left to the next start. Kubernetes kills after
 /// 30 s by default; ours is over within 10.
@@ -50,10 +50,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
+        Command::Show(args) => show_report(&args),
         Command::Controller(args) => run_to_end(run_controller(args)),
         Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
     }
+}
+
+fn show_report(args: &ShowArgs) -> Result<ExitCode> {
+    if let Some(server) = &args.server {
+        return show::from_server(args, server);
+    }
+    runtime()?.block_on(async {
+        let StoreAddress::Sqlite(path) = &args.store;
+        let store = Sqlite::open_read_only(path).await?;
+        let shown = show::from_store(args, &store, Timestamp::now()).await;
+        store.close().await;
+        shown
+    })
 }
 
 /// What still computes on other threads at the end is not waited for: nothing of it is committed.
