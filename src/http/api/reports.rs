@@ -100,8 +100,8 @@ impl Asked {
                 Vec::new()
             };
             let (data, now) = (loaded.data, state.now());
-            let made = move || form.write(&make(&data, &others, now)?);
-            let body = Bytes::from(state.compute(made).await?);
+            let report = move || form.write(&make(&data, &others, now)?);
+            let body = Bytes::from(state.compute(report).await?);
             let key = etag.as_str().to_owned();
             state.answers.put(key, body.clone(), body.len());
             body
