@@ -183,10 +183,10 @@ async fn counts_that_are_handed_out_import_as_the_same() {
         (get(&report.probes, "/readyz").await.0 == 200).then_some(())
     })
     .await;
-    for number in 0..files.len() {
+    for (number, file) in files.iter().enumerate() {
         let address = format!("/api/v1/namespaces/default/data-sources/f{number}/counts.csv");
         let (status, csv) = get(&report.main, &address).await;
-        assert_eq!(status, 200, "{}: {csv}", files[number].display());
+        assert_eq!(status, 200, "{}: {csv}", file.display());
         fs::write(second.join(format!("buckets/counts/{number}.csv")), csv).unwrap();
     }
     local_once(second);
