@@ -129,6 +129,12 @@ impl<'a> Question<'a> {
         self.policy == ALL_POLICIES || *self.policy == **rows.policy
     }
 
+    pub(super) fn visitors_under_other_policies(&self) -> u64 {
+        let rows = self.rows.iter().flatten();
+        rows.filter(|row| row.whole && !self.takes(row))
+            .fold(0, |sum, row| sum.saturating_add(row.visitors))
+    }
+
     /// Whose visitors must keep to the expected shares: under all policies those of `r` alone,
     /// since the others are no lots drawn.
     pub(super) fn is_drawn(&self, rows: &Rows) -> bool {

@@ -15,8 +15,7 @@ use super::view::{
     GoalsReport, Metric, Omnibus, PostStratified, Severity, Strata, TestingReport,
     TraitInteraction, TraitOfTest,
 };
-use crate::domain::stats::{self, Drift, Moments, Stratum};
-use crate::domain::totals;
+use crate::domain::stats::{self, Drift, Moments, Note, Stratum};
 
 /// Days left are told at the mean visitors per day of so many complete days, the newest.
 const DAYS_OF_RATE: usize = 7;
@@ -34,7 +33,7 @@ pub fn testing(
     let question = Question::resolve(&scan, query, now)?;
     let slice = Slice::of(&question, true);
     let test = Test::new(&question, &slice);
-    let mut report = test.report(&scan);
+    let mut report = test.report();
     report.concerns = concerns::of_test(&test, now);
     report.trustworthy = is_trustworthy(&report.concerns);
     report.post_stratified = test.post_stratified();
@@ -119,17 +118,10 @@ impl<'s, 'a> Test<'s, 'a> {
         self.drift.as_ref().is_some_and(Drift::is_alarm)
     }
 
-    fn report(&self, scan: &Scan) -> TestingReport {
+    fn report(&self) -> TestingReport {
         let question = self.question;
         let source = &question.data.source;
         let agent = question.data.resource.as_ref();
-        let all: u64 = totals::policies(question.rows.iter().flatten())
-            .iter()
-            .filter(|(policy, _)| {
-                scope::policy_filter(&question.policy).is_some_and(|chosen| *chosen != ****policy)
-            })
-            .fold(0, |sum, (_, visitors)| sum.saturating_add(*visitors));
-        debug_assert!(std::ptr::eq(scan.data, question.data));
         let without_goal = self.slice.days.iter().filter(|day| !day.has_goal).count();
         TestingReport {
             namespace: source.key.namespace.clone(),
@@ -142,7 +134,7 @@ impl<'s, 'a> Test<'s, 'a> {
             from: question.from,
             to: question.to,
             policy: question.policy.clone(),
-            visitors_under_other_policies: all,
+            visitors_under_other_policies: question.visitors_under_other_policies(),
             trait_group: question.trait_group.clone(),
             trait_value: question.trait_value.clone(),
             confidence: question.settings.confidence,
@@ -346,7 +338,7 @@ impl<'s, 'a> Test<'s, 'a> {
         &self,
         group: &Group,
         arm: usize,
-    ) -> Result<stats::Interaction, stats::Note> {
+    ) -> Result<stats::Interaction, Note> {
         let values = group.values.iter();
         let pairs: Vec<(Moments, Moments)> = values
             .map(|value| {
@@ -480,7 +472,15 @@ impl<'s, 'a> Test<'s, 'a> {
 
 /// Without the names of its arms.
 fn to_view(compared: stats::Comparison) -> Comparison {
-    let notes: Vec<String> = compared.notes.iter().map(ToString::to_string).collect();
+    let mut notes = compared.notes;
+    // Why there is no test comes before what is said of the lift.
+    notes.sort_by_key(|note| {
+        matches!(
+            note,
+            Note::BaselineIsZero | Note::BaselineIsNegative | Note::NoUpperBound | Note::NoBounds
+        )
+    });
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     let always_valid = compared.always_valid;
     Comparison {
         variation: String::new(),

@@ -158,9 +158,12 @@ pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
         .iter()
         .min_by(|a, b| a.2.p.total_cmp(&b.2.p))
         .copied()?;
-    let others = match broken.len() {
-        1 => String::new(),
-        more => format!(" So it is for {more} trait values."),
+    let others = match broken.len() as u64 - 1 {
+        0 => String::new(),
+        more => format!(
+            " The same holds for {}.",
+            counted(more, "other trait value")
+        ),
     };
     Some(concern(
         ConcernCode::TraitImbalance,

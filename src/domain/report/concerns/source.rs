@@ -91,9 +91,9 @@ pub(super) fn stale(data: &AgentData, now: Timestamp) -> Option<Concern> {
     Some(concern(
         ConcernCode::StaleData,
         format!(
-            "These are the data of {}: {} since then brought nothing newer, since {why}.",
+            "These are the data of {}: {missed} scheduled fetches have brought nothing newer, \
+             because {why}.",
             minute(as_of),
-            counted(missed.into(), "scheduled fetch").replace("fetchs", "fetches"),
         ),
         hint,
         [
