@@ -58,6 +58,11 @@ fn cell(day: i32, variation: &str, visitor_trait: Option<usize>) -> Cell {
     }
 }
 
+/// After the last day.
+fn fetched_at() -> Option<Timestamp> {
+    Timestamp::from_second(i64::from(20_458 + DAYS) * 86_400).ok()
+}
+
 fn agent() -> AgentData {
     let codes: Vec<String> = (0..GOALS).map(|goal| format!("goal-{goal}")).collect();
     let days = (0..DAYS).map(|day| {
@@ -97,8 +102,8 @@ fn agent() -> AgentData {
                 time_zone: "UTC".into(),
                 ..Description::default()
             },
-            data_as_of: Some(Timestamp::UNIX_EPOCH),
-            imported_at: None,
+            data_as_of: fetched_at(),
+            imported_at: fetched_at(),
             last_error: None,
             days: days.collect(),
         },
@@ -107,7 +112,7 @@ fn agent() -> AgentData {
 
 fn reports(criterion: &mut Criterion) {
     let data = agent();
-    let now = Timestamp::from_second(20_458 * 86_400 + 100 * 86_400).unwrap_or_default();
+    let now = fetched_at().unwrap_or_default();
     let query = TestingQuery::default();
     let by_trait = TestingQuery {
         trait_group: Some("loyalty-status".into()),
