@@ -1,5 +1,7 @@
 //! The composition root and shutdown: the only place that names every adapter.
 
+mod report;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,16 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use axum::Router;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, StoreAddress};
+use crate::args::{
+    Args, Command, ControllerArgs, CustomResource, FetchArgs, LocalArgs, ShowArgs, StoreAddress,
+};
 use crate::controller::secrets::KubeSecrets;
+use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
-use crate::http::Probes;
+use crate::http::{Probes, ReportState, StoreSlot};
 use crate::ingest::engine::{Clock, Engine};
 use crate::ingest::pool::Pool;
 use crate::ingest::{Ingest, NoProgress};
@@ -25,8 +31,8 @@ use crate::metrics::Metrics;
 use crate::object::Objects;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
-use crate::validate::Defaults;
-use crate::{check, controller, http, local};
+use crate::validate::{self, Defaults};
+use crate::{check, controller, http, local, show};
 
 /// From the signal until fetches that still run are left to the next start. Kubernetes kills after
 /// 30 s by default; ours is over within 10.
@@ -40,15 +46,32 @@ const LAST_LOOKS: Duration = Duration::from_millis(800);
 /// What stops it from starting, or from going on.
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
-        Command::Crd => {
+        Command::Crd(args) => {
             // A reader that has seen enough (`| head`) is no error.
-            std::io::stdout().write_all(crd_yaml()?.as_bytes()).ok();
+            std::io::stdout()
+                .write_all(crd_yaml(args.resource)?.as_bytes())
+                .ok();
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
+        Command::Show(args) => show_report(&args),
         Command::Controller(args) => run_to_end(run_controller(args)),
+        Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
     }
+}
+
+fn show_report(args: &ShowArgs) -> Result<ExitCode> {
+    if let Some(server) = &args.server {
+        return show::from_server(args, server);
+    }
+    runtime()?.block_on(async {
+        let StoreAddress::Sqlite(path) = &args.store;
+        let store = Sqlite::open_read_only(path).await?;
+        let shown = show::from_store(args, &store, Timestamp::now()).await;
+        store.close().await;
+        shown
+    })
 }
 
 /// What still computes on other threads at the end is not waited for: nothing of it is committed.
@@ -59,12 +82,14 @@ fn run_to_end(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCod
     result
 }
 
-/// The custom resource definitions, as `sumsq crd` prints them and `crds/` holds them.
-///
-/// # Errors
-/// A schema that cannot be written: a bug.
-pub fn crd_yaml() -> Result<String> {
-    crate::validate::crd_yaml().context("cannot write the custom resource definitions")
+/// The custom resource definitions (None: all), as `sumsq crd` prints them and `crds/` holds them.
+fn crd_yaml(resource: Option<CustomResource>) -> Result<String> {
+    let definitions = validate::crd_yamls().context("cannot write the definitions")?;
+    let wanted = |name: &str| resource.is_none_or(|resource| resource.crd_name() == name);
+    let yamls = definitions
+        .into_iter()
+        .filter_map(|(name, yaml)| wanted(&name).then_some(yaml));
+    Ok(yamls.collect())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -88,7 +113,7 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     let synced = Arc::new(AtomicBool::new(false));
     let probes = Probes {
         metrics: Arc::clone(&metrics),
-        store: Arc::clone(&store),
+        store: StoreSlot::holding(Arc::clone(&store)),
         readiness: {
             let synced = Arc::clone(&synced);
             Arc::new(move || {
@@ -158,15 +183,20 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         Arc::clone(&metrics),
         plan_settings(&args.fetch),
     );
+    let (fetch_requests, requests) = local::fetch_requests();
     let server = if args.once {
         None
     } else {
+        let store = StoreSlot::holding(Arc::clone(&store));
         let probes = Probes {
-            metrics,
-            store: Arc::clone(&store),
+            metrics: Arc::clone(&metrics),
+            store: store.clone(),
             readiness: Arc::new(|| None),
         };
-        Some(Server::bind(args.listen, http::probes(probes), "metrics and probes").await?)
+        let state = ReportState::new(store, metrics, system_clock())
+            .with_fetch_now(Arc::new(FetchFromFolder(fetch_requests)));
+        let router = http::router(state).merge(http::probes(probes));
+        Some(Server::bind(args.listen, router, "reports").await?)
     };
     let mut local = local::Local::new(
         folder,
@@ -175,7 +205,8 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         defaults(&args.fetch),
         screen,
         args.output,
-    );
+    )
+    .answering(requests);
     let succeeded = if args.once {
         tokio::select! {
             done = local.once() => done?,
@@ -186,10 +217,10 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         true
     };
     engine.shut_down(SHUTDOWN_GRACE).await;
-    store.close().await;
     if let Some(server) = server {
         server.stop().await;
     }
+    store.close().await;
     Ok(if succeeded {
         ExitCode::SUCCESS
     } else {
@@ -234,39 +265,32 @@ fn shutdown_signal() -> Result<CancellationToken> {
     Ok(token)
 }
 
-/// An HTTP server that stops gracefully.
-struct Server {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+/// A page's "Fetch now", carried to the folder that fetches.
+struct FetchFromFolder(local::FetchRequests);
+
+#[async_trait]
+impl http::FetchNow for FetchFromFolder {
+    async fn fetch_now(&self, source: &SourceKey) -> bool {
+        self.0.fetch_now(source).await
+    }
 }
+
+/// An HTTP server that stops gracefully.
+struct Server(http::Server);
 
 impl Server {
     async fn bind(address: SocketAddr, router: Router, what: &str) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; --listen names another address")
         })?;
+        let server = http::Server::start(listener, router)?;
         // Said on standard error, where it is found also when results are piped.
-        eprintln!("{what} on http://{}", listener.local_addr()?);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            let served = axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stopped.cancelled().await });
-            if let Err(error) = served.await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the server failed"
-                );
-            }
-        });
-        Ok(Self { stop, task })
+        eprintln!("{what} on http://{}", server.address());
+        Ok(Self(server))
     }
 
-    /// Open connections get a second.
+    /// Open requests get a second.
     async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(1), self.task)
-            .await
-            .ok();
+        self.0.stop(Duration::from_secs(1)).await;
     }
 }

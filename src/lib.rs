@@ -5,7 +5,8 @@
 //! - [`domain`]: what the data mean and what to do next. Plain types and functions; no kube, sqlx,
 //!   axum, AWS or tokio; time is an argument.
 //! - [`crd`]: the custom resources' schema. Imports nothing of ours and has no behaviour.
-//! - [`validate`]: the raw resource, parsed once into the domain's [`domain::data_source::DataSource`].
+//! - [`validate`]: the raw resources, parsed once into the domain's [`domain::data_source::DataSource`]
+//!   and [`domain::agent::AgentResource`].
 //! - [`object`]: the S3 object, and what to tell the user when it cannot be read.
 //! - [`store`]: what was fetched, kept: one block per agent and day, and the fetch log.
 //! - [`metrics`]: every metric, registered once.
@@ -14,6 +15,7 @@
 //! - [`http`]: probes and metrics. Never imports [`controller`], nor the other way round.
 //! - [`local`]: a folder in the place of the cluster.
 //! - [`check`]: the linter of a CSV before it is uploaded.
+//! - [`show`]: one agent's report in the terminal, from a store or from a report server.
 //! - [`app`]: the composition root: the only place that names every adapter.
 //!
 //! The import arrow is held by `tests/architecture.rs`.
@@ -31,6 +33,7 @@ pub mod ingest;
 pub mod local;
 pub mod metrics;
 pub mod object;
+pub mod show;
 pub mod store;
 pub mod validate;
 mod yaml;

@@ -172,13 +172,20 @@ fn the_quickstart_shows_one_of_each() {
 #[test]
 fn what_is_wrong_is_told_and_the_exit_status_is_1() {
     type Edit = fn(&Path);
-    let cases: [(Edit, &str); 5] = [
+    let cases: [(Edit, &str); 6] = [
         (
             |folder| {
                 let wrong = MANIFEST.replace("com.my-company.counts", "com.my-company.count");
                 fs::write(folder.join("counts.yaml"), wrong).unwrap();
             },
-            "There is no \"counts.csv\" in bucket com.my-company.count: compare `key`",
+            "/buckets/com.my-company.count\n",
+        ),
+        (
+            |folder| {
+                let wrong = MANIFEST.replace("key: counts.csv", "key: count.csv");
+                fs::write(folder.join("counts.yaml"), wrong).unwrap();
+            },
+            "There is no \"count.csv\" in bucket com.my-company.counts: compare `key`",
         ),
         (
             |folder| {
@@ -259,6 +266,88 @@ async fn edits_act_as_apply_would_within_two_seconds() {
         Duration::from_secs(2),
     )
     .await;
+
+    server.signal("INT");
+    assert_eq!(server.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn agents_act_as_in_a_cluster() {
+    let folder = folder();
+    let agents = |text: &str| fs::write(folder.path().join("agents.yaml"), text).unwrap();
+    // The document writes its code with a non-breaking hyphen.
+    let manifest = "\
+apiVersion: sumsq.dev/v1alpha1
+kind: Agent
+metadata: {name: checkout}
+spec: {code: agent\u{2011}1, baseline: A}
+";
+    agents(manifest);
+    let server = ServerCommand::new("local", SUMSQ)
+        .args(["local", folder.path().to_str().unwrap(), "--listen"])
+        .arg(format!("127.0.0.1:{}", free_port()))
+        .start(folder.path());
+    let log = || fs::read_to_string(server.log_path()).unwrap_or_default();
+    let said = async |what: &str, times: usize, deadline: Duration| {
+        let description = format!("{what:?} {times} times");
+        wait_for(&description, deadline, async || {
+            (log().matches(what).count() == times).then_some(())
+        })
+        .await;
+    };
+    let at_once = Duration::from_secs(2);
+    // Its number for B is no sum of squares.
+    let distrusted = "agent default/checkout  not trustworthy: IntegrityProblem: ";
+    said(distrusted, 1, Duration::from_secs(30)).await;
+    said("waiting for schedules and for edits", 1, at_once).await;
+
+    let header = COUNTS.lines().next().unwrap();
+    let rows = ["A", "B"].map(|arm| format!("1710720000,agent\u{2011}1,{arm},900,90,90,90,90"));
+    let mended = format!("{header}\n{}\n", rows.join("\n"));
+    let counts = "buckets/com.my-company.counts/counts.csv";
+    fs::write(folder.path().join(counts), mended).unwrap();
+    let annotated = MANIFEST.replacen(
+        "metadata:\n",
+        "metadata:\n  annotations: {sumsq.dev/fetch-requested-at: now}\n",
+        1,
+    );
+    fs::write(folder.path().join("counts.yaml"), annotated).unwrap();
+    let trusted = "agent default/checkout  trustworthy: No alarm in the reports of ";
+    said(trusted, 1, at_once).await;
+
+    // Shares that the data do not have.
+    let skewed = manifest.replace(
+        "baseline: A",
+        "baseline: A, variations: [{code: A}, {code: B, weight: 2}]",
+    );
+    agents(&skewed);
+    let distrusted = "agent default/checkout  not trustworthy: SampleRatioMismatch: ";
+    said(distrusted, 1, at_once).await;
+
+    // What would be refused leaves in force what was said before.
+    agents(&skewed.replace("baseline: A", "baseline: C"));
+    said(
+        "baseline takes the code of one of the variations: C is none of them",
+        1,
+        at_once,
+    )
+    .await;
+    agents(&format!(
+        "{manifest}---\n{}",
+        manifest.replace("checkout", "twin")
+    ));
+    said(trusted, 2, at_once).await;
+    said(
+        "agent default/twin  DuplicateCode: Agent checkout has the code agent\u{2011}1 too",
+        1,
+        at_once,
+    )
+    .await;
+    agents(&manifest.replace("checkout", "twin"));
+    said("agent default/checkout  deleted", 1, at_once).await;
+    said("agent default/twin  trustworthy: ", 1, at_once).await;
+    fs::remove_file(folder.path().join("counts.yaml")).unwrap();
+    said("agent default/twin  NoData: ", 1, at_once).await;
 
     server.signal("INT");
     assert_eq!(server.ended(Duration::from_secs(10)).await.code(), Some(0));

@@ -135,8 +135,8 @@ pub fn status(
     status.fitted()
 }
 
-/// What status says where only another spec helps: `reason` is InvalidSchedule, InvalidTimeZone or
-/// InvalidSpec. What was fetched before is still told.
+/// What status says where only another spec helps: `reason` is InvalidSchedule, InvalidTimeZone,
+/// InvalidSpec or UnreadableSpec. What was fetched before is still told.
 #[must_use]
 pub fn stalled_status(
     generation: i64,

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::buckets::{Bucket, DOCUMENT};
-use crate::cluster_with_crds;
 use crate::operator::{Operator, PATIENCE, condition};
+use crate::support::kubernetes::Cluster;
 use crate::support::process::wait_for;
 use crate::support::s3::Microburst;
+use crate::{cluster_with_crds, install_chart};
 
 #[tokio::test]
 async fn a_missing_file_is_told_once_and_its_arrival_is_a_recovery() {
@@ -63,6 +64,46 @@ async fn a_missing_file_is_told_once_and_its_arrival_is_a_recovery() {
         .map(|(kind, reason, _)| (kind.as_str(), reason.as_str()))
         .collect();
     assert_eq!(kinds, [("Warning", "NoSuchKey"), ("Normal", "Recovered")]);
+}
+
+#[tokio::test]
+async fn a_wrong_bucket_and_a_wrong_region_are_mended_as_the_hint_says() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("mistakes").await;
+    let bucket = Bucket::create("mistakes").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let microburst = Microburst::shared().await;
+    let operator = Operator::start(cluster, &namespace).await;
+    let mut wrong_bucket = bucket.data_source("bucket").await;
+    wrong_bucket["spec"]["source"]["s3"]["bucket"] = json!("misteaks");
+    operator.apply(&wrong_bucket).await;
+    // Behind the proxy, which names the region's own host, the server is as strict as AWS.
+    let mut wrong_region = bucket.data_source_at("region", &microburst.endpoint());
+    wrong_region["spec"]["source"]["s3"]["region"] = json!("eu-west-2");
+    operator.apply(&wrong_region).await;
+    for (name, reason, says, patch) in [
+        (
+            "bucket",
+            "NoSuchBucket",
+            "There is no bucket \"misteaks\"",
+            json!({"bucket": "mistakes"}),
+        ),
+        (
+            "region",
+            "PermanentRedirect",
+            "Set `region` to us-east-1: bucket mistakes is there",
+            json!({"region": "us-east-1"}),
+        ),
+    ] {
+        let status = operator.ready_when(name, "False", reason).await;
+        let message = condition(&status, "Ready").unwrap()["message"].as_str();
+        let message = message.unwrap();
+        assert!(message.contains(says), "{message}");
+        operator
+            .patch(name, &json!({"spec": {"source": {"s3": patch}}}))
+            .await;
+        operator.ready_when(name, "True", "Imported").await;
+    }
 }
 
 #[tokio::test]
@@ -256,6 +297,46 @@ async fn a_hanging_endpoint_holds_up_nobody_else_and_a_new_spec_cancels_it() {
     );
     wait_for("the worker", Duration::from_secs(10), async || {
         (operator.metric("sumsq_fetches_in_flight").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_namespace_whose_sources_hang_does_not_hold_up_another() {
+    // A cluster of its own: this operator looks after all of its namespaces.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start().await));
+    install_chart(cluster).await;
+    let crowd = cluster.namespace("crowd").await;
+    let other = cluster.namespace("other").await;
+    let bucket = Bucket::create("fairness").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let microburst = Microburst::shared().await;
+    let hang = json!({"service": "s3", "operation": "GetObject", "resource": "fairness", "timeout_ms": 600_000});
+    microburst.rules(json!([hang])).await;
+    let operator = Operator::start_for_all(cluster, &other, &["--concurrency", "3"]).await;
+    for number in 0..6 {
+        let hangs = bucket.data_source_at(&format!("hangs-{number}"), &microburst.endpoint());
+        let applied = cluster.apply(crowd.name(), &hangs.to_string()).await;
+        applied.expect_success();
+    }
+    let crowded = async || {
+        let running = operator.metric("sumsq_fetches_in_flight").await;
+        let queued = operator.metric("sumsq_fetch_queue_depth").await;
+        (running, queued)
+    };
+    wait_for("the crowd", PATIENCE, async || {
+        (crowded().await == (2, 4)).then_some(())
+    })
+    .await;
+
+    for name in ["first", "second", "third"] {
+        operator.apply(&bucket.data_source(name).await).await;
+    }
+    for name in ["first", "second", "third"] {
+        operator.ready_when(name, "True", "Imported").await;
+    }
+    wait_for("the free worker", PATIENCE, async || {
+        (crowded().await == (2, 4)).then_some(())
     })
     .await;
 }

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{Sqlite as Driver, Transaction};
+use sqlx::{Connection, Sqlite as Driver, Transaction};
 use uuid::Uuid;
 
 use super::{AgentRow, BeginFetch, EndFetch, SourceRef, SourceRow, Store, StoreError};
@@ -88,6 +89,7 @@ impl Sqlite {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
+            .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -319,6 +321,12 @@ impl Store for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open for ever:
+/// such a connection makes room for a new one.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    Ok(!connection.is_in_transaction())
 }
 
 fn key(id: SourceId) -> Vec<u8> {
