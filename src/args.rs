@@ -188,9 +188,10 @@ pub struct ReportArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-DIR holds DataSource manifests (*.yaml) and the objects they name, as DIR/buckets/BUCKET/KEY.
-They are read through a real S3 endpoint on this machine; region, accountId, endpoint and secretRef
-are not needed for that and are left alone. What was imported is kept in DIR/.sumsq.
+DIR holds DataSource and Agent manifests (*.yaml) and the objects they name, as
+DIR/buckets/BUCKET/KEY. They are read through a real S3 endpoint on this machine; region, accountId,
+endpoint and secretRef are not needed for that and are left alone. What was imported is kept in
+DIR/.sumsq.
 
 Without --once it goes on: schedules run, and editing a manifest or its annotation acts as
 `kubectl apply` would.

@@ -31,6 +31,23 @@ fn the_files_are_what_the_types_say() {
     }
 }
 
+#[test]
+fn the_command_prints_all_or_one() {
+    let printed = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sumsq"));
+        let output = command.arg("crd").args(more).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let generated = validate::crd_yamls().unwrap();
+    let all: String = generated.iter().map(|(_, yaml)| yaml.as_str()).collect();
+    assert_eq!(printed(&[]), all);
+    for (name, yaml) in &generated {
+        let resource = name.split('.').next().unwrap();
+        assert_eq!(printed(&[resource]), *yaml, "{resource}");
+    }
+}
+
 /// By kind.
 fn schemas() -> Vec<(String, Value)> {
     let definitions = sumsq::crd::all().into_iter();

@@ -220,7 +220,8 @@ pub struct AgentStatus {
     /// Ready: reports use this object; False where an older one has its code. Trustworthy: nothing
     /// in the numbers keeps a reader from believing the reports; where it is False the reason is
     /// what is wrong, such as SampleRatioMismatch, AllocationDrift, IntegrityProblem or
-    /// FewVisitors.
+    /// FewVisitors. Stalled (while True): another spec helps, or that an older Agent of this code
+    /// goes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,

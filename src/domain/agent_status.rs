@@ -237,6 +237,9 @@ pub struct AgentStatus {
     pub ready: Condition,
     #[serde(skip)]
     pub trustworthy: Condition,
+    /// Where the object itself has to change, or another go.
+    #[serde(skip)]
+    pub stalled: Option<Condition>,
     #[serde(skip)]
     pub reason: TrustReason,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -249,6 +252,17 @@ pub struct AgentStatus {
     pub visitors: Option<u64>,
 }
 
+impl AgentStatus {
+    /// Conditions by type, in the order in which they are shown.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(&'static str, &Condition)> {
+        let mut conditions = vec![("Ready", &self.ready), ("Trustworthy", &self.trustworthy)];
+        conditions.extend(self.stalled.as_ref().map(|stalled| ("Stalled", stalled)));
+        conditions
+    }
+}
+
+/// What status says of an Agent that stands so.
 #[must_use]
 pub fn agent_status(generation: i64, standing: Standing) -> AgentStatus {
     let (ready, findings) = match standing {
@@ -275,9 +289,14 @@ pub fn agent_status(generation: i64, standing: Standing) -> AgentStatus {
         ..
     } = findings;
     data_sources.truncate(MAX_DATA_SOURCES);
+    let stalled = (ready.status == ConditionStatus::False).then(|| Condition {
+        status: ConditionStatus::True,
+        ..ready.clone()
+    });
     AgentStatus {
         observed_generation: generation,
         ready,
+        stalled,
         trustworthy: Condition {
             status: match reason.is_trustworthy() {
                 Some(true) => ConditionStatus::True,

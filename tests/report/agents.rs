@@ -113,6 +113,13 @@ fn only_another_spec_helps_an_agent_that_does_not_count() {
             reason: "InvalidSpec",
             message: "spec.targetLift: no number",
         },
+        stalled: Some(
+            Condition {
+                status: True,
+                reason: "InvalidSpec",
+                message: "spec.targetLift: no number",
+            },
+        ),
         reason: InvalidSpec,
         data_sources: [],
         first_day: None,

@@ -1,7 +1,7 @@
 //! What is told of an Agent: its status, and the news in it.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::controller::events::News;
 use crate::controller::publish::{Reported, condition_value, find_condition};
@@ -34,10 +34,12 @@ fn status_value(
 ) -> Result<Value, serde_json::Error> {
     let mut value = serde_json::to_value(status)?;
     let generation = status.observed_generation;
-    value["conditions"] = json!([
-        condition_value("Ready", &status.ready, generation, before, now),
-        condition_value("Trustworthy", &status.trustworthy, generation, before, now),
-    ]);
+    let conditions: Vec<Value> = status
+        .conditions()
+        .into_iter()
+        .map(|(kind, condition)| condition_value(kind, condition, generation, before, now))
+        .collect();
+    value["conditions"] = Value::Array(conditions);
     // Through the resource's own type, so that it compares with what was read.
     let typed: RawStatus = serde_json::from_value(value)?;
     serde_json::to_value(typed)
@@ -87,6 +89,8 @@ impl State<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn status(ready: (&str, &str), trustworthy: (&str, &str)) -> Value {

@@ -212,8 +212,11 @@ async fn of_two_agents_with_one_code_the_older_counts_and_the_other_says_so() {
         "Agent a is older and has the code checkout too: reports follow that one. Delete one of \
          the two, or give this one another code."
     );
-    let trustworthy = condition(&seen, "Trustworthy").unwrap();
-    assert_eq!(trustworthy["status"], "Unknown");
+    assert_eq!(
+        condition(&seen, "Trustworthy").unwrap()["status"],
+        "Unknown"
+    );
+    assert_eq!(condition(&seen, "Stalled").unwrap()["status"], "True");
     assert_eq!(seen["visitors"], Value::Null);
     turns(&operator, "b", &[("Warning DuplicateCode", 1)]).await;
     assert_eq!(
@@ -236,7 +239,8 @@ async fn of_two_agents_with_one_code_the_older_counts_and_the_other_says_so() {
     operator
         .kubectl(&["delete", "agent", "a", "--timeout=60s"])
         .await;
-    until(&operator, "b", "Ready", ("True", "InForce")).await;
+    let seen = until(&operator, "b", "Ready", ("True", "InForce")).await;
+    assert_eq!(condition(&seen, "Stalled"), None);
     until_trustworthy(&operator, "b", ("True", "NoAlarm")).await;
     assert_eq!(
         series(&operator).await,
