@@ -119,7 +119,7 @@ async fn every_answer_keeps_browsers_safe() {
         assert!(policy.contains("frame-ancestors 'none'"));
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{address}");
