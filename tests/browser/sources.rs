@@ -136,11 +136,12 @@ async fn times_are_in_utc_and_in_the_readers_zone_where_asked() {
     // It stays so, until it is turned back.
     browser.go(&site.at(SOURCE)).await;
     assert_eq!(browser.text(time).await, own);
-    let toggle = browser
-        .client
-        .find(Locator::Css("[data-zone-toggle]"))
-        .await;
-    toggle.unwrap().click().await.unwrap();
+    browser
+        .find("[data-zone-toggle]")
+        .await
+        .click()
+        .await
+        .unwrap();
     assert_eq!(browser.text(time).await, utc);
     browser.close().await;
 }
