@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Connection, Sqlite as Driver, Transaction};
 use uuid::Uuid;
@@ -89,7 +88,12 @@ impl Sqlite {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
-            .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
+            // Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open
+            // for ever: such a connection makes room for a new one.
+            .before_acquire(|connection, _| {
+                let at_rest = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(at_rest)))
+            })
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -321,12 +325,6 @@ impl Store for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
-}
-
-/// Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open for ever:
-/// such a connection makes room for a new one.
-async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    Ok(!connection.is_in_transaction())
 }
 
 fn key(id: SourceId) -> Vec<u8> {
