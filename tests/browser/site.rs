@@ -58,7 +58,7 @@ impl Site {
         let site = Self {
             base,
             folder,
-            server: server,
+            server,
         };
         let ready = site.at("/api/v1/data-sources");
         site.server
@@ -90,7 +90,7 @@ impl Site {
         let site = Self {
             base: format!("http://127.0.0.1:{port}"),
             folder,
-            server: server,
+            server,
         };
         site.answers(SOURCE).await;
         site
