@@ -328,6 +328,10 @@ async fn an_alarm_leaves_no_verdict_on_the_page() {
         seen.contains("Difference by day, weighted together"),
         "{seen}"
     );
+    assert!(
+        !seen.contains("Relative interval") && !seen.contains("+28.1%"),
+        "what is pooled over the days has to be asked for: {seen}"
+    );
     // Where there is none, the verdict stands.
     browser.go(&site.at(BETTER)).await;
     assert!(

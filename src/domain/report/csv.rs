@@ -205,11 +205,17 @@ pub fn goals_csv(report: &GoalsReport) -> String {
         "p",
         "adjustedP",
         "verdict",
+        "postStratifiedDifference",
+        "postStratifiedLow",
+        "postStratifiedHigh",
+        "postStratifiedP",
         "note",
     ];
     let rows = report.rows.iter().map(|row| {
         let [low, high] = bounds(row.interval);
         let [relative_low, relative_high] = row.relative_interval.unwrap_or_default();
+        let by_day = row.post_stratified.as_ref();
+        let [by_day_low, by_day_high] = bounds(by_day.and_then(|by_day| by_day.interval));
         [
             report.namespace.clone(),
             report.data_source.clone(),
@@ -230,6 +236,10 @@ pub fn goals_csv(report: &GoalsReport) -> String {
             text(row.p),
             text(row.adjusted_p),
             format!("{:?}", row.verdict),
+            text(by_day.and_then(|by_day| by_day.difference)),
+            by_day_low,
+            by_day_high,
+            text(by_day.and_then(|by_day| by_day.p)),
             text(row.note.as_ref()),
         ]
     });

@@ -323,7 +323,8 @@ impl<'s, 'a> Test<'s, 'a> {
         };
         let comparisons = self.comparisons(&self.slice.arms).into_iter();
         comparisons
-            .map(|comparison| GoalRow {
+            .zip(question.compared())
+            .map(|(comparison, arm)| GoalRow {
                 goal: question.goal.code.clone(),
                 display_name: question.goal.display_name.clone(),
                 metric: question.metric,
@@ -338,6 +339,7 @@ impl<'s, 'a> Test<'s, 'a> {
                 p: comparison.p,
                 adjusted_p: comparison.adjusted_p,
                 verdict: comparison.verdict,
+                post_stratified: self.day_by_day(arm),
                 note: comparison.note,
             })
             .collect()

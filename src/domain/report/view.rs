@@ -316,6 +316,8 @@ pub struct GoalRow {
     pub p: Option<f64>,
     pub adjusted_p: Option<f64>,
     pub verdict: Verdict,
+    /// By day, under drift: the difference to go by then.
+    pub post_stratified: Option<PostStratified>,
     pub note: Option<String>,
 }
 

@@ -76,17 +76,21 @@ impl<'s, 'a> Test<'s, 'a> {
     pub(super) fn post_stratified(&self) -> Option<Vec<PostStratified>> {
         let mut stratified = Vec::new();
         for arm in self.question.compared() {
-            if self.is_drifting() {
-                let days = self.slice.days.iter().filter(|day| day.has_goal);
-                let strata = days.map(|day: &DayOfSlice| day.arms.as_slice());
-                stratified.push(self.stratify(Strata::Day, arm, strata));
-            }
+            stratified.extend(self.day_by_day(arm));
             if let Some(group) = self.chosen_group() {
                 let strata = group.values.iter().map(|value| value.arms.as_slice());
                 stratified.push(self.stratify(Strata::Trait, arm, strata));
             }
         }
         (!stratified.is_empty()).then_some(stratified)
+    }
+
+    /// Each day compared with itself: the difference to go by where the shares moved over time.
+    pub(super) fn day_by_day(&self, arm: usize) -> Option<PostStratified> {
+        let days = self.slice.days.iter().filter(|day| day.has_goal);
+        let strata = days.map(|day: &DayOfSlice| day.arms.as_slice());
+        self.is_drifting()
+            .then(|| self.stratify(Strata::Day, arm, strata))
     }
 
     fn stratify<'x>(

@@ -83,8 +83,14 @@ pub(super) fn rows(view: &View<'_>, goals: Option<&GoalsReport>, range: Option<f
 fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
     let unit = Unit::from(row.metric);
     let trustworthy = view.report.trustworthy;
+    // Where the shares moved, only the difference that compares each day with itself is told.
+    let by_day = row.post_stratified.as_ref();
+    let (difference, interval, p) = match by_day {
+        Some(by_day) => (by_day.difference, by_day.interval, by_day.p),
+        None => (row.difference, row.interval, row.adjusted_p.or(row.p)),
+    };
     let precision =
-        half_width(row.interval).unwrap_or_else(|| row.difference.unwrap_or_default().abs() / 10.0);
+        half_width(interval).unwrap_or_else(|| difference.unwrap_or_default().abs() / 10.0);
     let mean = |mean: Option<f64>| mean.map_or(NONE.to_owned(), |mean| unit.mean(mean, precision));
     let metric = match row.metric {
         Metric::Rate => "rate",
@@ -104,10 +110,10 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
         variation: row.variation.clone(),
         baseline_mean: mean(row.baseline_mean),
         mean: mean(row.mean),
-        difference: row.difference.map_or(NONE.to_owned(), |difference| {
+        difference: difference.map_or(NONE.to_owned(), |difference| {
             unit.difference_with_unit(difference, precision)
         }),
-        interval: row.interval.map_or(String::new(), |[low, high]| {
+        interval: interval.map_or(String::new(), |[low, high]| {
             format!(
                 "{} to {}",
                 unit.difference(low, precision),
@@ -121,12 +127,11 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
             .relative_interval
             .and_then(|bounds| words::open_interval(bounds, words::signed_percent))
             .unwrap_or_default(),
-        p: row
-            .adjusted_p
-            .or(row.p)
-            .map_or(NONE.to_owned(), words::p_value),
+        p: p.map_or(NONE.to_owned(), words::p_value),
         verdict: Mark::verdict(row.verdict),
-        spark: range.and_then(|range| spark(row, range, trustworthy)),
+        spark: range
+            .filter(|_| by_day.is_none())
+            .and_then(|range| spark(row, range, trustworthy)),
     }
 }
 

@@ -66,6 +66,8 @@ pub struct TestingPage<'a> {
     intervals: Option<IntervalChart>,
     intervals_note: String,
     strata: Vec<tables::Stratum>,
+    /// Then pooled differences are told apart from what may be gone by.
+    drifting: bool,
     strata_by_trait: bool,
     strata_over: &'static str,
     strata_why: &'static str,
@@ -136,6 +138,7 @@ impl<'a> TestingPage<'a> {
             intervals: tables::interval_chart(&view),
             intervals_note: tables::interval_note(&view),
             strata: tables::strata(&view),
+            drifting: drifting(report),
             strata_by_trait: strata_over == "trait",
             strata_over,
             strata_why,
@@ -251,6 +254,12 @@ fn interval_words(report: &TestingReport) -> String {
 fn confidence(report: &TestingReport) -> String {
     let text = super::format::fixed(report.confidence * 100.0, 2);
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Whether the shares of the arms moved over time.
+fn drifting(report: &TestingReport) -> bool {
+    let stratified = report.post_stratified.iter().flatten();
+    stratified.into_iter().any(|by| by.over == Strata::Day)
 }
 
 fn strata_words(report: &TestingReport) -> (&'static str, &'static str) {

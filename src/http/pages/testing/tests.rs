@@ -187,6 +187,12 @@ fn goals(report: &TestingReport) -> GoalsReport {
             p: found.p,
             adjusted_p: found.adjusted_p,
             verdict: found.verdict,
+            post_stratified: report
+                .post_stratified
+                .iter()
+                .flatten()
+                .find(|stratified| stratified.variation == found.variation)
+                .cloned(),
             note: None,
         }
     };
@@ -308,7 +314,14 @@ fn under_an_alarm_no_verdict_stands_anywhere() {
     ] {
         assert!(!said.contains(class), "{class}");
     }
-    assert!(said.contains("−0.2 points"), "the stratified difference");
+    // What is pooled over the days has to be asked for.
+    let (open, pooled) = said.split_once("<details class=\"pooled\">").unwrap();
+    assert!(open.contains("−0.2 points"), "the stratified difference");
+    let lift = crate::domain::report::words::signed_percent(
+        report.comparisons[0].relative_difference.unwrap(),
+    );
+    assert!(!open.contains(&lift) && pooled.contains(&lift), "{lift}");
+    assert!(!open.contains("Relative interval"));
     assert!(said.contains(">Alarm<"));
 }
 
