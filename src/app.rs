@@ -23,8 +23,9 @@ use crate::ingest::pool::Pool;
 use crate::ingest::{Ingest, NoProgress};
 use crate::metrics::Metrics;
 use crate::object::Objects;
-use crate::store::Store;
+use crate::store::postgres::Postgres;
 use crate::store::sqlite::Sqlite;
+use crate::store::{Store, StoreError};
 use crate::validate::Defaults;
 use crate::{check, controller, http, local};
 
@@ -76,8 +77,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     let shutdown = shutdown_signal()?;
-    let StoreAddress::Sqlite(path) = &args.store;
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).await?);
+    let store = open_store(&args.store).await?;
     let metrics = Arc::new(Metrics::new()?);
     let config = kube::Config::infer()
         .await
@@ -135,6 +135,28 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
     server.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// For the process that writes: makes the store where it is missing, and brings it up to date.
+///
+/// # Errors
+/// The store's own.
+pub async fn open_store(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
+        StoreAddress::Postgres(url) => Arc::new(Postgres::open(url.reveal()).await?),
+    })
+}
+
+/// For a process that only reads.
+///
+/// # Errors
+/// [`StoreError::Missing`] and [`StoreError::Older`] until the one that writes has been there.
+pub async fn open_store_read_only(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open_read_only(path).await?),
+        StoreAddress::Postgres(url) => Arc::new(Postgres::open_read_only(url.reveal()).await?),
+    })
 }
 
 async fn run_local(args: LocalArgs) -> Result<ExitCode> {

@@ -1,5 +1,6 @@
 //! Flags and environment -> typed settings.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -87,16 +88,19 @@ pub struct FetchArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Kubernetes and AWS are found the usual way: in-cluster ServiceAccount or KUBECONFIG; AWS_* variables,
-web identity, container and instance roles.
+web identity, container and instance roles. A PostgreSQL password comes from PGPASSWORD, PGPASSFILE or
+the address; sslmode=verify-full in the address has the server prove who it is.
 
-Example:
-  sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth")]
+Examples:
+  sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth
+  PGPASSWORD=... sumsq controller --store 'postgres://sumsq@db:5432/sumsq?sslmode=verify-full'")]
 pub struct ControllerArgs {
-    /// Where the data are kept
+    /// Where the data are kept: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE
     #[arg(
         long,
         env = "SUMSQ_STORE",
-        value_name = "sqlite:PATH",
+        hide_env_values = true,
+        value_name = "ADDRESS",
         default_value = "sqlite:/var/lib/sumsq/sumsq.db"
     )]
     pub store: StoreAddress,
@@ -192,6 +196,25 @@ pub enum Output {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAddress {
     Sqlite(PathBuf),
+    Postgres(PostgresUrl),
+}
+
+/// May hold a password: shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(String);
+
+impl PostgresUrl {
+    /// The whole of it, for the one who connects.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("postgres://<redacted>")
+    }
 }
 
 impl FromStr for StoreAddress {
@@ -202,8 +225,15 @@ impl FromStr for StoreAddress {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(
                 path.strip_prefix("//").unwrap_or(path),
             ))),
-            // The text is not repeated: an address of another kind may hold a password.
-            _ => Err("write sqlite:PATH, such as sqlite:/var/lib/sumsq/sumsq.db".to_owned()),
+            // What is wrong with one is said where it is opened: clap would repeat its password.
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Ok(Self::Postgres(PostgresUrl(text.to_owned())))
+            }
+            _ => Err(
+                "write sqlite:PATH, such as sqlite:/var/lib/sumsq/sumsq.db, or \
+                 postgres://USER@HOST:PORT/DATABASE"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -242,11 +272,22 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_understood_is_not_repeated() {
-        let error = "postgres://user:secret@db/sumsq"
+    fn an_address_tells_no_password() {
+        let error = "mysql://user:secret@db/sumsq"
             .parse::<StoreAddress>()
             .unwrap_err();
         assert!(!error.contains("secret"));
+        let url = "postgres://user:secret@db:5432/sumsq?sslmode=verify-full";
+        let address: StoreAddress = url.parse().unwrap();
+        assert_eq!(format!("{address:?}"), "Postgres(postgres://<redacted>)");
+        assert!(matches!(address, StoreAddress::Postgres(held) if held.reveal() == url));
+        // Help shows what a flag's environment variable holds, but not this one's.
+        for command in ["controller"] {
+            let mut args = Args::command();
+            let command = args.find_subcommand_mut(command).unwrap();
+            let store = command.get_arguments().find(|arg| arg.get_id() == "store");
+            assert!(store.unwrap().is_hide_env_values_set());
+        }
         assert_eq!(
             "sqlite:/var/lib/sumsq/sumsq.db".parse(),
             Ok(StoreAddress::Sqlite("/var/lib/sumsq/sumsq.db".into()))

@@ -1,0 +1,1 @@
+//! Whole sources, from one store to another.

@@ -1,0 +1,220 @@
+//! A PostgreSQL server of the tests' own, and microburst in front of it.
+//!
+//! Rules of microburst's that were tried here, with `"service": "postgres"`: `"operation"` is the
+//! first word of the statement (`select`, `insert`, `begin`, `startup`), `"times": 1` lets later
+//! ones through, and what they do is `{"reset": true}`, `{"latency": ms}`, `{"timeout_ms": -1}`
+//! (never answers).
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::OnceCell;
+
+use super::process::{Server, ServerCommand, free_port, temporary_folder, testbed_path, wait_for};
+
+/// Of the superuser `postgres`; connections by TCP need it.
+pub const PASSWORD: &str = "s3cret of the tests";
+
+const READY_DEADLINE: Duration = Duration::from_mins(1);
+
+/// A server on 127.0.0.1, which is removed with everything in it at its end.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Server,
+    folder: PathBuf,
+    pub port: u16,
+}
+
+impl Postgres {
+    /// The one of this test process; every test makes databases of its own there.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        SHARED.get_or_init(async || Self::start(&[]).await).await
+    }
+
+    /// One of the test's own, with settings (`name=value`). About 2 s.
+    pub async fn start(settings: &[&str]) -> Self {
+        let folder = temporary_folder("postgres");
+        let port = free_port();
+        initialise(&folder);
+        Self::run(folder, port, settings).await
+    }
+
+    /// The same cluster once more, after [`Postgres::stop`].
+    pub async fn start_again(stopped: Stopped) -> Self {
+        Self::run(stopped.folder, stopped.port, &[]).await
+    }
+
+    async fn run(folder: PathBuf, port: u16, settings: &[&str]) -> Self {
+        // What is written need not outlive the machine, only the server.
+        let usual = ["fsync=off", "full_page_writes=off", "shared_buffers=32MB"];
+        let [program, arguments @ ..] = &as_a_mere_user(&program("postgres"))[..] else {
+            unreachable!("a command has a program")
+        };
+        let mut command = ServerCommand::new("postgres", program)
+            .args(arguments)
+            .arg("-D")
+            .arg(folder.join("data"))
+            .arg("-k")
+            .arg(&folder)
+            .args(["-p", &port.to_string(), "-h", "127.0.0.1"])
+            .removes(&folder);
+        for setting in usual.iter().chain(settings) {
+            command = command.args(["-c", setting]);
+        }
+        let server = command.start(&folder);
+        let postgres = Self {
+            server,
+            folder,
+            port,
+        };
+        postgres
+            .server
+            .ready(READY_DEADLINE, async || {
+                postgres.psql("postgres", "SELECT 1").status.success()
+            })
+            .await;
+        postgres
+    }
+
+    /// A new, empty database: its name.
+    pub fn database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("sumsq_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.say("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// `postgres://` of a database on this server.
+    pub fn url(&self, database: &str) -> String {
+        url(self.port, database)
+    }
+
+    /// Says SQL as the superuser, which must succeed; what it answers, bare.
+    pub fn say(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
+        assert!(
+            output.status.success(),
+            "{sql}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Waits for a query's answer.
+    pub async fn wait_until(&self, database: &str, sql: &str, answer: &str) {
+        wait_for(
+            &format!("{sql} to be {answer}"),
+            READY_DEADLINE,
+            async || (self.say(database, sql) == answer).then_some(()),
+        )
+        .await;
+    }
+
+    /// Ends the server at once, as a crash would; its data stay.
+    pub async fn stop(self) -> Stopped {
+        self.server.signal("QUIT");
+        self.server.ended(READY_DEADLINE).await;
+        let (folder, port) = (self.folder.clone(), self.port);
+        // It is for the next one to remove.
+        std::mem::forget(self);
+        Stopped { folder, port }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn log(&self) -> String {
+        self.server.log_tail()
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> Output {
+        Command::new(program("psql"))
+            .args(["-h", "127.0.0.1", "-U", "postgres", "-d", database])
+            .args(["-p", &self.port.to_string(), "-XAtq", "-c", sql])
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .expect("psql can be run")
+    }
+}
+
+impl Drop for Postgres {
+    /// Asked to go, it takes its shared memory with it; killed, it could not.
+    fn drop(&mut self) {
+        let running = fs::read_to_string(self.folder.join("data/postmaster.pid"));
+        if let Some(process) = running.ok().as_deref().and_then(|text| text.lines().next()) {
+            Command::new("kill").args(["-QUIT", process]).status().ok();
+        }
+    }
+}
+
+/// A cluster whose server is gone.
+#[derive(Debug)]
+pub struct Stopped {
+    folder: PathBuf,
+    port: u16,
+}
+
+pub fn url(port: u16, database: &str) -> String {
+    let password = PASSWORD.replace(' ', "%20");
+    format!("postgres://postgres:{password}@127.0.0.1:{port}/{database}")
+}
+
+fn initialise(folder: &Path) {
+    let words = folder.join("password");
+    fs::write(&words, PASSWORD).expect("a file can be written");
+    give_to_mere_user(folder);
+    give_to_mere_user(&words);
+    let command = as_a_mere_user(&program("initdb"));
+    let output = Command::new(&command[0])
+        .args(&command[1..])
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8"])
+        // Another order than the one of bytes, as most databases have.
+        .args(["--locale=C.UTF-8", "--no-sync", "--no-instructions"])
+        .arg(format!("--pwfile={}", words.display()))
+        .current_dir(folder)
+        .output()
+        .expect("initdb can be run");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// PostgreSQL refuses to run as root; then it runs as `nobody`.
+fn as_a_mere_user(program: &Path) -> Vec<String> {
+    let mut command: Vec<String> = Vec::new();
+    if is_root() {
+        let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        command.extend(setpriv.map(str::to_owned));
+    }
+    command.push(program.display().to_string());
+    command
+}
+
+pub fn give_to_mere_user(path: &Path) {
+    if is_root() {
+        chown(path, Some(65_534), Some(65_534)).expect("root may give files away");
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("and set their mode");
+    }
+}
+
+pub fn is_root() -> bool {
+    let own = fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own));
+    own.is_ok_and(|uid| uid == 0)
+}
+
+fn program(name: &str) -> PathBuf {
+    testbed_path("SUMSQ_TEST_POSTGRES_BIN").join(name)
+}
