@@ -41,7 +41,7 @@ CREATE TABLE data_source (
 CREATE INDEX data_source_by_name ON data_source (namespace, name);
 
 -- The log of fetches; one that was begun and not completed has no outcome yet.
-CREATE TABLE fetch (
+CREATE TABLE "fetch" (
     source        UUID   NOT NULL,
     -- UUIDv7: sorts by the time it began.
     id            UUID   NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE slot (
     source UUID   NOT NULL,
     uid    TEXT   COLLATE "C" NOT NULL,
     slot   BIGINT NOT NULL,
-    fetch  UUID   NOT NULL,
+    "fetch" UUID   NOT NULL,
     PRIMARY KEY (source, uid, slot)
 );
 

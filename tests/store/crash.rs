@@ -51,7 +51,7 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies_on_sqlit
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies_on_postgres() {
     let postgres = Postgres::shared().await;
-    writers_die(&postgres.url(&postgres.database())).await;
+    writers_die(&postgres.socket_url(&postgres.database())).await;
 }
 
 async fn writers_die(address: &str) {

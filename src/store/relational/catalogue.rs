@@ -10,9 +10,9 @@ use crate::domain::description::Description;
 use crate::domain::fetch::{FetchError, Outcome};
 
 /// With the outcome of the newest fetch of the object that bears the name.
-const SOURCE: &str = "SELECT data_source.*, (SELECT outcome FROM fetch \
+const SOURCE: &str = "SELECT data_source.*, (SELECT outcome FROM \"fetch\" \
      WHERE source = data_source.id AND uid = data_source.uid AND completed_at IS NOT NULL \
-     ORDER BY fetch.id DESC LIMIT 1) AS newest_outcome FROM data_source";
+     ORDER BY \"fetch\".id DESC LIMIT 1) AS newest_outcome FROM data_source";
 
 pub(super) async fn sources(reading: &mut dyn Session) -> Result<Vec<SourceRow>, StoreError> {
     let sql = format!("{SOURCE} ORDER BY namespace, name, data_source.id");

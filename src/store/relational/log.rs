@@ -12,7 +12,7 @@ use crate::domain::plan::{CursorUpdate, SlotCursor};
 use crate::domain::status::Stored;
 
 const COMPLETED: &str = "SELECT id, uid, \"trigger\", fingerprint, started_at, completed_at, \
-     attempts, outcome FROM fetch";
+     attempts, outcome FROM \"fetch\"";
 
 pub(super) async fn is_known(
     reading: &mut dyn Session,
@@ -74,7 +74,7 @@ pub(super) async fn stored(
     let unfinished = row(
         reading,
         "SELECT id, uid, \"trigger\", slot, fingerprint, started_at, request, force_request \
-         FROM fetch WHERE source = $1 AND completed_at IS NULL ORDER BY id DESC LIMIT 1",
+         FROM \"fetch\" WHERE source = $1 AND completed_at IS NULL ORDER BY id DESC LIMIT 1",
         &[source.id.into()],
     )
     .await?;
@@ -145,7 +145,7 @@ pub(super) async fn begin(
     if let Some(fetch) = begin.plan.resume {
         let found = row(
             writing,
-            "SELECT id FROM fetch WHERE source = $1 AND id = $2 AND completed_at IS NULL",
+            "SELECT id FROM \"fetch\" WHERE source = $1 AND id = $2 AND completed_at IS NULL",
             &[begin.source.into(), fetch.into()],
         )
         .await?;
@@ -155,7 +155,7 @@ pub(super) async fn begin(
     claim_slot(writing, begin, fetch).await?;
     writing
         .execute(
-            "INSERT INTO fetch (source, id, uid, \"trigger\", fingerprint, slot, request, \
+            "INSERT INTO \"fetch\" (source, id, uid, \"trigger\", fingerprint, slot, request, \
              force_request, started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             &[
                 begin.source.into(),
@@ -194,7 +194,7 @@ async fn claim_slot(
     };
     let claimed = writing
         .execute(
-            "INSERT INTO slot (source, uid, slot, fetch) VALUES ($1, $2, $3, $4) \
+            "INSERT INTO slot (source, uid, slot, \"fetch\") VALUES ($1, $2, $3, $4) \
              ON CONFLICT DO NOTHING",
             &[
                 begin.source.into(),
@@ -217,7 +217,7 @@ async fn claim_slot(
 async fn next_id(writing: &mut dyn Session, source: SourceId) -> Result<Uuid, StoreError> {
     let newest = row(
         writing,
-        "SELECT id FROM fetch WHERE source = $1 ORDER BY id DESC LIMIT 1",
+        "SELECT id FROM \"fetch\" WHERE source = $1 ORDER BY id DESC LIMIT 1",
         &[source.into()],
     )
     .await?;
@@ -236,10 +236,10 @@ pub(super) async fn abandon(
 ) -> Result<(), StoreError> {
     for statement in [
         "UPDATE data_source SET cursor_until = \
-         (SELECT min(slot) - 1 FROM slot WHERE source = $1 AND fetch = $2) WHERE id = $1 \
-         AND cursor_until >= (SELECT min(slot) FROM slot WHERE source = $1 AND fetch = $2)",
-        "DELETE FROM slot WHERE source = $1 AND fetch = $2",
-        "DELETE FROM fetch WHERE source = $1 AND id = $2 AND completed_at IS NULL",
+         (SELECT min(slot) - 1 FROM slot WHERE source = $1 AND \"fetch\" = $2) WHERE id = $1 \
+         AND cursor_until >= (SELECT min(slot) FROM slot WHERE source = $1 AND \"fetch\" = $2)",
+        "DELETE FROM slot WHERE source = $1 AND \"fetch\" = $2",
+        "DELETE FROM \"fetch\" WHERE source = $1 AND id = $2 AND completed_at IS NULL",
     ] {
         writing
             .execute(statement, &[source.into(), fetch.into()])
@@ -324,7 +324,7 @@ pub(super) async fn count_agents(
 pub(super) async fn retire(writing: &mut dyn Session, id: SourceId) -> Result<(), StoreError> {
     for statement in [
         "UPDATE data_source SET present = FALSE, version = version + 1 WHERE id = $1",
-        "DELETE FROM fetch WHERE source = $1 AND completed_at IS NULL",
+        "DELETE FROM \"fetch\" WHERE source = $1 AND completed_at IS NULL",
     ] {
         writing.execute(statement, &[id.into()]).await?;
     }
@@ -336,7 +336,7 @@ pub(super) async fn delete(writing: &mut dyn Session, id: SourceId) -> Result<()
         "DELETE FROM agent_day WHERE source = $1",
         "DELETE FROM agent WHERE source = $1",
         "DELETE FROM slot WHERE source = $1",
-        "DELETE FROM fetch WHERE source = $1",
+        "DELETE FROM \"fetch\" WHERE source = $1",
         "DELETE FROM data_source WHERE id = $1",
     ] {
         writing.execute(statement, &[id.into()]).await?;
@@ -390,7 +390,7 @@ struct Ending {
 async fn running(writing: &mut dyn Session, end: &EndFetch) -> Result<Ending, StoreError> {
     let row = row(
         writing,
-        "SELECT uid, fingerprint, request, force_request FROM fetch \
+        "SELECT uid, fingerprint, request, force_request FROM \"fetch\" \
          WHERE source = $1 AND id = $2 AND completed_at IS NULL",
         &[end.source.into(), end.fetch.into()],
     )
@@ -423,13 +423,13 @@ async fn merge(
     log_outcome(writing, end, record.id, &end.outcome, attempts).await?;
     writing
         .execute(
-            "UPDATE slot SET fetch = $1 WHERE source = $2 AND fetch = $3",
+            "UPDATE slot SET \"fetch\" = $1 WHERE source = $2 AND \"fetch\" = $3",
             &[record.id.into(), end.source.into(), end.fetch.into()],
         )
         .await?;
     writing
         .execute(
-            "DELETE FROM fetch WHERE source = $1 AND id = $2",
+            "DELETE FROM \"fetch\" WHERE source = $1 AND id = $2",
             &[end.source.into(), end.fetch.into()],
         )
         .await
@@ -446,7 +446,7 @@ async fn log_outcome(
     let outcome = serde_json::to_string(outcome).map_err(|error| decode("outcome", error))?;
     writing
         .execute(
-            "UPDATE fetch SET completed_at = $1, attempts = $2, outcome = $3 \
+            "UPDATE \"fetch\" SET completed_at = $1, attempts = $2, outcome = $3 \
              WHERE source = $4 AND id = $5",
             &[
                 nanoseconds(end.completed_at).into(),
@@ -482,7 +482,7 @@ async fn strip_policies(
         serde_json::to_string(&Outcome::Failed(error)).map_err(|error| decode("outcome", error))?;
     writing
         .execute(
-            "UPDATE fetch SET outcome = $1 WHERE source = $2 AND id = $3",
+            "UPDATE \"fetch\" SET outcome = $1 WHERE source = $2 AND id = $3",
             &[(&outcome).into(), source.into(), id.into()],
         )
         .await
