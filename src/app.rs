@@ -1,5 +1,7 @@
 //! The composition root and shutdown: the only place that names every adapter.
 
+mod report;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use async_trait::async_trait;
 use axum::Router;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -16,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, StoreAddress};
 use crate::controller::secrets::KubeSecrets;
+use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
-use crate::http::Probes;
+use crate::http::{Probes, ReportState, StoreSlot};
 use crate::ingest::engine::{Clock, Engine};
 use crate::ingest::pool::Pool;
 use crate::ingest::{Ingest, NoProgress};
@@ -48,6 +52,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
         Command::Controller(args) => run_to_end(run_controller(args)),
+        Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
     }
 }
@@ -88,7 +93,7 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     let synced = Arc::new(AtomicBool::new(false));
     let probes = Probes {
         metrics: Arc::clone(&metrics),
-        store: Arc::clone(&store),
+        store: StoreSlot::holding(Arc::clone(&store)),
         readiness: {
             let synced = Arc::clone(&synced);
             Arc::new(move || {
@@ -180,15 +185,20 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         Arc::clone(&metrics),
         plan_settings(&args.fetch),
     );
+    let (fetch_requests, requests) = local::fetch_requests();
     let server = if args.once {
         None
     } else {
+        let store = StoreSlot::holding(Arc::clone(&store));
         let probes = Probes {
-            metrics,
-            store: Arc::clone(&store),
+            metrics: Arc::clone(&metrics),
+            store: store.clone(),
             readiness: Arc::new(|| None),
         };
-        Some(Server::bind(args.listen, http::probes(probes), "metrics and probes").await?)
+        let state = ReportState::new(store, metrics, system_clock())
+            .with_fetch_now(Arc::new(FetchFromFolder(fetch_requests)));
+        let router = http::router(state).merge(http::probes(probes));
+        Some(Server::bind(args.listen, router, "reports").await?)
     };
     let mut local = local::Local::new(
         folder,
@@ -197,7 +207,8 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         defaults(&args.fetch),
         screen,
         args.output,
-    );
+    )
+    .answering(requests);
     let succeeded = if args.once {
         tokio::select! {
             done = local.once() => done?,
@@ -208,10 +219,10 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         true
     };
     engine.shut_down(SHUTDOWN_GRACE).await;
-    store.close().await;
     if let Some(server) = server {
         server.stop().await;
     }
+    store.close().await;
     Ok(if succeeded {
         ExitCode::SUCCESS
     } else {
@@ -256,39 +267,32 @@ fn shutdown_signal() -> Result<CancellationToken> {
     Ok(token)
 }
 
-/// An HTTP server that stops gracefully.
-struct Server {
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+/// A page's "Fetch now", carried to the folder that fetches.
+struct FetchFromFolder(local::FetchRequests);
+
+#[async_trait]
+impl http::FetchNow for FetchFromFolder {
+    async fn fetch_now(&self, source: &SourceKey) -> bool {
+        self.0.fetch_now(source).await
+    }
 }
+
+/// An HTTP server that stops gracefully.
+struct Server(http::Server);
 
 impl Server {
     async fn bind(address: SocketAddr, router: Router, what: &str) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; --listen names another address")
         })?;
+        let server = http::Server::start(listener, router)?;
         // Said on standard error, where it is found also when results are piped.
-        eprintln!("{what} on http://{}", listener.local_addr()?);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let task = tokio::spawn(async move {
-            let served = axum::serve(listener, router)
-                .with_graceful_shutdown(async move { stopped.cancelled().await });
-            if let Err(error) = served.await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the server failed"
-                );
-            }
-        });
-        Ok(Self { stop, task })
+        eprintln!("{what} on http://{}", server.address());
+        Ok(Self(server))
     }
 
-    /// Open connections get a second.
+    /// Open requests get a second.
     async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(1), self.task)
-            .await
-            .ok();
+        self.0.stop(Duration::from_secs(1)).await;
     }
 }

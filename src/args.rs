@@ -57,6 +57,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Run the operator: watch DataSources, fetch, ingest, write status, events and metrics
     Controller(ControllerArgs),
+    /// Serve reports: web pages, a JSON API and CSV downloads
+    Report(ReportArgs),
     /// Run everything in one process over a folder, with no cluster
     Local(LocalArgs),
     /// Lint a CSV before it is uploaded: every problem with line and column
@@ -124,6 +126,43 @@ pub struct ControllerArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
+It reads the store that `sumsq controller` writes and fetches nothing. There is no authorisation yet:
+leave it on the loopback address and reach it by `kubectl port-forward` or an SSH tunnel.
+
+Example:
+  sumsq report --store sqlite:/var/lib/sumsq/sumsq.db --listen 127.0.0.1:8080")]
+pub struct ReportArgs {
+    /// Where the data are kept
+    #[arg(
+        long,
+        env = "SUMSQ_STORE",
+        value_name = "sqlite:PATH",
+        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
+    )]
+    pub store: StoreAddress,
+
+    /// Address of pages and API; port 0 picks one. On a loopback address probes and metrics are
+    /// there, too
+    #[arg(
+        long,
+        env = "SUMSQ_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// Address of metrics and probes; port 0 picks one
+    #[arg(
+        long,
+        env = "SUMSQ_PROBE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8082"
+    )]
+    pub probe_listen: SocketAddr,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
 DIR holds DataSource manifests (*.yaml) and the objects they name, as DIR/buckets/BUCKET/KEY.
 They are read through a real S3 endpoint on this machine; region, accountId, endpoint and secretRef
 are not needed for that and are left alone. What was imported is kept in DIR/.sumsq.
@@ -147,7 +186,7 @@ pub struct LocalArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Address of metrics and probes; port 0 picks one
+    /// Address of reports, metrics and probes; port 0 picks one
     #[arg(
         long,
         env = "SUMSQ_LISTEN",

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 
 fn start_tracing(args: &Args) {
     let default = match args.command {
-        Command::Controller(_) => "info",
+        Command::Controller(_) | Command::Report(_) => "info",
         // The others print their results; the log is for what is unexpected. The embedded S3
         // endpoint logs every answer that is not a success: what matters of them is in the result.
         _ => "error,s3s=off",

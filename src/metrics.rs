@@ -38,6 +38,8 @@ pub struct Metrics {
     reconcile_duration: Histogram,
     reconcile_errors: IntCounter,
     status_writes: IntCounter,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
     /// Fetches that wait for a worker.
     pub queue_depth: IntGauge,
     /// Fetches under way.
@@ -162,6 +164,24 @@ impl Metrics {
                 IntCounter::new(
                     "sumsq_status_writes_total",
                     "Writes to a status subresource.",
+                )?,
+            )?,
+            http_requests: counters(
+                "sumsq_http_requests_total",
+                "Requests that were answered, by the route's template.",
+                &["route", "method", "status"],
+            )?,
+            http_duration: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "sumsq_http_request_duration_seconds",
+                        "From the request's head to the answer's.",
+                    )
+                    .buckets(vec![
+                        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+                    ]),
+                    &["route"],
                 )?,
             )?,
             queue_depth: register(
@@ -301,6 +321,20 @@ impl Metrics {
         if !succeeded {
             self.reconcile_errors.inc();
         }
+    }
+
+    /// One request was answered. `route` is a template, never an address.
+    pub fn request_ended(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let method = match method {
+            "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" => method,
+            _ => "other",
+        };
+        self.http_requests
+            .with_label_values(&[route, method, &status.to_string()])
+            .inc();
+        self.http_duration
+            .with_label_values(&[route])
+            .observe(took.as_secs_f64());
     }
 
     pub fn status_written(&self) {

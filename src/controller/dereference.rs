@@ -1,12 +1,11 @@
 //! What an object refers to, looked up: I/O and nothing else.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, ResourceExt};
 
-use crate::crd::data_source::DataSource;
 use crate::domain::data_source::{SourceId, SourceKey};
 
 /// UIDs of namespaces, kept by the UID of the object that asked: an object lives in one namespace
@@ -38,6 +37,34 @@ impl Namespaces {
         Ok(uid)
     }
 
+    /// The ids under which the store holds what these objects brought; None where the namespace
+    /// went in this moment. Each namespace is asked for once.
+    pub(super) async fn source_ids<K: ResourceExt>(
+        &self,
+        objects: &[Arc<K>],
+    ) -> Result<HashMap<SourceKey, Option<SourceId>>, kube::Error> {
+        let mut by_namespace: HashMap<String, String> = HashMap::new();
+        let mut ids = HashMap::new();
+        for object in objects {
+            let key = key(object.as_ref());
+            if let Some(uid) = by_namespace.get(&key.namespace) {
+                let object_uid = object.uid().unwrap_or_default();
+                self.lock().entry(object_uid).or_insert_with(|| uid.clone());
+            }
+            let id = match self.uid_of(object.as_ref()).await {
+                Ok(uid) => {
+                    let id = source_id(object.as_ref(), &uid);
+                    by_namespace.insert(key.namespace.clone(), uid);
+                    Some(id)
+                }
+                Err(kube::Error::Api(response)) if response.code == 404 => None,
+                Err(error) => return Err(error),
+            };
+            ids.insert(key, id);
+        }
+        Ok(ids)
+    }
+
     pub(super) fn forget(&self, object: &impl ResourceExt) {
         self.lock().remove(&object.uid().unwrap_or_default());
     }
@@ -56,6 +83,6 @@ pub(super) fn key(object: &impl ResourceExt) -> SourceKey {
     }
 }
 
-pub(super) fn source_id(object: &DataSource, namespace_uid: &str) -> SourceId {
+pub(super) fn source_id(object: &impl ResourceExt, namespace_uid: &str) -> SourceId {
     SourceId::derive(namespace_uid, &object.name_any())
 }

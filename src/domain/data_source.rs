@@ -2,6 +2,9 @@
 //!
 //! Parsed once (by `validate`); nothing later looks at the raw resource or derives it again.
 
+#[cfg(test)]
+pub(crate) mod plain;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -414,3 +414,6 @@ fn without_schedule(observed: &Observed, now: Timestamp) -> Option<CursorUpdate>
         missed: 0,
     })
 }
+
+#[cfg(test)]
+mod simulation;

@@ -1,27 +1,26 @@
 //! What status says: (source, fetch log, plan, now) -> conditions and fields. Pure.
 
-use std::fmt::Write;
+mod conditions;
+mod history;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::agent_day::Day;
 use super::data_source::DataSource;
 use super::description::Description;
-use super::fetch::{FetchError, FetchRecord, Import, NextStep, Outcome, Trigger, presentable};
+use super::fetch::{FetchError, FetchRecord, Import, presentable};
 use super::plan::{InFlight, SlotCursor, UnfinishedFetch, Waiting};
+
+pub use conditions::{Condition, ConditionStatus};
+use conditions::{ready, reconciling, unknown};
+use history::entry;
+pub use history::{HistoryEntry, HistoryError};
 
 /// The status object never exceeds this many bytes of JSON.
 pub const MAX_STATUS_BYTES: usize = 64 * 1024;
 /// Agent codes in status take at most this much of it.
 const MAX_AGENTS_BYTES: usize = 16 * 1024;
-/// Agents of one history entry.
-const MAX_ENTRY_AGENTS: usize = 10;
-/// Warnings in words of one history entry; the others are counted.
-const MAX_ENTRY_WARNINGS: usize = 3;
-/// Messages are shortened to this where the whole does not fit.
-const SHORT_MESSAGE_CHARS: usize = 120;
 
 /// What the store knows of one data source: the truth of everything below.
 #[derive(Debug, Clone, Default)]
@@ -109,66 +108,6 @@ pub struct Status {
     pub history: Vec<HistoryEntry>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    pub status: ConditionStatus,
-    /// CamelCase, from a closed list.
-    pub reason: &'static str,
-    pub message: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConditionStatus {
-    True,
-    False,
-    Unknown,
-}
-
-/// One line of the history, trimmed to fit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    pub id: Uuid,
-    pub trigger: Trigger,
-    #[serde(serialize_with = "rfc3339")]
-    pub started_at: Timestamp,
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "rfc3339_option"
-    )]
-    pub completed_at: Option<Timestamp>,
-    pub attempts: u32,
-    /// Imported, NotModified or Error.
-    pub result: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent_count: Option<u64>,
-    /// At most 10.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub agents: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rows: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub changed_agent_days: Option<u64>,
-    /// How many findings there were.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warning_count: Option<u64>,
-    /// The first of them in words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<HistoryError>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HistoryError {
-    pub code: String,
-    pub message: String,
-    /// With ready-made policies where it is the newest.
-    pub hint: String,
-}
-
 /// Where a data source stands besides what the store knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -196,8 +135,8 @@ pub fn status(
     status.fitted()
 }
 
-/// What status says where only another spec helps: `reason` is InvalidSchedule, InvalidTimeZone or
-/// InvalidSpec. What was fetched before is still told.
+/// What status says where only another spec helps: `reason` is InvalidSchedule, InvalidTimeZone,
+/// InvalidSpec or UnreadableSpec. What was fetched before is still told.
 #[must_use]
 pub fn stalled_status(
     generation: i64,
@@ -275,11 +214,7 @@ impl Status {
             return self;
         }
         for entry in self.history.iter_mut().skip(1) {
-            entry.warnings.clear();
-            if let Some(error) = &mut entry.error {
-                shorten(&mut error.message);
-                shorten(&mut error.hint);
-            }
+            entry.shorten();
         }
         while self.history.len() > 1 && self.json_bytes() > MAX_STATUS_BYTES {
             self.history.pop();
@@ -334,181 +269,6 @@ fn fitting(agents: &[String]) -> Vec<String> {
         .take(Import::MAX_AGENTS)
         .cloned()
         .collect()
-}
-
-fn ready(source: &DataSource, stored: &Stored, situation: Situation) -> Condition {
-    if source.goals.is_empty() {
-        return unknown(
-            "NoGoals",
-            "spec.goals is empty: nothing is fetched until it names a goal",
-        );
-    }
-    let Some(newest) = stored.history.first() else {
-        return if source.suspend {
-            unknown(
-                "Suspended",
-                "suspended before the first fetch; a request by annotation fetches once",
-            )
-        } else {
-            unknown("NotFetchedYet", "the first fetch is under way")
-        };
-    };
-    if newest.fingerprint != source.fingerprint() {
-        return if source.suspend {
-            unknown(
-                "SpecChanged",
-                "the spec has changed; it is fetched anew when no longer suspended",
-            )
-        } else {
-            unknown(
-                "SpecChanged",
-                "the spec has changed; the fetch is under way",
-            )
-        };
-    }
-    match &newest.outcome {
-        Some(Outcome::Imported(import)) => Condition {
-            status: ConditionStatus::True,
-            reason: "Imported",
-            message: imported(import),
-        },
-        Some(Outcome::NotModified) => Condition {
-            status: ConditionStatus::True,
-            reason: "NotModified",
-            message: "the file is the one that was imported before".to_owned(),
-        },
-        Some(Outcome::Failed(error)) => failed(error, situation),
-        None => unknown("NotFetchedYet", "the first fetch is under way"),
-    }
-}
-
-fn unknown(reason: &'static str, message: &str) -> Condition {
-    Condition {
-        status: ConditionStatus::Unknown,
-        reason,
-        message: message.to_owned(),
-    }
-}
-
-/// `3 agents, 1203 rows, 2026-01-05 to 2026-03-05, 2 warnings`.
-fn imported(import: &Import) -> String {
-    let mut parts = vec![
-        counted(import.agent_count, "agent"),
-        counted(import.rows, "row"),
-    ];
-    if let Some((first, last)) = import.first_day.zip(import.last_day) {
-        parts.push(if first == last {
-            first.to_string()
-        } else {
-            format!("{first} to {last}")
-        });
-    }
-    if import.warnings.total > 0 {
-        parts.push(counted(import.warnings.total, "warning"));
-    }
-    parts.join(", ")
-}
-
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-fn failed(error: &FetchError, situation: Situation) -> Condition {
-    let next = match (error.class.next_step(), situation.waiting, situation.until) {
-        (_, Waiting::ForRetry, Some(at)) => format!("; will be retried at {}", shown(at)),
-        (NextStep::ChangeSpec, ..) => "; retrying does not help, another spec does".to_owned(),
-        _ => String::new(),
-    };
-    let message = format!("{}; {}{next}", error.message, error.hint);
-    Condition {
-        status: ConditionStatus::False,
-        reason: error.class.as_str(),
-        message,
-    }
-}
-
-fn reconciling(stored: &Stored, situation: Situation, now: Timestamp) -> Option<Condition> {
-    let (reason, message) = match (situation.waiting, situation.in_flight) {
-        (Waiting::ForFetch, Some(flight)) if flight.shows_at() <= now => match flight.started_at {
-            Some(at) => ("Fetching", format!("fetching since {}", shown(at))),
-            None => (
-                "Queued",
-                format!("waiting for a worker since {}", shown(flight.queued_at)),
-            ),
-        },
-        (Waiting::ForRetry, _) => {
-            let at = situation.until.map(shown).unwrap_or_default();
-            let failures = stored.failures.max(1);
-            (
-                "WaitingForRetry",
-                format!("failed {failures} times in a row; will be retried at {at}"),
-            )
-        }
-        _ => return None,
-    };
-    Some(Condition {
-        status: ConditionStatus::True,
-        reason,
-        message,
-    })
-}
-
-fn entry(record: &FetchRecord, newest: bool) -> Option<HistoryEntry> {
-    let outcome = record.outcome.as_ref()?;
-    let entry = HistoryEntry {
-        id: record.id,
-        trigger: record.trigger,
-        started_at: record.started_at,
-        completed_at: record.completed_at,
-        attempts: record.attempts,
-        result: outcome.as_str(),
-        agent_count: None,
-        agents: Vec::new(),
-        rows: None,
-        bytes: None,
-        changed_agent_days: None,
-        warning_count: None,
-        warnings: Vec::new(),
-        error: record.error().map(|error| history_error(error, newest)),
-    };
-    let Outcome::Imported(import) = outcome else {
-        return Some(entry);
-    };
-    let warnings = import.warnings.messages.iter().take(MAX_ENTRY_WARNINGS);
-    Some(HistoryEntry {
-        agent_count: Some(import.agent_count),
-        agents: import
-            .agents
-            .iter()
-            .take(MAX_ENTRY_AGENTS)
-            .cloned()
-            .collect(),
-        rows: Some(import.rows),
-        bytes: Some(import.bytes),
-        changed_agent_days: Some(import.changed_agent_days),
-        warning_count: Some(import.warnings.total),
-        warnings: warnings.map(|warning| presentable(warning)).collect(),
-        ..entry
-    })
-}
-
-fn history_error(error: &FetchError, newest: bool) -> HistoryError {
-    let mut hint = error.hint.clone();
-    for policy in error.policies.iter().filter(|_| newest) {
-        _ = write!(hint, "\n{}:\n{}", policy.target, policy.statement);
-    }
-    HistoryError {
-        code: error.code.clone(),
-        message: presentable(&error.message),
-        hint,
-    }
-}
-
-fn shorten(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(SHORT_MESSAGE_CHARS) {
-        text.truncate(end);
-        text.push('…');
-    }
 }
 
 /// To the second, as Kubernetes writes times.

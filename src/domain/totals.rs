@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::agent_day::{AgentDay, Cell, Decimal};
 
+/// Visitors assigned at random, as in an A/B test.
+pub const RANDOM_POLICY: &str = "r";
+
 /// One arm (variation) over all the days given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arm {
@@ -50,25 +53,99 @@ fn per_visitor(sum: f64, visitors: u64) -> Option<f64> {
     (visitors > 0).then(|| sum / visitors as f64)
 }
 
+/// One arm's rows on one day that share policy and trait group.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    pub variation: &'a Arc<str>,
+    pub policy: &'a Arc<str>,
+    /// None: the rows without a trait.
+    pub group: Option<&'a Arc<str>>,
+    pub cells: &'a [Cell],
+    pub visitors: u64,
+    /// Whether these are the rows that count each visitor of the day and policy once.
+    pub whole: bool,
+}
+
+/// A day's rows. One choice for all arms of a policy says which
+/// count each visitor once: the rows without a trait where there are any, else the trait group with
+/// the most visitors (of several, the first by code).
+#[must_use]
+pub fn rows(day: &AgentDay) -> Vec<Rows<'_>> {
+    let mut rows: Vec<Rows> = day
+        .cells
+        .chunk_by(|a, b| {
+            a.key.variation == b.key.variation
+                && a.key.policy == b.key.policy
+                && group(a) == group(b)
+        })
+        .map(|cells| Rows {
+            variation: &cells[0].key.variation,
+            policy: &cells[0].key.policy,
+            group: group(&cells[0]),
+            cells,
+            visitors: cells
+                .iter()
+                .fold(0, |sum, cell| sum.saturating_add(cell.visitors)),
+            whole: false,
+        })
+        .collect();
+    let mut chosen: Vec<(&Arc<str>, Option<&Arc<str>>)> = Vec::with_capacity(1);
+    for of_policy in &rows {
+        if !chosen.iter().any(|(policy, _)| *policy == of_policy.policy) {
+            chosen.push((of_policy.policy, choose(&rows, of_policy.policy)));
+        }
+    }
+    for row in &mut rows {
+        row.whole = chosen
+            .iter()
+            .any(|(policy, group)| *policy == row.policy && *group == row.group);
+    }
+    rows
+}
+
+fn group(cell: &Cell) -> Option<&Arc<str>> {
+    cell.key.visitor_trait.as_ref().map(|of| &of.group)
+}
+
+/// The trait group whose rows are the totals; None: the rows without a trait.
+fn choose<'a>(rows: &[Rows<'a>], policy: &str) -> Option<&'a Arc<str>> {
+    let mut visitors: Vec<(&Arc<str>, u64)> = Vec::new();
+    for row in rows.iter().filter(|row| **row.policy == *policy) {
+        let group = row.group?;
+        match visitors.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, sum)) => *sum = sum.saturating_add(row.visitors),
+            None => visitors.push((group, row.visitors)),
+        }
+    }
+    visitors
+        .into_iter()
+        .max_by(|(a, of_a), (b, of_b)| of_a.cmp(of_b).then_with(|| b.cmp(a)))
+        .map(|(group, _)| group)
+}
+
+/// The visitors under each policy, by code, of rows under all policies.
+#[must_use]
+pub fn policies<'a>(rows: impl IntoIterator<Item = &'a Rows<'a>>) -> BTreeMap<&'a Arc<str>, u64> {
+    let mut visitors = BTreeMap::<&Arc<str>, u64>::new();
+    for row in rows {
+        if row.whole {
+            let sum = visitors.entry(row.policy).or_default();
+            *sum = sum.saturating_add(row.visitors);
+        }
+    }
+    visitors
+}
+
 /// The policy that a Testing Report is about: `r`, or where there is none the one with the most
 /// visitors (of several, the first by code). None without days.
 #[must_use]
-pub fn reported_policy(days: &[AgentDay]) -> Option<Arc<str>> {
-    let mut visitors: BTreeMap<&Arc<str>, u64> = BTreeMap::new();
-    for day in days {
-        for policy in policies(day) {
-            let sum = visitors.entry(policy).or_default();
-            *sum += chosen(day, policy).map(|cell| cell.visitors).sum::<u64>();
-        }
-    }
-    if let Some((random, _)) = visitors.get_key_value(&Arc::from("r")) {
-        return Some(Arc::clone(random));
-    }
-    let most = visitors.values().max()?;
-    visitors
-        .iter()
-        .find(|(_, sum)| *sum == most)
-        .map(|(policy, _)| Arc::clone(policy))
+pub fn reported_policy<'a>(policies: &BTreeMap<&'a Arc<str>, u64>) -> Option<&'a Arc<str>> {
+    let random = policies.keys().find(|policy| ****policy == *RANDOM_POLICY);
+    let most = policies.values().max()?;
+    let largest = policies.iter().find(|(_, sum)| *sum == most);
+    random
+        .or(largest.map(|(policy, _)| policy))
+        .map(|policy| *policy)
 }
 
 /// Every arm under one policy, in the order of the variation codes. Sums stop at the
@@ -77,7 +154,12 @@ pub fn reported_policy(days: &[AgentDay]) -> Option<Arc<str>> {
 pub fn arms(days: &[AgentDay], policy: &str) -> Vec<Arm> {
     let mut arms: BTreeMap<&Arc<str>, Arm> = BTreeMap::new();
     for day in days {
-        for cell in chosen(day, policy) {
+        let rows = rows(day);
+        for cell in rows
+            .iter()
+            .filter(|row| row.whole && **row.policy == *policy)
+            .flat_map(|row| row.cells)
+        {
             let arm = arms.entry(&cell.key.variation).or_insert_with(|| Arm {
                 variation: Arc::clone(&cell.key.variation),
                 visitors: 0,
@@ -110,41 +192,6 @@ fn add(arm: &mut Arm, day: &AgentDay, cell: &Cell) {
             .checked_add(sumsq)
             .unwrap_or(goal.value_sumsq);
     }
-}
-
-/// The cells of one day and policy that count each visitor once, one choice for all arms: the rows
-/// without a trait where there are any, else the trait group with the most visitors (of several,
-/// the first by code).
-fn chosen<'a>(day: &'a AgentDay, policy: &'a str) -> impl Iterator<Item = &'a Cell> {
-    let of_policy = || {
-        day.cells
-            .iter()
-            .filter(move |cell| &*cell.key.policy == policy)
-    };
-    let group = if of_policy().any(|cell| cell.key.visitor_trait.is_none()) {
-        None
-    } else {
-        let mut visitors: BTreeMap<&str, u64> = BTreeMap::new();
-        for cell in of_policy() {
-            if let Some(of_trait) = &cell.key.visitor_trait {
-                let sum = visitors.entry(&of_trait.group).or_default();
-                *sum = sum.saturating_add(cell.visitors);
-            }
-        }
-        let most = visitors.values().max().copied();
-        visitors
-            .into_iter()
-            .find(|(_, sum)| Some(*sum) == most)
-            .map(|(group, _)| group)
-    };
-    of_policy().filter(move |cell| cell.key.visitor_trait.as_ref().map(|t| &*t.group) == group)
-}
-
-fn policies(day: &AgentDay) -> Vec<&Arc<str>> {
-    let mut policies: Vec<_> = day.cells.iter().map(|cell| &cell.key.policy).collect();
-    policies.sort();
-    policies.dedup();
-    policies
 }
 
 #[cfg(test)]
@@ -235,8 +282,12 @@ mod tests {
     fn the_policy_is_r_or_else_the_largest() {
         let random = [day(1, &["g"], &["A f - 100 1", "A r - 1 0"])];
         let fixed = [day(1, &["g"], &["A f - 10 1", "A p - 11 0"])];
-        assert_eq!(reported_policy(&random).as_deref(), Some("r"));
-        assert_eq!(reported_policy(&fixed).as_deref(), Some("p"));
-        assert_eq!(reported_policy(&[]), None);
+        let reported = |days: &[AgentDay]| {
+            let rows: Vec<_> = days.iter().flat_map(rows).collect();
+            reported_policy(&policies(&rows)).cloned()
+        };
+        assert_eq!(reported(&random).as_deref(), Some("r"));
+        assert_eq!(reported(&fixed).as_deref(), Some("p"));
+        assert_eq!(reported(&[]), None);
     }
 }

@@ -1,83 +1,30 @@
-//! What is served over HTTP: probes and metrics. Knows nothing of the controller.
+//! What is served over HTTP: probes and metrics, and reports as JSON, CSV and pages. Knows nothing
+//! of the controller, and reads the store only.
+//!
+//! In reading order: `state` (what handlers share), `router` (every address, and what stands around
+//! it: `guard`), `data` (an agent's data out of the store) with its `cache`, `lists` (data
+//! sources, agents and fetches as JSON and pages show them), `api` (JSON, CSV and the
+//! OpenAPI document), `pages`; `problem` and `conditional` are how they answer. `server` serves a
+//! router on a listener, `probes` is the router that a kubelet and Prometheus ask.
 
-use std::sync::Arc;
+mod api;
+mod cache;
+mod conditional;
+mod data;
+mod guard;
+pub mod lists;
+mod pages;
+mod parameters;
+mod probes;
+mod problem;
+mod router;
+mod server;
+mod state;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-
-use crate::metrics::Metrics;
-use crate::store::Store;
-
-/// `None` when ready, else the sentence that says what is missing.
-pub type Readiness = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
-
-/// What the probes look at.
-#[derive(Clone)]
-pub struct Probes {
-    pub metrics: Arc<Metrics>,
-    pub store: Arc<dyn Store>,
-    pub readiness: Readiness,
-}
-
-impl std::fmt::Debug for Probes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Probes").finish_non_exhaustive()
-    }
-}
-
-/// `/healthz`, `/readyz` and `/metrics`.
-pub fn probes(state: Probes) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .with_state(state)
-}
-
-/// Ready is: caches synced and the store answers.
-async fn readyz(State(probes): State<Probes>) -> Response {
-    if let Some(missing) = (probes.readiness)() {
-        return (StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")).into_response();
-    }
-    match probes.store.ping().await {
-        Ok(()) => "ok\n".into_response(),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the store does not answer"
-            );
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store does not answer\n",
-            )
-                .into_response()
-        }
-    }
-}
-
-async fn metrics(State(probes): State<Probes>) -> Response {
-    match probes.metrics.encode() {
-        Ok(text) => (
-            [(
-                header::CONTENT_TYPE,
-                "text/plain; version=0.0.4; charset=utf-8",
-            )],
-            text,
-        )
-            .into_response(),
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "metrics cannot be encoded"
-            );
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "metrics cannot be encoded\n",
-            )
-                .into_response()
-        }
-    }
-}
+pub use data::Loaded;
+pub use guard::HttpLimits;
+pub use probes::{Probes, Readiness, probes};
+pub use problem::Problem;
+pub use router::{documented, router};
+pub use server::{Server, ServerLimits};
+pub use state::{Clock, FetchNow, ReportState, StoreSlot};

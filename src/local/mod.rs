@@ -2,6 +2,7 @@
 //! endpoint of its own. Editing a manifest or its annotations acts as `kubectl apply` would.
 
 mod bucket_server;
+mod fetch_requests;
 mod folder;
 mod screen;
 mod sources;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use bucket_server::{BucketServer, FolderSecrets};
+pub use fetch_requests::{FetchRequests, PendingRequests, fetch_requests};
 pub use folder::Folder;
 pub use screen::Screen;
 use sources::Sources;
@@ -42,6 +44,8 @@ pub struct Local {
     screen: Arc<Screen>,
     output: Output,
     sources: Sources,
+    /// Of "Fetch now", where pages are served.
+    requests: Option<PendingRequests>,
 }
 
 impl Local {
@@ -61,7 +65,15 @@ impl Local {
             screen,
             output,
             sources: Sources::new(defaults),
+            requests: None,
         }
+    }
+
+    /// Fetches what is asked for by these requests, too.
+    #[must_use]
+    pub fn answering(mut self, requests: PendingRequests) -> Self {
+        self.requests = Some(requests);
+        self
     }
 
     /// Fetches every source once and prints what came of it. True where every fetch succeeded.
@@ -114,6 +126,12 @@ impl Local {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 Some(key) = self.ended.recv() => self.advance(&key).await?,
+                Some(request) = fetch_requests::next(&mut self.requests) => {
+                    let token = Uuid::now_v7().to_string();
+                    let known = self.sources.request(&request.source, token);
+                    let source = request.answer(known);
+                    self.advance(&source).await?;
+                }
                 Some(()) = edits.recv() => {
                     tokio::time::sleep(EDIT_SETTLES).await;
                     while edits.try_recv().is_ok() {}

@@ -31,6 +31,8 @@ pub(super) struct Sources {
 pub(super) struct Entry {
     pub(super) wanted: Wanted,
     file: PathBuf,
+    /// The manifest's own request, as it was last read.
+    annotated: Option<String>,
     /// The newest history entry that has been told: id and attempts.
     pub(super) told: Option<(Uuid, u32)>,
     pub(super) until: Option<Timestamp>,
@@ -83,6 +85,14 @@ impl Sources {
         Ok(gone.collect())
     }
 
+    /// Asks for one fetch, as another annotation would. False where there is no such source.
+    pub(super) fn request(&mut self, key: &SourceKey, token: String) -> bool {
+        let entry = self.in_force.get_mut(key);
+        entry
+            .map(|entry| entry.wanted.requested = Some(token))
+            .is_some()
+    }
+
     /// Takes one manifest, or notes why not.
     fn take(
         &mut self,
@@ -101,13 +111,22 @@ impl Sources {
             match validate::data_source(&identified, &key.namespace, &self.defaults) {
                 Ok(source) => {
                     let earlier = self.in_force.get(&key);
+                    let annotated = annotation(resource, crd::FETCH_REQUESTED_AT);
+                    // An annotation that stands there as before is no request after one by page.
+                    let requested = match earlier {
+                        Some(earlier) if earlier.annotated == annotated => {
+                            earlier.wanted.requested.clone()
+                        }
+                        _ => annotated.clone(),
+                    };
                     let entry = Entry {
                         wanted: Wanted {
-                            requested: annotation(resource, crd::FETCH_REQUESTED_AT),
+                            requested,
                             force_requested: annotation(resource, crd::FORCE_FETCH_REQUESTED_AT),
                             source: Arc::new(from_folder(source)),
                         },
                         file: file.to_owned(),
+                        annotated,
                         told: earlier.and_then(|entry| entry.told),
                         until: earlier.and_then(|entry| entry.until),
                     };

@@ -181,10 +181,12 @@ pub(super) async fn reports(
         let days = store
             .agent_days(source.id, &agent.code, agent.first_day, agent.last_day)
             .await?;
-        let Some(policy) = totals::reported_policy(&days) else {
+        let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
+        let policies = totals::policies(&rows);
+        let Some(policy) = totals::reported_policy(&policies) else {
             continue;
         };
-        let arms = totals::arms(&days, &policy);
+        let arms = totals::arms(&days, policy);
         let goals = source.goals.iter().filter(|goal| {
             arms.iter()
                 .any(|arm| arm.goals.contains_key(goal.code.as_str()))
@@ -197,7 +199,7 @@ pub(super) async fn reports(
                 goal: goal.code.clone(),
                 from: agent.first_day,
                 to: agent.last_day,
-                policy: Arc::clone(&policy),
+                policy: Arc::clone(policy),
                 arms: arms
                     .iter()
                     .filter_map(|arm| summarise(arm, &goal.code))

@@ -178,6 +178,43 @@ async fn a_policy_changed_to_retain_while_the_operator_was_down_keeps_the_data()
     assert_eq!(kept(&operator).await, [("counts".to_owned(), false, 1)]);
 }
 
+#[tokio::test]
+async fn a_namespace_made_anew_while_the_operator_was_down_inherits_nothing() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("anew").await;
+    let bucket = Bucket::create("anew").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let mut operator = Operator::start(cluster, &namespace).await;
+    let resource = bucket.data_source("counts").await;
+    operator.apply(&resource).await;
+    operator.ready_when("counts", "True", "Imported").await;
+    operator.kill();
+    let name = namespace.name();
+    for command in [
+        &["delete", "namespace", name, "--timeout=60s"][..],
+        &["create", "namespace", name],
+    ] {
+        cluster.kubectl(command).await.expect_success();
+    }
+    operator.apply(&resource).await;
+    operator.launch();
+    operator.is_ready().await;
+    let status = operator.ready_when("counts", "True", "Imported").await;
+    assert_eq!(status["history"][0]["changedAgentDays"], 1);
+    operator.signal("TERM");
+    operator.ended(Duration::from_secs(10)).await;
+    let mut kept = kept(&operator).await;
+    kept.sort();
+    assert_eq!(
+        kept,
+        [
+            ("counts".to_owned(), false, 1),
+            ("counts".to_owned(), true, 1)
+        ],
+        "the old namespace's data stay, and are listed no more"
+    );
+}
+
 /// What the store of an operator that has ended holds: name, present, agents.
 async fn kept(operator: &Operator) -> Vec<(String, bool, u64)> {
     use sumsq::store::Store;

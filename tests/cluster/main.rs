@@ -7,10 +7,14 @@ mod support;
 mod buckets;
 mod failures;
 mod fetching;
+mod full_disk;
+mod kstatus;
 mod large;
 mod lifecycle;
+mod metrics;
 mod operator;
 mod refusals;
+mod versions;
 
 use support::kubernetes::Cluster;
 use tokio::sync::OnceCell;

@@ -20,6 +20,8 @@ pub struct Operator {
     server: Option<Server>,
     port: u16,
     flags: Vec<String>,
+    /// A command that starts another: the operator is started through it.
+    launcher: Vec<String>,
 }
 
 impl Operator {
@@ -32,7 +34,31 @@ impl Operator {
         namespace: &Namespace,
         flags: &[&str],
     ) -> Self {
-        let mut operator = Self {
+        let operator = Self::new(cluster, namespace, flags).await;
+        operator.launched().await
+    }
+
+    /// Through a command that is told the store's folder and then what to start.
+    pub async fn start_through(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        launcher: &[&str],
+    ) -> Self {
+        let mut operator = Self::new(cluster, namespace, &[]).await;
+        let folder = operator.store_folder();
+        operator.launcher = launcher.iter().map(|&word| word.to_owned()).collect();
+        operator.launcher.push(folder.display().to_string());
+        operator.launched().await
+    }
+
+    async fn launched(mut self) -> Self {
+        self.launch();
+        self.is_ready().await;
+        self
+    }
+
+    async fn new(cluster: &'static Cluster, namespace: &Namespace, flags: &[&str]) -> Self {
+        let operator = Self {
             cluster,
             namespace: namespace.name().to_owned(),
             folder: temporary_folder("operator"),
@@ -42,9 +68,9 @@ impl Operator {
             server: None,
             port: 0,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            launcher: Vec::new(),
         };
-        operator.launch();
-        operator.is_ready().await;
+        std::fs::create_dir(operator.store_folder()).unwrap();
         operator
     }
 
@@ -53,7 +79,10 @@ impl Operator {
         self.port = free_port();
         let binary = std::env::var("SUMSQ_TEST_BINARY");
         let binary = binary.unwrap_or_else(|_| env!("CARGO_BIN_EXE_sumsq").to_owned());
-        let server = ServerCommand::new("sumsq", binary)
+        let mut command = self.launcher.iter().chain([&binary]);
+        let program = command.next().expect("the operator at least");
+        let server = ServerCommand::new("sumsq", program)
+            .args(command)
             .args(["controller", "--schedule-jitter", "0s"])
             .args(&self.flags)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -90,9 +119,14 @@ impl Operator {
         status.code().unwrap_or(-1)
     }
 
+    /// The process, by its number.
+    pub fn process(&self) -> String {
+        self.server.as_ref().expect("it runs").process()
+    }
+
     /// The most memory that the process has had resident.
     pub fn peak_resident_kib(&self) -> u64 {
-        let process = self.server.as_ref().expect("it runs").process();
+        let process = self.process();
         let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
         let line = status
             .lines()
@@ -102,7 +136,11 @@ impl Operator {
     }
 
     pub fn store(&self) -> PathBuf {
-        self.folder.join("sumsq.db")
+        self.store_folder().join("sumsq.db")
+    }
+
+    pub fn store_folder(&self) -> PathBuf {
+        self.folder.join("store")
     }
 
     pub fn log(&self) -> String {
@@ -189,18 +227,16 @@ impl Operator {
         wanted: impl Fn(&Value) -> bool,
     ) -> Value {
         let mut last = Value::Null;
-        for _ in 0..1 {
-            let found = tokio::time::timeout(
-                PATIENCE,
-                wait_for(what, PATIENCE * 2, async || {
-                    last = self.status(name).await;
-                    wanted(&last).then(|| last.clone())
-                }),
-            )
-            .await;
-            if let Ok(status) = found {
-                return status;
-            }
+        let found = tokio::time::timeout(
+            PATIENCE,
+            wait_for(what, PATIENCE * 2, async || {
+                last = self.status(name).await;
+                wanted(&last).then(|| last.clone())
+            }),
+        )
+        .await;
+        if let Ok(status) = found {
+            return status;
         }
         panic!("{name}: no {what}; its status is {last:#}\n{}", self.log());
     }

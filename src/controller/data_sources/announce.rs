@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use crate::controller::Shared;
 use crate::controller::events::News;
-use crate::controller::publish::{condition_value, find_condition};
+use crate::controller::publish::{Reported, condition_value, find_condition};
 use crate::crd::data_source::{DataSource, DataSourceStatus};
 use crate::domain::fetch::FetchError;
 use crate::domain::status::{Status, unstored_status};
 
 /// Writes the status where it changed, and tells what is news in it.
-pub(super) async fn status(
+pub(super) async fn status<K: Reported>(
     shared: &Shared,
-    object: &DataSource,
+    object: &K,
     status: &Status,
     now: Timestamp,
 ) -> Result<(), kube::Error> {

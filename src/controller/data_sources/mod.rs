@@ -3,6 +3,7 @@
 
 mod announce;
 mod presence;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +12,17 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::ResourceExt;
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::publish::Reported;
 use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, dereference, on_error};
 use crate::crd;
-use crate::crd::data_source::DataSource;
+use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
 use crate::domain::plan::{CursorUpdate, SlotCursor, Waiting};
 use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
@@ -28,6 +31,10 @@ use crate::ingest::unstored;
 use crate::metrics::SourceGauges;
 use crate::store::SourceRef;
 use crate::validate::{self, Defaults, SpecProblem};
+
+/// An object that cannot be read (made under another version's definition) must not hold up the
+/// watch of all the others.
+type Watched = DeserializeGuard<DataSource>;
 
 struct Context {
     shared: Arc<Shared>,
@@ -44,7 +51,7 @@ pub(super) async fn run(
     ended: mpsc::UnboundedReceiver<SourceKey>,
     synced: Arc<AtomicBool>,
 ) {
-    let api = shared.watched::<DataSource>();
+    let api = shared.watched::<Watched>();
     let shutdown = shared.shutdown.clone();
     let context = Arc::new(Context {
         shared,
@@ -94,8 +101,14 @@ pub(super) async fn run(
         .await;
 }
 
-async fn look(object: Arc<DataSource>, context: Arc<Context>) -> Result<Action, Error> {
-    context.shared.look(reconcile(&object, &context)).await
+async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
+    let look = async {
+        match &object.0 {
+            Ok(object) => reconcile(object, &context).await,
+            Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
+        }
+    };
+    context.shared.look(look).await
 }
 
 async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Error> {
@@ -103,7 +116,9 @@ async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Err
     let source = context.parsed(object, &namespace_uid);
 
     if object.metadata.deletion_timestamp.is_some() {
-        return context.finalize(object, &namespace_uid).await;
+        // The policy may have changed since the finalizer was set.
+        let delete = object.spec.deletion_policy == DeletionPolicy::Delete;
+        return context.finalize(object, &namespace_uid, delete).await;
     }
     if context.align_finalizer(object).await? {
         // The patched object comes back through the watch.
@@ -111,7 +126,21 @@ async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Err
     }
     match &source {
         Ok(source) => advance(object, source, context).await,
-        Err(problems) => stall(object, &namespace_uid, problems, context).await,
+        Err(problems) => {
+            let messages: Vec<&str> = problems
+                .iter()
+                .map(|problem| problem.message.as_str())
+                .collect();
+            let stalled = Stalled {
+                reason: problems
+                    .first()
+                    .map_or("InvalidSpec", |problem| problem.reason.as_str()),
+                message: &messages.join("; "),
+                history_limit: usize::try_from(object.spec.history_limit).unwrap_or(1),
+                suspended: object.spec.suspend,
+            };
+            stall(object, &namespace_uid, stalled, context).await
+        }
     }
 }
 
@@ -163,11 +192,19 @@ async fn advance(
     Ok(Action::requeue(wait))
 }
 
+/// Why only another spec helps.
+struct Stalled<'a> {
+    reason: &'static str,
+    message: &'a str,
+    history_limit: usize,
+    suspended: bool,
+}
+
 /// Only another spec helps. What was fetched before is still told.
-async fn stall(
-    object: &DataSource,
+async fn stall<K: Reported>(
+    object: &K,
     namespace_uid: &str,
-    problems: &[SpecProblem],
+    stalled: Stalled<'_>,
     context: &Context,
 ) -> Result<Action, Error> {
     let key = dereference::key(object);
@@ -176,12 +213,11 @@ async fn stall(
         uid: object.uid().unwrap_or_default(),
         key: key.clone(),
     };
-    let history_limit = usize::try_from(object.spec.history_limit).unwrap_or(1);
     let stored = context
         .shared
         .engine
         .store()
-        .observe(&source, history_limit)
+        .observe(&source, stalled.history_limit)
         .await?;
     // No slot of the time in which it is stalled is made up for later.
     if let Some(cursor) = stored
@@ -204,22 +240,14 @@ async fn stall(
             .advance_cursor(source.id, &update)
             .await?;
     }
-    let reason = problems
-        .first()
-        .map_or("InvalidSpec", |problem| problem.reason.as_str());
-    let messages: Vec<&str> = problems
-        .iter()
-        .map(|problem| problem.message.as_str())
-        .collect();
-    let generation = object.metadata.generation.unwrap_or_default();
     let status = stalled_status(
-        generation,
-        history_limit,
-        reason,
-        &messages.join("; "),
+        object.meta().generation.unwrap_or_default(),
+        stalled.history_limit,
+        stalled.reason,
+        stalled.message,
         &stored,
     );
-    context.observed(&key, &status, object.spec.suspend);
+    context.observed(&key, &status, stalled.suspended);
     let now = context.shared.engine.now();
     announce::status(&context.shared, object, &status, now).await?;
     Ok(Action::await_change())

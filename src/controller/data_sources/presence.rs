@@ -1,13 +1,14 @@
 //! Objects that come and go: finalizers, deletions, and those that went while nobody watched.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::Context;
-use crate::controller::{Error, dereference};
+use crate::controller::publish::Reported;
+use crate::controller::{Error, LONGEST_LOOK, dereference};
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{SourceId, SourceKey};
 use crate::store::SourceRow;
@@ -33,10 +34,12 @@ impl Context {
         Ok(true)
     }
 
-    pub(super) async fn finalize(
+    /// Lets a deleted object go: its fetch ends, and its data go along where asked.
+    pub(super) async fn finalize<K: Reported>(
         &self,
-        object: &DataSource,
+        object: &K,
         namespace_uid: &str,
+        delete: bool,
     ) -> Result<Action, Error> {
         if object
             .finalizers()
@@ -44,8 +47,6 @@ impl Context {
             .any(|finalizer| finalizer == FINALIZER)
         {
             let id = dereference::source_id(object, namespace_uid);
-            // The policy may have changed since the finalizer was set.
-            let delete = object.spec.deletion_policy == DeletionPolicy::Delete;
             self.shared.engine.forget(id, delete).await?;
             self.shared
                 .publisher
@@ -62,7 +63,7 @@ impl Context {
     }
 
     /// The object is gone: its fetch ends, its series end, its data stay.
-    pub(super) async fn gone(&self, object: &DataSource) {
+    pub(super) async fn gone(&self, object: &impl ResourceExt) {
         let key = dereference::key(object);
         self.shared.metrics.forget(&key);
         self.shared.namespaces.forget(object);
@@ -83,36 +84,36 @@ impl Context {
         }
     }
 
-    pub(super) async fn retire_missing(&self, present: &[Arc<DataSource>]) {
+    /// Retires what the store calls present and is not among all the objects there are.
+    pub(super) async fn retire_missing<K: ResourceExt>(&self, present: &[Arc<K>]) {
         let uids: HashSet<_> = present.iter().filter_map(|object| object.uid()).collect();
         self.parsed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|uid, _| uids.contains(uid));
-        let present: HashSet<_> = present
-            .iter()
-            .map(|object| dereference::key(object.as_ref()))
-            .collect();
-        match self.shared.engine.store().sources().await {
-            Ok(sources) => {
-                let watched = |row: &&SourceRow| {
-                    self.shared
-                        .namespace
-                        .as_ref()
-                        .is_none_or(|watched| *watched == row.key.namespace)
-                };
-                for row in sources.iter().filter(|row| row.present).filter(watched) {
-                    if !present.contains(&row.key) {
+        let retired = tokio::time::timeout(LONGEST_LOOK, async {
+            let ids = self.shared.namespaces.source_ids(present).await?;
+            for row in self.shared.engine.store().sources().await? {
+                if row.present && self.is_watched(&row) && is_gone(&row, &ids) {
+                    if !ids.contains_key(&row.key) {
                         self.shared.metrics.forget(&row.key);
-                        self.retire(row.id, &row.key).await;
                     }
+                    self.retire(row.id, &row.key).await;
                 }
             }
-            Err(error) => tracing::warn!(
+            Ok(())
+        });
+        if let Err(error) = retired.await.unwrap_or(Err(Error::TimedOut)) {
+            tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "deletions while the operator was down will be noted later"
-            ),
+            );
         }
+    }
+
+    fn is_watched(&self, row: &SourceRow) -> bool {
+        let watched = self.shared.namespace.as_ref();
+        watched.is_none_or(|watched| *watched == row.key.namespace)
     }
 
     async fn retire(&self, id: SourceId, key: &SourceKey) {
@@ -124,5 +125,14 @@ impl Context {
                 "a deletion will be noted at the next start"
             ),
         }
+    }
+}
+
+/// A row whose name is gone, or stands for another: its namespace was made anew under it.
+fn is_gone(row: &SourceRow, present: &HashMap<SourceKey, Option<SourceId>>) -> bool {
+    match present.get(&row.key) {
+        Some(Some(id)) => *id != row.id,
+        Some(None) => false,
+        None => true,
     }
 }

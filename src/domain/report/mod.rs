@@ -1,7 +1,20 @@
 //! Testing and Activity reports: one view model that JSON, HTML, CSV and the terminal show, so that
 //! they can't disagree.
 
+mod activity;
+mod choices;
+mod concerns;
+pub mod csv;
+mod natural;
+pub mod query;
+mod question;
+mod scope;
+mod sentence;
+mod slice;
+mod testing;
+pub mod trust;
 pub mod view;
+pub mod words;
 
 use jiff::Timestamp;
 
@@ -10,6 +23,11 @@ use super::agent_day::AgentDay;
 use super::data_source::SourceKey;
 use super::description::Description;
 use super::fetch::FetchError;
+
+pub use activity::activity;
+pub use choices::{Choice, Choices, choices};
+pub use query::{ActivityQuery, QueryError, TestingQuery};
+pub use testing::{goals, testing};
 
 /// One agent of one data source, with everything that a report says of it.
 #[derive(Debug, Clone)]

@@ -75,7 +75,8 @@ pub struct TestingReport {
     pub by_day: Vec<DayOfTest>,
     /// Where a trait group is chosen, and no value.
     pub by_trait: Option<Vec<TraitOfTest>>,
-    pub trait_interaction: Option<TraitInteraction>,
+    /// Where a trait group is chosen, and no value: one per comparison.
+    pub trait_interaction: Option<Vec<TraitInteraction>>,
     /// By day under drift, by trait where a group is chosen.
     pub post_stratified: Option<Vec<PostStratified>>,
     pub concerns: Vec<Concern>,
@@ -254,7 +255,9 @@ pub struct Concern {
 }
 
 /// From the gravest on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub enum Severity {
     Alarm,
     Warning,
@@ -262,7 +265,9 @@ pub enum Severity {
 }
 
 /// A closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 pub enum ConcernCode {
     SampleRatioMismatch,
     AllocationDrift,

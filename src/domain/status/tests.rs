@@ -1,16 +1,11 @@
 //! Conditions as people read them, and a size that holds whatever the data say.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
-use crate::domain::data_source::{
-    Dating, DeletionPolicy, Goal, GoodDirection, Identity, OnIntegrityProblem, S3Object, SourceId,
-    SourceKey,
-};
-use crate::domain::fetch::{ErrorCode, MAX_MESSAGE_CHARS, ReadyPolicy, Warnings};
-use crate::domain::schedule::Schedule;
+use crate::domain::data_source::plain;
+use crate::domain::fetch::{ErrorCode, MAX_MESSAGE_CHARS, Outcome, ReadyPolicy, Trigger, Warnings};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -18,46 +13,16 @@ fn at(text: &str) -> Timestamp {
 
 fn source() -> DataSource {
     DataSource {
-        id: SourceId::derive("growth", "sales"),
-        key: SourceKey {
-            namespace: "growth".into(),
-            name: "sales".into(),
-        },
-        uid: "uid".into(),
         generation: 3,
-        display_name: "Sales".into(),
-        goals: vec![Goal {
-            code: "sales".into(),
-            display_name: None,
-            numeric: true,
-            allow_negative: false,
-            good_direction: GoodDirection::Increase,
-        }],
-        dating: Dating::Exposure,
-        object: S3Object {
-            region: "us-east-1".into(),
-            bucket: "counts".into(),
-            key: "counts.csv".into(),
-            account_id: None,
-            endpoint: None,
-            force_path_style: false,
-            identity: Identity::Operator,
-        },
-        schedule: Schedule::parse("0 9 * * *", "UTC").unwrap(),
-        starting_deadline: Duration::from_hours(12),
-        suspend: false,
-        timeout: Duration::from_mins(10),
-        max_object_bytes: 1 << 30,
         history_limit: 100,
-        on_integrity_problem: OnIntegrityProblem::Warn,
-        deletion_policy: DeletionPolicy::Retain,
+        ..plain::source()
     }
 }
 
 fn record(outcome: Outcome) -> FetchRecord {
     FetchRecord {
         id: Uuid::nil(),
-        uid: "uid".into(),
+        uid: source().uid,
         trigger: Trigger::Schedule,
         fingerprint: source().fingerprint(),
         started_at: at("2026-01-05T09:00:00.5Z"),

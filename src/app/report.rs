@@ -1,0 +1,74 @@
+//! `sumsq report`: reads the store that another process writes, and fetches nothing.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::{Server, shutdown_signal, system_clock};
+use crate::args::{ReportArgs, StoreAddress};
+use crate::http::{self, Probes, ReportState, StoreSlot};
+use crate::metrics::Metrics;
+use crate::store::StoreError;
+use crate::store::sqlite::Sqlite;
+
+/// Until a store that is not there yet is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
+    let shutdown = shutdown_signal()?;
+    let StoreAddress::Sqlite(path) = args.store;
+    let metrics = Arc::new(Metrics::new()?);
+    let store = StoreSlot::default();
+    let probes = Probes {
+        metrics: Arc::clone(&metrics),
+        store: store.clone(),
+        readiness: Arc::new(|| None),
+    };
+    let state = ReportState::new(store.clone(), metrics, system_clock());
+    let mut router = http::router(state);
+    if args.listen.ip().is_loopback() {
+        router = router.merge(http::probes(probes.clone()));
+    }
+    let reports = Server::bind(args.listen, router, "reports").await?;
+    let probes = Server::bind(args.probe_listen, http::probes(probes), "probes").await?;
+    tokio::select! {
+        opened = open(&path, &store, &shutdown) => opened?,
+        () = shutdown.cancelled() => {}
+    }
+    shutdown.cancelled().await;
+    reports.stop().await;
+    probes.stop().await;
+    if let Some(store) = store.get() {
+        store.close().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the store's writer to make it and to bring it to this version's schema.
+async fn open(path: &Path, slot: &StoreSlot, shutdown: &CancellationToken) -> Result<()> {
+    let mut told = String::new();
+    while !shutdown.is_cancelled() {
+        match Sqlite::open_read_only(path).await {
+            Ok(store) => {
+                slot.fill(Arc::new(store));
+                tracing::info!(path = %path.display(), "the store is open");
+                return Ok(());
+            }
+            Err(error @ StoreError::Newer { .. }) => return Err(error).context("cannot go on"),
+            Err(error) => {
+                // Once per reason: it is tried twice a second.
+                if told != error.to_string() {
+                    told = error.to_string();
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "waiting for the store");
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+    Ok(())
+}

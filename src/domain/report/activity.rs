@@ -1,0 +1,418 @@
+//! The Activity Report: counts and rates over time, by group.
+
+use std::collections::BTreeMap;
+
+use ethnum::I256;
+use jiff::Timestamp;
+
+use super::choices::{trait_groups, variations};
+use super::concerns;
+use super::natural;
+use super::query::{ALL_POLICIES, ActivityQuery, QueryError};
+use super::scope;
+use super::view::{
+    ActivityAverage, ActivityCell, ActivityReport, ActivityRow, GroupBy, Measure, Per,
+};
+use super::{AgentData, SourceData};
+use crate::domain::agent_day::{AgentDay, Day, Decimal, GoalCounts};
+use crate::domain::totals;
+
+/// The group where there is but one.
+const ALL: &str = "all";
+
+/// What one agent's activity was. `others` are further data sources that hold the agent, for
+/// `groupBy=dataSource`.
+///
+/// # Errors
+/// A code that the data do not hold.
+pub fn activity(
+    data: &AgentData,
+    others: &[SourceData],
+    query: &ActivityQuery,
+    now: Timestamp,
+) -> Result<ActivityReport, QueryError> {
+    let goal = scope::chosen_goal(data, query.goal.as_deref())?;
+    let view = View::resolve(data, others, query, goal.code, now)?;
+    let mut sums = Sums::new(&view);
+    for (index, source) in view.sources.iter().enumerate() {
+        for day in scope::in_view(&source.days, view.from, view.to) {
+            sums.add(&view, index, day);
+        }
+    }
+    let days = scope::in_view(&data.source.days, view.from, view.to);
+    Ok(ActivityReport {
+        namespace: data.source.key.namespace.clone(),
+        data_source: data.source.key.name.clone(),
+        agent: data.code.clone(),
+        display_name: data
+            .resource
+            .as_ref()
+            .and_then(|agent| agent.display_name.clone()),
+        goal_display_name: goal.display_name,
+        data_as_of: data.source.data_as_of,
+        measure: query.measure.unwrap_or(Measure::Visitors),
+        group_by: view.group_by,
+        per: view.per,
+        cumulative: query.cumulative.unwrap_or(false),
+        rows: sums.rows(&view, data, query.cumulative.unwrap_or(false)),
+        totals: sums.totals(&view),
+        daily_averages: sums.averages(&view),
+        concerns: concerns::of_activity(data, days, &view.goal, now),
+        goal: view.goal,
+        from: view.from,
+        to: view.to,
+        policy: view.policy,
+        trait_group: view.trait_group,
+        trait_value: query.trait_value.clone(),
+        group_display_names: view.display_names,
+        groups: view.groups,
+    })
+}
+
+/// The question with every default filled in.
+struct View<'a> {
+    sources: Vec<&'a SourceData>,
+    goal: String,
+    from: Day,
+    to: Day,
+    policy: String,
+    trait_group: Option<String>,
+    trait_value: Option<String>,
+    group_by: GroupBy,
+    per: Per,
+    groups: Vec<String>,
+    display_names: Vec<Option<String>>,
+}
+
+impl<'a> View<'a> {
+    fn resolve(
+        data: &'a AgentData,
+        others: &'a [SourceData],
+        query: &ActivityQuery,
+        goal: String,
+        now: Timestamp,
+    ) -> Result<Self, QueryError> {
+        let own = &data.source;
+        let group_by = query.group_by.unwrap_or(GroupBy::Variation);
+        let mut sources = vec![own];
+        if group_by == GroupBy::DataSource {
+            let others = others.iter().filter(|other| other.key != own.key);
+            sources.extend(others);
+            sources.sort_by(|a, b| natural::compare(&a.key.name, &b.key.name));
+        }
+        let rows: Vec<totals::Rows> = sources
+            .iter()
+            .flat_map(|source| &source.days)
+            .flat_map(totals::rows)
+            .collect();
+        let policies = totals::policies(&rows);
+        let asked = query.policy.as_deref().unwrap_or(ALL_POLICIES);
+        let policy = scope::chosen_policy(&policies, Some(asked))?;
+        let groups = trait_groups(&own.days);
+        scope::chosen_trait(
+            data,
+            query.trait_group.as_deref(),
+            query.trait_value.as_deref(),
+        )?;
+        let mut trait_group = query.trait_group.clone();
+        if group_by == GroupBy::Trait && trait_group.is_none() {
+            let first = groups.first().map(|(group, _)| group.clone());
+            trait_group = Some(first.ok_or_else(|| {
+                QueryError::new("groupBy", "takes trait only where the data have traits")
+            })?);
+        }
+        let (from, to) = bounds(&sources, (query.from, query.to), now);
+        let codes: Vec<String> = match group_by {
+            GroupBy::None => vec![ALL.to_owned()],
+            GroupBy::Variation => variations(data),
+            GroupBy::Policy => match scope::policy_filter(&policy) {
+                Some(one) => vec![one.to_owned()],
+                None => policies.keys().map(ToString::to_string).collect(),
+            },
+            GroupBy::DataSource => sources
+                .iter()
+                .map(|source| source.key.name.clone())
+                .collect(),
+            GroupBy::Trait => match &query.trait_value {
+                Some(value) => vec![value.clone()],
+                None => groups
+                    .into_iter()
+                    .find(|(group, _)| Some(group) == trait_group.as_ref())
+                    .map(|(_, values)| values)
+                    .unwrap_or_default(),
+            },
+        };
+        let name = |(index, code): (usize, &String)| match group_by {
+            GroupBy::Variation => scope::variation_name(data, code),
+            GroupBy::DataSource => Some(sources[index].description.display_name.clone()),
+            _ => None,
+        };
+        Ok(Self {
+            display_names: codes.iter().enumerate().map(name).collect(),
+            groups: codes,
+            sources,
+            goal,
+            from,
+            to,
+            policy,
+            trait_group,
+            trait_value: query.trait_value.clone(),
+            group_by,
+            per: query.per.unwrap_or(Per::Day),
+        })
+    }
+
+    /// The groups that a source's days speak about.
+    fn groups_of(&self, source: usize) -> std::ops::Range<usize> {
+        match self.group_by {
+            GroupBy::DataSource => source..source + 1,
+            _ => 0..self.groups.len(),
+        }
+    }
+
+    /// First and last day of the row that a day belongs to, cut to what is in view.
+    fn period(&self, day: Day) -> (Day, Day) {
+        match self.per {
+            Per::Day => (day, day),
+            Per::Week => {
+                let (monday, sunday) = week(day);
+                (monday.max(self.from), sunday.min(self.to))
+            }
+            Per::Total => (self.from, self.to),
+        }
+    }
+}
+
+/// Monday and Sunday of the ISO week that a day lies in.
+fn week(day: Day) -> (Day, Day) {
+    // 1970-01-01 was a Thursday.
+    let since_monday = (day.0 + 3).rem_euclid(7);
+    let monday = day.0 - since_monday;
+    (Day(monday), Day(monday + 6))
+}
+
+/// From the first day of any source to the last of any, where nothing else is asked.
+fn bounds(
+    sources: &[&SourceData],
+    asked: (Option<Day>, Option<Day>),
+    now: Timestamp,
+) -> (Day, Day) {
+    let bounds = sources
+        .iter()
+        .filter(|source| !source.days.is_empty())
+        .map(|source| scope::range(&source.days, asked, now))
+        .reduce(|(from, to), (first, last)| (from.min(first), to.max(last)));
+    bounds.unwrap_or_else(|| scope::range(&[], asked, now))
+}
+
+/// Sums by row and group.
+struct Sums {
+    rows: BTreeMap<Day, Vec<Cell>>,
+    /// Days with data, and of those the days with the goal; by group.
+    days: Vec<(u32, u32)>,
+}
+
+impl Sums {
+    fn new(view: &View) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            days: vec![(0, 0); view.groups.len()],
+        }
+    }
+
+    fn add(&mut self, view: &View, source: usize, day: &AgentDay) {
+        let goal = day.goals.iter().position(|code| **code == *view.goal);
+        let (start, _) = view.period(day.day);
+        let row = self
+            .rows
+            .entry(start)
+            .or_insert_with(|| vec![Cell::default(); view.groups.len()]);
+        for group in view.groups_of(source) {
+            self.days[group].0 += 1;
+            if goal.is_some() {
+                self.days[group].1 += 1;
+                // A group without rows had no visitors: an export's GROUP BY leaves it out.
+                row[group].goal.get_or_insert_default();
+            }
+        }
+        let policy = scope::policy_filter(&view.policy);
+        for rows in totals::rows(day) {
+            if policy.is_some_and(|policy| *policy != **rows.policy) {
+                continue;
+            }
+            let by_trait = view.trait_value.is_some() || view.group_by == GroupBy::Trait;
+            let taken = if by_trait {
+                rows.group.map(AsRef::as_ref) == view.trait_group.as_deref()
+            } else {
+                rows.whole
+            };
+            for cell in rows.cells.iter().filter(|_| taken) {
+                let value = cell.key.visitor_trait.as_ref().map(|of| &*of.value);
+                if view.trait_value.is_some() && value != view.trait_value.as_deref() {
+                    continue;
+                }
+                let code = match view.group_by {
+                    GroupBy::None => ALL,
+                    GroupBy::Variation => rows.variation,
+                    GroupBy::Policy => rows.policy,
+                    GroupBy::Trait => value.unwrap_or_default(),
+                    GroupBy::DataSource => &view.groups[source],
+                };
+                let group = match view.group_by {
+                    GroupBy::DataSource => Some(source),
+                    _ => view.groups.iter().position(|group| group == code),
+                };
+                if let Some(group) = group {
+                    row[group].count(cell.visitors, goal.and_then(|goal| cell.goals.get(goal)));
+                }
+            }
+        }
+    }
+
+    fn rows(&self, view: &View, data: &AgentData, cumulative: bool) -> Vec<ActivityRow> {
+        let mut running = vec![Cell::default(); view.groups.len()];
+        let mut rows = Vec::with_capacity(self.rows.len());
+        for (start, cells) in &self.rows {
+            let (from, to) = view.period(*start);
+            let end = match view.per {
+                Per::Week => week(*start).1,
+                _ => to,
+            };
+            for (sum, cell) in running.iter_mut().zip(cells) {
+                sum.merge(cell);
+            }
+            let shown = if cumulative { &running } else { cells };
+            rows.push(ActivityRow {
+                from,
+                to,
+                complete: end <= to && scope::is_complete(data, Self::newest(view, end)),
+                cells: Cell::shown(shown, view),
+            });
+        }
+        rows
+    }
+
+    /// The newest day with data in a row that ends with `end`. A total need not reach the last day
+    /// that was asked for.
+    fn newest(view: &View, end: Day) -> Day {
+        match view.per {
+            Per::Total => view
+                .sources
+                .iter()
+                .filter_map(|source| scope::in_view(&source.days, view.from, view.to).last())
+                .map(|day| day.day)
+                .max()
+                .unwrap_or(end),
+            Per::Day | Per::Week => end,
+        }
+    }
+
+    fn total(&self, view: &View) -> Vec<Cell> {
+        let mut total = vec![Cell::default(); view.groups.len()];
+        for cells in self.rows.values() {
+            for (sum, cell) in total.iter_mut().zip(cells) {
+                sum.merge(cell);
+            }
+        }
+        total
+    }
+
+    fn totals(&self, view: &View) -> Vec<ActivityCell> {
+        Cell::shown(&self.total(view), view)
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "an average for people; counts are at most 1e15"
+    )]
+    fn averages(&self, view: &View) -> Vec<ActivityAverage> {
+        let totals = self.totals(view);
+        let averages = totals.into_iter().zip(&self.days);
+        averages
+            .map(|(total, (days, goal_days))| {
+                let days = f64::from((*days).max(1));
+                let goal_days = f64::from((*goal_days).max(1));
+                ActivityAverage {
+                    group: total.group,
+                    visitors: total.visitors as f64 / days,
+                    conversions: total.conversions.map(|count| count as f64 / goal_days),
+                    value: total.value.map(|value| value / goal_days),
+                    rate: total.rate,
+                    value_per_visitor: total.value_per_visitor,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Sums over some cells of the data.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cell {
+    visitors: u64,
+    /// Over the days that have the goal; None where there is no such day.
+    goal: Option<OfGoal>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct OfGoal {
+    visitors: u64,
+    conversions: u64,
+    /// In units of 1e-12.
+    value: I256,
+}
+
+impl Cell {
+    fn count(&mut self, visitors: u64, counts: Option<&GoalCounts>) {
+        let goal = counts.map(|counts| OfGoal {
+            visitors,
+            conversions: counts.count,
+            value: match counts.values {
+                Some(values) => I256::from(values.sum.units),
+                // Each event is worth 1.
+                None => I256::from(counts.count) * I256::from(Decimal::ONE),
+            },
+        });
+        self.merge(&Self { visitors, goal });
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.visitors = self.visitors.saturating_add(other.visitors);
+        if let Some(other) = other.goal {
+            let goal = self.goal.get_or_insert_default();
+            goal.visitors = goal.visitors.saturating_add(other.visitors);
+            goal.conversions = goal.conversions.saturating_add(other.conversions);
+            goal.value = goal.value.saturating_add(other.value);
+        }
+    }
+
+    fn shown(cells: &[Self], view: &View) -> Vec<ActivityCell> {
+        cells
+            .iter()
+            .zip(&view.groups)
+            .map(|(cell, group)| cell.to_view(group))
+            .collect()
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a double is what JSON takes; counts are at most 1e15"
+    )]
+    fn to_view(self, group: &str) -> ActivityCell {
+        let value = self.goal.map(|goal| {
+            let one = I256::from(Decimal::ONE);
+            // Whole and fraction apart, so that 0.1 is the double nearest to 0.1.
+            (goal.value / one).as_f64() + (goal.value % one).as_f64() / Decimal::ONE as f64
+        });
+        let visitors = self.goal.map(|goal| goal.visitors).filter(|n| *n > 0);
+        let conversions = self.goal.map(|goal| goal.conversions);
+        let per_visitor = |sum: Option<f64>| Some(sum? / visitors? as f64);
+        ActivityCell {
+            group: group.to_owned(),
+            visitors: self.visitors,
+            conversions,
+            value,
+            rate: per_visitor(conversions.map(|count| count as f64)),
+            value_per_visitor: per_visitor(value),
+        }
+    }
+}

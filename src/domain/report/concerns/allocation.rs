@@ -1,0 +1,216 @@
+//! Concerns about who went where: shares that are not as meant, that move over time or differ by
+//! trait, and an effect that does.
+
+use serde_json::Value;
+
+use super::{concern, counted};
+use crate::domain::report::slice::Sums;
+use crate::domain::report::testing::Test;
+use crate::domain::report::view::{Concern, ConcernCode};
+use crate::domain::report::words;
+use crate::domain::stats::{self, ALARM_P, ChiSquare};
+
+/// The shares of the first and of the last fifth of the days are named.
+const PART_OF_DAYS: usize = 5;
+
+pub(super) fn sample_ratio_mismatch(test: &Test) -> Option<Concern> {
+    let found = sample_ratio(test, &test.slice.arms).filter(|found| found.p < ALARM_P)?;
+    Some(concern(
+        ConcernCode::SampleRatioMismatch,
+        format!(
+            "The variations did not get the visitors they should have: {}; chance does this less \
+             than once in a thousand tests.",
+            observed_and_expected(test, &test.slice.arms)
+        ),
+        "Don't read the result: whoever is missing may be just those whom a variation drove away. \
+         Look for visitors that are lost or counted twice in one variation (redirects, bots, \
+         caching, a filter on what comes after the exposure); where other shares were meant, \
+         declare them as weights in an Agent.",
+        [
+            ("chiSquare", found.statistic.into()),
+            ("df", found.df.into()),
+            ("p", found.p.into()),
+            (
+                "visitors",
+                by_arm(test, |arm| test.slice.arms[arm].drawn.into()),
+            ),
+            (
+                "expectedShares",
+                by_arm(test, |arm| test.question.arms[arm].share.into()),
+            ),
+        ],
+    ))
+}
+
+/// Of the visitors who were assigned by lot.
+fn sample_ratio(test: &Test, sums: &[Sums]) -> Option<ChiSquare> {
+    let in_test = test.question.in_test();
+    let (visitors, shares): (Vec<u64>, Vec<f64>) =
+        in_test.map(|(arm, share)| (sums[arm].drawn, share)).unzip();
+    stats::sample_ratio(&visitors, &shares)
+}
+
+/// `A 10,000 visitors where 5,000 were expected, B ...`.
+fn observed_and_expected(test: &Test, sums: &[Sums]) -> String {
+    let total: u64 = test
+        .question
+        .in_test()
+        .fold(0, |sum, (arm, _)| sum.saturating_add(sums[arm].drawn));
+    let arms = test.question.in_test().map(|(arm, share)| {
+        format!(
+            "{} has {} instead of {}",
+            test.question.arms[arm].code,
+            words::count(sums[arm].drawn),
+            words::count(rounded(share, total))
+        )
+    });
+    words::list(&arms.collect::<Vec<_>>())
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of visitors, rounded to be shown"
+)]
+fn rounded(share: f64, total: u64) -> u64 {
+    (share * total as f64).round() as u64
+}
+
+fn by_arm(test: &Test, value: impl Fn(usize) -> Value) -> Value {
+    let arms = test.question.in_test();
+    arms.map(|(arm, _)| (test.question.arms[arm].code.clone(), value(arm)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+pub(super) fn allocation_drift(test: &Test) -> Option<Concern> {
+    let drift = test.drift.as_ref().filter(|drift| drift.is_alarm())?;
+    Some(concern(
+        ConcernCode::AllocationDrift,
+        format!(
+            "The shares of the variations moved over time ({}), so the difference over all days \
+             mixes the variations with the calendar.",
+            movement(test)
+        ),
+        "Go by the difference day by day, which compares each day with itself, or choose days \
+         between which the shares stood still; in the next test, keep them as they are from the \
+         first day to the last.",
+        [
+            ("chiSquare", drift.chi_square.statistic.into()),
+            ("df", drift.chi_square.df.into()),
+            ("p", drift.chi_square.p.into()),
+            ("largestShift", drift.largest_shift.into()),
+        ],
+    ))
+}
+
+/// `B from 15.0% to 85.0%`: of the arm whose share moved most between the first and the last days.
+fn movement(test: &Test) -> String {
+    let days = &test.slice.days;
+    let part = (days.len() / PART_OF_DAYS).max(1);
+    let (first, last) = (&days[..part], &days[days.len() - part..]);
+    let moved = test.question.in_test().filter_map(|(arm, _)| {
+        let (before, after) = (share(test, first, arm)?, share(test, last, arm)?);
+        Some((arm, before, after))
+    });
+    let most = moved.max_by(|a, b| (a.2 - a.1).abs().total_cmp(&(b.2 - b.1).abs()));
+    match most {
+        Some((arm, before, after)) if (after - before).abs() >= 0.01 => format!(
+            "{} from {} of the visitors in the first days to {} in the last",
+            test.question.arms[arm].code,
+            words::percent(before),
+            words::percent(after)
+        ),
+        _ => "up and down from day to day".into(),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a share to be shown")]
+fn share(
+    test: &Test,
+    days: &[crate::domain::report::slice::DayOfSlice],
+    arm: usize,
+) -> Option<f64> {
+    let visitors =
+        |arm: usize| -> f64 { days.iter().map(|day| day.arms[arm].visitors as f64).sum() };
+    let all: f64 = test.question.in_test().map(|(arm, _)| visitors(arm)).sum();
+    (all > 0.0).then(|| visitors(arm) / all)
+}
+
+/// The shares within each trait value, with as many questions as there are values accounted for.
+pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
+    let values = test
+        .slice
+        .traits
+        .iter()
+        .flat_map(|group| group.values.iter().map(move |value| (group, value)));
+    let asked: Vec<_> = values
+        .filter_map(|(group, value)| Some((group, value, sample_ratio(test, &value.arms)?)))
+        .collect();
+    #[allow(clippy::cast_precision_loss, reason = "a number of trait values")]
+    let least = ALARM_P / asked.len().max(1) as f64;
+    let broken: Vec<_> = asked
+        .iter()
+        .filter(|(_, _, found)| found.p < least)
+        .collect();
+    let (group, value, found) = broken
+        .iter()
+        .min_by(|a, b| a.2.p.total_cmp(&b.2.p))
+        .copied()?;
+    let others = match broken.len() {
+        1 => String::new(),
+        more => format!(" So it is for {more} trait values."),
+    };
+    Some(concern(
+        ConcernCode::TraitImbalance,
+        format!(
+            "Among visitors with {} = {} the variations did not get the shares they should have: \
+             {}.{others}",
+            group.code,
+            value.code,
+            observed_and_expected(test, &value.arms)
+        ),
+        "Look for what loses such visitors in one variation, and be careful with the result of \
+         this trait.",
+        [
+            ("traitGroup", group.code.into()),
+            ("traitValue", value.code.into()),
+            ("p", found.p.into()),
+            ("values", broken.len().into()),
+            ("valuesAsked", asked.len().into()),
+        ],
+    ))
+}
+
+/// Cochran's Q of every trait group and comparison.
+pub(super) fn effect_differs_by_trait(test: &Test) -> Option<Concern> {
+    let arms = test.question.compared();
+    let asked = arms.flat_map(|arm| test.slice.traits.iter().map(move |group| (group, arm)));
+    let found = asked.filter_map(|(group, arm)| {
+        let interaction = test.interaction(group, arm).ok()?;
+        (interaction.p < ALARM_P).then_some((group, arm, interaction))
+    });
+    let (group, arm, interaction) = found.min_by(|a, b| a.2.p.total_cmp(&b.2.p))?;
+    let variation = &test.question.arms[arm].code;
+    Some(concern(
+        ConcernCode::EffectDiffersByTrait,
+        format!(
+            "The effect of {variation} is not the same for all: it differs between the {} of {}, \
+             so the one number over all visitors hides two stories or more.",
+            counted(interaction.values.len() as u64, "value"),
+            group.code,
+        ),
+        format!(
+            "Look at the report by trait {} before deciding for everybody.",
+            group.code
+        ),
+        [
+            ("traitGroup", group.code.into()),
+            ("variation", variation.clone().into()),
+            ("q", interaction.q.into()),
+            ("df", interaction.df.into()),
+            ("p", interaction.p.into()),
+        ],
+    ))
+}

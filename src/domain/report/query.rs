@@ -1,0 +1,525 @@
+//! What an address may ask for: every parameter of the Testing and the Activity Report, with its
+//! limits. Whether the data hold a code that is asked for is said where the report is made.
+
+use jiff::civil::Date;
+
+use super::view::{
+    ActivityReport, Adjust, GroupBy, IntervalKind, Measure, Metric, Per, TestingReport,
+};
+use crate::domain::agent_day::Day;
+use crate::domain::data_source::MAX_CODE_BYTES;
+use crate::domain::finding::excerpt;
+
+/// Names of Kubernetes objects are at most this long.
+const MAX_NAME_BYTES: usize = 253;
+/// 0.5 to 0.9999.
+pub const CONFIDENCE: (f64, f64) = (0.5, 0.9999);
+/// Of an interval where nothing is said.
+pub const DEFAULT_CONFIDENCE: f64 = 0.95;
+/// A lift of ten thousand percent.
+pub const MAX_TARGET_LIFT: f64 = 100.0;
+/// Asks for every policy.
+pub const ALL_POLICIES: &str = "all";
+
+/// Which parameter can't be taken, and what it takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{parameter}: {message}")]
+pub struct QueryError {
+    pub parameter: String,
+    /// Lower case, no full stop; says what the parameter takes.
+    pub message: String,
+}
+
+impl QueryError {
+    #[must_use]
+    pub fn new(parameter: &str, message: impl Into<String>) -> Self {
+        Self {
+            parameter: excerpt(parameter.as_bytes()),
+            message: message.into(),
+        }
+    }
+}
+
+/// None: the default, which may depend on the data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TestingQuery {
+    pub data_source: Option<String>,
+    pub goal: Option<String>,
+    pub metric: Option<Metric>,
+    /// First and last day in view, both included.
+    pub from: Option<Day>,
+    pub to: Option<Day>,
+    /// A policy's code, or [`ALL_POLICIES`].
+    pub policy: Option<String>,
+    pub trait_group: Option<String>,
+    pub trait_value: Option<String>,
+    pub baseline: Option<String>,
+    /// Within [`CONFIDENCE`].
+    pub confidence: Option<f64>,
+    pub interval: Option<IntervalKind>,
+    pub adjust: Option<Adjust>,
+    /// Relative, above 0, at most [`MAX_TARGET_LIFT`].
+    pub target_lift: Option<f64>,
+}
+
+/// None: the default, which may depend on the data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ActivityQuery {
+    pub data_source: Option<String>,
+    pub goal: Option<String>,
+    pub from: Option<Day>,
+    pub to: Option<Day>,
+    /// A policy's code, or [`ALL_POLICIES`].
+    pub policy: Option<String>,
+    pub trait_group: Option<String>,
+    pub trait_value: Option<String>,
+    pub measure: Option<Measure>,
+    pub group_by: Option<GroupBy>,
+    pub per: Option<Per>,
+    pub cumulative: Option<bool>,
+}
+
+const METRICS: &[(&str, Metric)] = &[("rate", Metric::Rate), ("value", Metric::Value)];
+const INTERVALS: &[(&str, IntervalKind)] = &[
+    ("fixed", IntervalKind::Fixed),
+    ("alwaysValid", IntervalKind::AlwaysValid),
+];
+const ADJUSTMENTS: &[(&str, Adjust)] =
+    &[("bonferroni", Adjust::Bonferroni), ("none", Adjust::None)];
+const MEASURES: &[(&str, Measure)] = &[
+    ("visitors", Measure::Visitors),
+    ("conversions", Measure::Conversions),
+    ("rate", Measure::Rate),
+    ("value", Measure::Value),
+];
+const GROUPS: &[(&str, GroupBy)] = &[
+    ("none", GroupBy::None),
+    ("variation", GroupBy::Variation),
+    ("trait", GroupBy::Trait),
+    ("policy", GroupBy::Policy),
+    ("dataSource", GroupBy::DataSource),
+];
+const PERIODS: &[(&str, Per)] = &[
+    ("day", Per::Day),
+    ("week", Per::Week),
+    ("total", Per::Total),
+];
+const SWITCH: &[(&str, bool)] = &[("true", true), ("false", false)];
+
+impl TestingQuery {
+    pub const PARAMETERS: [&'static str; 13] = [
+        "dataSource",
+        "goal",
+        "metric",
+        "from",
+        "to",
+        "policy",
+        "traitGroup",
+        "traitValue",
+        "baseline",
+        "confidence",
+        "interval",
+        "adjust",
+        "targetLift",
+    ];
+
+    /// From the decoded pairs of an address. An empty value, as a form sends for a field left
+    /// alone, counts as not given.
+    ///
+    /// # Errors
+    /// A parameter that is unknown, given twice, too long, or outside of its range.
+    pub fn parse<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, QueryError> {
+        let mut query = Self::default();
+        let mut seen = Seen::default();
+        for (name, value) in pairs {
+            if value.is_empty() && Self::PARAMETERS.contains(&name) {
+                continue;
+            }
+            match name {
+                "dataSource" => query.data_source = Some(source_name(value)?),
+                "goal" => query.goal = Some(code("goal", value)?),
+                "metric" => query.metric = Some(choice("metric", value, METRICS)?),
+                "from" => query.from = Some(day("from", value)?),
+                "to" => query.to = Some(day("to", value)?),
+                "policy" => query.policy = Some(code("policy", value)?),
+                "traitGroup" => query.trait_group = Some(code("traitGroup", value)?),
+                "traitValue" => query.trait_value = Some(code("traitValue", value)?),
+                "baseline" => query.baseline = Some(code("baseline", value)?),
+                "confidence" => query.confidence = Some(confidence(value)?),
+                "interval" => query.interval = Some(choice("interval", value, INTERVALS)?),
+                "adjust" => query.adjust = Some(choice("adjust", value, ADJUSTMENTS)?),
+                "targetLift" => query.target_lift = Some(target_lift(value)?),
+                _ => return Err(unknown(name, &Self::PARAMETERS)),
+            }
+            seen.once(name)?;
+        }
+        in_order(query.from, query.to)?;
+        with_group(query.trait_group.as_ref(), query.trait_value.as_ref())?;
+        Ok(query)
+    }
+}
+
+impl ActivityQuery {
+    pub const PARAMETERS: [&'static str; 11] = [
+        "dataSource",
+        "goal",
+        "from",
+        "to",
+        "policy",
+        "traitGroup",
+        "traitValue",
+        "measure",
+        "groupBy",
+        "per",
+        "cumulative",
+    ];
+
+    /// As [`TestingQuery::parse`].
+    ///
+    /// # Errors
+    /// A parameter that is unknown, given twice, too long, or outside of its range.
+    pub fn parse<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, QueryError> {
+        let mut query = Self::default();
+        let mut seen = Seen::default();
+        for (name, value) in pairs {
+            if value.is_empty() && Self::PARAMETERS.contains(&name) {
+                continue;
+            }
+            match name {
+                "dataSource" => query.data_source = Some(source_name(value)?),
+                "goal" => query.goal = Some(code("goal", value)?),
+                "from" => query.from = Some(day("from", value)?),
+                "to" => query.to = Some(day("to", value)?),
+                "policy" => query.policy = Some(code("policy", value)?),
+                "traitGroup" => query.trait_group = Some(code("traitGroup", value)?),
+                "traitValue" => query.trait_value = Some(code("traitValue", value)?),
+                "measure" => query.measure = Some(choice("measure", value, MEASURES)?),
+                "groupBy" => query.group_by = Some(choice("groupBy", value, GROUPS)?),
+                "per" => query.per = Some(choice("per", value, PERIODS)?),
+                "cumulative" => query.cumulative = Some(choice("cumulative", value, SWITCH)?),
+                _ => return Err(unknown(name, &Self::PARAMETERS)),
+            }
+            seen.once(name)?;
+        }
+        in_order(query.from, query.to)?;
+        with_group(query.trait_group.as_ref(), query.trait_value.as_ref())?;
+        Ok(query)
+    }
+}
+
+impl TestingReport {
+    /// Every parameter written out, defaults included: what a link to share holds, and what the
+    /// form shows.
+    #[must_use]
+    pub fn query_pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = vec![
+            ("dataSource", self.data_source.clone()),
+            ("goal", self.goal.clone()),
+            ("metric", name_of(self.metric, METRICS)),
+            ("from", self.from.to_string()),
+            ("to", self.to.to_string()),
+            ("policy", self.policy.clone()),
+        ];
+        optional(&mut pairs, "traitGroup", self.trait_group.clone());
+        optional(&mut pairs, "traitValue", self.trait_value.clone());
+        pairs.extend([
+            ("baseline", self.baseline.clone()),
+            ("confidence", self.confidence.to_string()),
+            ("interval", name_of(self.interval, INTERVALS)),
+            ("adjust", name_of(self.adjust, ADJUSTMENTS)),
+        ]);
+        let target = self.target_lift.map(|lift| lift.to_string());
+        optional(&mut pairs, "targetLift", target);
+        pairs
+    }
+}
+
+impl ActivityReport {
+    /// Every parameter written out, defaults included.
+    #[must_use]
+    pub fn query_pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = vec![
+            ("dataSource", self.data_source.clone()),
+            ("goal", self.goal.clone()),
+            ("from", self.from.to_string()),
+            ("to", self.to.to_string()),
+            ("policy", self.policy.clone()),
+        ];
+        optional(&mut pairs, "traitGroup", self.trait_group.clone());
+        optional(&mut pairs, "traitValue", self.trait_value.clone());
+        pairs.extend([
+            ("measure", name_of(self.measure, MEASURES)),
+            ("groupBy", name_of(self.group_by, GROUPS)),
+            ("per", name_of(self.per, PERIODS)),
+            ("cumulative", self.cumulative.to_string()),
+        ]);
+        pairs
+    }
+}
+
+fn optional(pairs: &mut Vec<(&'static str, String)>, name: &'static str, value: Option<String>) {
+    pairs.extend(value.map(|value| (name, value)));
+}
+
+fn name_of<T: Copy + PartialEq>(value: T, names: &[(&'static str, T)]) -> String {
+    names
+        .iter()
+        .find(|(_, named)| *named == value)
+        .map(|(name, _)| (*name).to_owned())
+        .unwrap_or_default()
+}
+
+/// Parameters that have been given.
+#[derive(Default)]
+struct Seen(Vec<String>);
+
+impl Seen {
+    fn once(&mut self, name: &str) -> Result<(), QueryError> {
+        if self.0.iter().any(|seen| seen == name) {
+            return Err(QueryError::new(name, "given twice; takes one value"));
+        }
+        self.0.push(name.to_owned());
+        Ok(())
+    }
+}
+
+fn unknown(name: &str, known: &[&str]) -> QueryError {
+    QueryError::new(
+        name,
+        format!("no such parameter; there are {}", known.join(", ")),
+    )
+}
+
+fn choice<T: Copy>(name: &str, value: &str, takes: &[(&str, T)]) -> Result<T, QueryError> {
+    takes
+        .iter()
+        .find(|(written, _)| *written == value)
+        .map(|(_, meant)| *meant)
+        .ok_or_else(|| {
+            let names: Vec<&str> = takes.iter().map(|(written, _)| *written).collect();
+            QueryError::new(
+                name,
+                format!("{:?} is not one of {}", shown(value), names.join(", ")),
+            )
+        })
+}
+
+fn source_name(value: &str) -> Result<String, QueryError> {
+    text(
+        "dataSource",
+        value,
+        MAX_NAME_BYTES,
+        "the name of a data source",
+    )
+}
+
+fn code(name: &str, value: &str) -> Result<String, QueryError> {
+    text(name, value, MAX_CODE_BYTES, "a code as written in the CSV")
+}
+
+fn text(name: &str, value: &str, most: usize, what: &str) -> Result<String, QueryError> {
+    if value.len() > most || value.chars().any(char::is_control) {
+        return Err(QueryError::new(
+            name,
+            format!("takes {what}: at most {most} bytes, no control characters"),
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+fn day(name: &str, value: &str) -> Result<Day, QueryError> {
+    // Dates are also read in other forms (20240318), which a link should not have two of.
+    let date = (value.len() == 10)
+        .then(|| value.parse::<Date>().ok())
+        .flatten();
+    date.and_then(Day::from_date)
+        .filter(|day| (Day::MIN..=Day::MAX).contains(day))
+        .ok_or_else(|| {
+            QueryError::new(
+                name,
+                format!("{:?} is not a day such as 2024-03-18", shown(value)),
+            )
+        })
+}
+
+fn confidence(value: &str) -> Result<f64, QueryError> {
+    let (least, most) = CONFIDENCE;
+    number(value)
+        .filter(|confidence| (least..=most).contains(confidence))
+        .ok_or_else(|| {
+            QueryError::new(
+                "confidence",
+                format!(
+                    "{:?} is not a number from {least} to {most}, such as 0.95",
+                    shown(value)
+                ),
+            )
+        })
+}
+
+fn target_lift(value: &str) -> Result<f64, QueryError> {
+    number(value)
+        .filter(|lift| *lift > 0.0 && *lift <= MAX_TARGET_LIFT)
+        .ok_or_else(|| {
+            QueryError::new(
+                "targetLift",
+                format!(
+                    "{:?} is not a number above 0 and at most {MAX_TARGET_LIFT}, such as 0.02 for \
+                     2%",
+                    shown(value)
+                ),
+            )
+        })
+}
+
+fn number(value: &str) -> Option<f64> {
+    // Long enough for every double that is written out.
+    let number = (value.len() <= 32).then(|| value.parse::<f64>().ok())?;
+    number.filter(|number| number.is_finite())
+}
+
+fn shown(value: &str) -> String {
+    excerpt(value.as_bytes())
+}
+
+fn in_order(from: Option<Day>, to: Option<Day>) -> Result<(), QueryError> {
+    match (from, to) {
+        (Some(from), Some(to)) if from > to => Err(QueryError::new(
+            "to",
+            format!("{to} lies before {from}; takes a day on or after from"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn with_group(group: Option<&String>, value: Option<&String>) -> Result<(), QueryError> {
+    if value.is_some() && group.is_none() {
+        return Err(QueryError::new(
+            "traitValue",
+            "takes a value of the group that traitGroup names, which is missing",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn testing(query: &str) -> Result<TestingQuery, String> {
+        TestingQuery::parse(pairs(query)).map_err(|error| error.to_string())
+    }
+
+    fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+        query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    }
+
+    #[test]
+    fn every_parameter_is_read() {
+        let query = testing(
+            "dataSource=sales&goal=g-sales&metric=value&from=2024-03-18&to=2024-03-19&policy=all&\
+             traitGroup=loyalty&traitValue=g&baseline=B&confidence=0.9&interval=alwaysValid&\
+             adjust=none&targetLift=0.02",
+        );
+        let expected = TestingQuery {
+            data_source: Some("sales".into()),
+            goal: Some("g-sales".into()),
+            metric: Some(Metric::Value),
+            from: Some(Day(19_800)),
+            to: Some(Day(19_801)),
+            policy: Some("all".into()),
+            trait_group: Some("loyalty".into()),
+            trait_value: Some("g".into()),
+            baseline: Some("B".into()),
+            confidence: Some(0.9),
+            interval: Some(IntervalKind::AlwaysValid),
+            adjust: Some(Adjust::None),
+            target_lift: Some(0.02),
+        };
+        assert_eq!(query, Ok(expected));
+        let query = ActivityQuery::parse(pairs(
+            "goal=sales&from=2024-03-18&measure=rate&groupBy=dataSource&per=week&cumulative=true",
+        ));
+        let expected = ActivityQuery {
+            goal: Some("sales".into()),
+            from: Some(Day(19_800)),
+            measure: Some(Measure::Rate),
+            group_by: Some(GroupBy::DataSource),
+            per: Some(Per::Week),
+            cumulative: Some(true),
+            ..ActivityQuery::default()
+        };
+        assert_eq!(query, Ok(expected));
+    }
+
+    #[test]
+    fn an_untouched_form_asks_for_the_defaults() {
+        let untouched = TestingQuery::PARAMETERS.map(|name| (name, ""));
+        assert_eq!(TestingQuery::parse(untouched), Ok(TestingQuery::default()));
+        let untouched = ActivityQuery::PARAMETERS.map(|name| (name, ""));
+        assert_eq!(
+            ActivityQuery::parse(untouched),
+            Ok(ActivityQuery::default())
+        );
+        assert_eq!(
+            testing("from=&from=2024-03-18").unwrap().from,
+            Some(Day(19_800))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_taken_says_what_can() {
+        let long = format!("goal={}", "x".repeat(129));
+        let name = format!("{}=1", "y".repeat(500));
+        let queries = [
+            "colour=red",
+            "colour=",
+            "metric=mean",
+            "from=18.03.2024",
+            "from=20240318",
+            "from=2024-02-30",
+            "to=2024-03-18T00:00",
+            "from=2024-03-19&to=2024-03-18",
+            "confidence=95",
+            "confidence=NaN",
+            "confidence=0.99999",
+            "targetLift=0",
+            "targetLift=inf",
+            "targetLift=2%",
+            "traitValue=g",
+            "goal=a&goal=b",
+            "goal=a\u{7}b",
+            "interval=always-valid",
+            "adjust=holm",
+            &long,
+            &name,
+        ];
+        let errors = queries.map(|query| testing(query).unwrap_err()).join("\n");
+        insta::assert_snapshot!(errors);
+        let errors = [
+            "confidence=0.9",
+            "measure=mean",
+            "groupBy=day",
+            "per=month",
+            "cumulative=1",
+        ]
+        .map(|query| ActivityQuery::parse(pairs(query)).unwrap_err().to_string())
+        .join("\n");
+        insta::assert_snapshot!(errors);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(query in "(from|to|goal|confidence|x)=.{0,12}(&(to|targetLift|metric)=[0-9.e-]{0,40})?") {
+            _ = TestingQuery::parse(pairs(&query));
+            _ = ActivityQuery::parse(pairs(&query));
+        }
+    }
+}

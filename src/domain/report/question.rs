@@ -1,0 +1,218 @@
+//! A Testing Report's question with every default filled in: which goal, days, policy and trait,
+//! which arms, and how they are compared.
+
+use jiff::Timestamp;
+
+use super::AgentData;
+use super::choices::{Codes, variations};
+use super::query::{ALL_POLICIES, DEFAULT_CONFIDENCE, QueryError, TestingQuery};
+use super::scope;
+use super::view::{Adjust, Metric};
+use crate::domain::agent_day::{AgentDay, Day};
+use crate::domain::data_source::Goal;
+use crate::domain::stats::{IntervalKind, Settings};
+use crate::domain::totals::{self, Rows};
+
+/// An agent's days with the rows of each, looked up once for all its goals.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    pub data: &'a AgentData,
+    /// Parallel to the days.
+    rows: Vec<Vec<Rows<'a>>>,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(data: &'a AgentData) -> Self {
+        Self {
+            data,
+            rows: data.source.days.iter().map(totals::rows).collect(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    pub data: &'a AgentData,
+    /// In view.
+    pub days: &'a [AgentDay],
+    /// Parallel to `days`, under every policy.
+    pub rows: &'a [Vec<Rows<'a>>],
+    pub goal: Goal,
+    pub metric: Metric,
+    pub from: Day,
+    pub to: Day,
+    pub policy: String,
+    pub trait_group: Option<String>,
+    pub trait_value: Option<String>,
+    /// The baseline first, then the others in natural order.
+    pub arms: Vec<ArmOfQuestion>,
+    pub adjust: Adjust,
+    pub target_lift: Option<f64>,
+    pub settings: Settings,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ArmOfQuestion {
+    pub code: String,
+    pub display_name: Option<String>,
+    /// 0 to 1; None: not in the test.
+    pub share: Option<f64>,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn resolve(
+        scan: &'a Scan<'a>,
+        query: &TestingQuery,
+        now: Timestamp,
+    ) -> Result<Self, QueryError> {
+        let data = scan.data;
+        let days = &data.source.days;
+        let goal = scope::chosen_goal(data, query.goal.as_deref())?;
+        let metric = query.metric.unwrap_or(if goal.numeric {
+            Metric::Value
+        } else {
+            Metric::Rate
+        });
+        let policies = totals::policies(scan.rows.iter().flatten());
+        let policy = scope::chosen_policy(&policies, query.policy.as_deref())?;
+        scope::chosen_trait(
+            data,
+            query.trait_group.as_deref(),
+            query.trait_value.as_deref(),
+        )?;
+        let (from, to) = scope::range(days, (query.from, query.to), now);
+        let start = days.partition_point(|day| day.day < from);
+        let in_view = scope::in_view(days, from, to);
+        let rows = scan
+            .rows
+            .get(start..start + in_view.len())
+            .unwrap_or_default();
+        let arms = arms(data, rows, &policy, query.baseline.as_deref())?;
+        let in_test = arms.iter().filter(|arm| arm.share.is_some()).count();
+        let comparisons = u32::try_from(in_test.saturating_sub(1)).unwrap_or(u32::MAX);
+        let adjust = query.adjust.unwrap_or(if comparisons > 1 {
+            Adjust::Bonferroni
+        } else {
+            Adjust::None
+        });
+        let settings = Settings {
+            confidence: query.confidence.unwrap_or(DEFAULT_CONFIDENCE),
+            family: match adjust {
+                Adjust::Bonferroni => comparisons.max(1),
+                Adjust::None => 1,
+            },
+            interval: query.interval.unwrap_or(IntervalKind::Fixed),
+            allow_negative: metric == Metric::Value && goal.allow_negative,
+            good_direction: goal.good_direction,
+        };
+        let named = data.resource.as_ref().and_then(|agent| agent.target_lift);
+        Ok(Self {
+            data,
+            days: in_view,
+            rows,
+            goal,
+            metric,
+            from,
+            to,
+            policy,
+            trait_group: query.trait_group.clone(),
+            trait_value: query.trait_value.clone(),
+            arms,
+            adjust,
+            target_lift: query.target_lift.or(named),
+            settings,
+        })
+    }
+
+    /// Whether rows of this policy are in view.
+    pub(super) fn takes(&self, rows: &Rows) -> bool {
+        self.policy == ALL_POLICIES || *self.policy == **rows.policy
+    }
+
+    /// Whose visitors must keep to the expected shares: under all policies those of `r` alone,
+    /// since the others are no lots drawn.
+    pub(super) fn is_drawn(&self, rows: &Rows) -> bool {
+        self.policy != ALL_POLICIES || **rows.policy == *totals::RANDOM_POLICY
+    }
+
+    /// The arms in the test: index, and share.
+    pub(super) fn in_test(&self) -> impl Iterator<Item = (usize, f64)> {
+        let shares = self.arms.iter().map(|arm| arm.share).enumerate();
+        shares.filter_map(|(index, share)| Some((index, share?)))
+    }
+
+    /// The first arm, where there is one and it is in the test.
+    pub(super) fn baseline(&self) -> Option<&ArmOfQuestion> {
+        self.arms.first().filter(|arm| arm.share.is_some())
+    }
+
+    /// Each other arm of the test, by its index.
+    pub(super) fn compared(&self) -> impl Iterator<Item = usize> {
+        let others = self.in_test().map(|(index, _)| index).skip(1);
+        others.filter(|_| self.baseline().is_some())
+    }
+}
+
+/// Those with rows in view and those that an Agent declares, the baseline first.
+fn arms(
+    data: &AgentData,
+    rows: &[Vec<Rows>],
+    policy: &str,
+    asked: Option<&str>,
+) -> Result<Vec<ArmOfQuestion>, QueryError> {
+    let mut codes = Codes::default();
+    let policy = scope::policy_filter(policy);
+    for row in rows.iter().flatten() {
+        if row.whole && policy.is_none_or(|policy| *policy == **row.policy) {
+            codes.index(row.variation);
+        }
+    }
+    let declared: Vec<_> = data
+        .resource
+        .iter()
+        .flat_map(|agent| &agent.variations)
+        .filter(|variation| variation.weight > 0.0)
+        .collect();
+    for variation in &declared {
+        codes.index(&variation.code);
+    }
+    let known = variations(data);
+    let testable =
+        |code: &str| declared.is_empty() || declared.iter().any(|variation| variation.code == code);
+    if let Some(asked) = asked {
+        let takes = known
+            .iter()
+            .map(String::as_str)
+            .filter(|code| testable(code));
+        let asked = scope::one_of("baseline", asked, takes)?;
+        // It may have no rows in this view, and is compared with all the same.
+        let found = known.iter().find(|code| *code == asked);
+        found.into_iter().for_each(|code| _ = codes.index(code));
+    }
+    let named = data
+        .resource
+        .as_ref()
+        .and_then(|agent| agent.baseline.as_deref());
+    let codes = codes.sorted();
+    let baseline = asked
+        .or(named.filter(|code| codes.contains(code) && testable(code)))
+        .or(codes.iter().copied().find(|code| testable(code)));
+    let weights: f64 = declared.iter().map(|variation| variation.weight).sum();
+    #[allow(clippy::cast_precision_loss, reason = "a number of variations")]
+    let equal = 1.0 / codes.len().max(1) as f64;
+    let share = |code: &str| {
+        if declared.is_empty() {
+            return Some(equal);
+        }
+        let variation = declared.iter().find(|variation| variation.code == code)?;
+        Some(variation.weight / weights)
+    };
+    let first = codes.iter().filter(|code| Some(**code) == baseline);
+    let others = codes.iter().filter(|code| Some(**code) != baseline);
+    let arms = first.chain(others).map(|code| ArmOfQuestion {
+        code: (*code).to_owned(),
+        display_name: scope::variation_name(data, code),
+        share: share(code),
+    });
+    Ok(arms.collect())
+}

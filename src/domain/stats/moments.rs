@@ -1,0 +1,224 @@
+//! [`Moments`]: the sums over the visitors of one arm, exact, and what follows from one arm alone.
+
+use bnum::cast::As;
+use bnum::types::{I256, I512};
+
+use crate::domain::agent_day::{Decimal, GoalCounts, GoalValues};
+
+/// Sums over the visitors of one arm, exact whatever the order of adding.
+///
+/// Values are whole numbers of 1e-12. 512 bits hold n Q and S² for any sums that 256 bits hold, so
+/// n Q - S² is formed without rounding, before anything is divided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moments {
+    visitors: u128,
+    /// S, in units of 1e-12.
+    sum: I256,
+    /// Q, in units of 1e-12.
+    squares: I256,
+    /// How far from the truth printing may have moved S and Q, in units of 1e-12; None where they
+    /// are counts, which are exact.
+    written: Option<Written>,
+}
+
+/// One unit of the last written digit, summed over the cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Written {
+    sum: u128,
+    squares: u128,
+}
+
+impl Default for Moments {
+    /// No visitors.
+    fn default() -> Self {
+        Self {
+            visitors: 0,
+            sum: whole(0),
+            squares: whole(0),
+            written: None,
+        }
+    }
+}
+
+impl Moments {
+    /// Sums of values, as written in a file.
+    #[must_use]
+    pub fn new(visitors: u64, sum: Decimal, sum_of_squares: Decimal) -> Self {
+        Self {
+            visitors: u128::from(visitors),
+            sum: whole(sum.units),
+            squares: whole(sum_of_squares.units),
+            written: Some(Written {
+                sum: last_digit(sum),
+                squares: last_digit(sum_of_squares),
+            }),
+        }
+    }
+
+    /// For the metric "rate": conversions per visitor.
+    #[must_use]
+    pub fn of_counts(visitors: u64, goal: &GoalCounts) -> Self {
+        let one = whole(Decimal::ONE);
+        let squares: I256 = goal.count_sumsq.as_();
+        Self {
+            visitors: u128::from(visitors),
+            sum: whole(i128::from(goal.count)) * one,
+            squares: squares * one,
+            written: None,
+        }
+    }
+
+    /// For the metric "value": value per visitor. Without values each event is worth 1.
+    #[must_use]
+    pub fn of_values(visitors: u64, goal: &GoalCounts) -> Self {
+        match goal.values {
+            Some(GoalValues { sum, sumsq }) => Self::new(visitors, sum, sumsq),
+            None => Self::of_counts(visitors, goal),
+        }
+    }
+
+    /// Adds other visitors of the same arm.
+    pub fn add(&mut self, other: &Self) {
+        self.visitors = self.visitors.saturating_add(other.visitors);
+        self.sum = self.sum.saturating_add(other.sum);
+        self.squares = self.squares.saturating_add(other.squares);
+        self.written = match (self.written, other.written) {
+            (Some(own), Some(others)) => Some(Written {
+                sum: own.sum.saturating_add(others.sum),
+                squares: own.squares.saturating_add(others.squares),
+            }),
+            (own, others) => own.or(others),
+        };
+    }
+
+    /// n; at most what 64 bits hold.
+    #[must_use]
+    pub fn visitors(&self) -> u64 {
+        u64::try_from(self.visitors).unwrap_or(u64::MAX)
+    }
+
+    /// S.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        to_f64(self.sum.as_()) / ONE
+    }
+
+    /// Q.
+    #[must_use]
+    pub fn sum_of_squares(&self) -> f64 {
+        to_f64(self.squares.as_()) / ONE
+    }
+
+    /// m = S / n; None without visitors.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        finite(self.sum() / self.n())
+    }
+
+    /// s² = (Q - S²/n) / (n - 1) per visitor. Below 0 within the tolerance it is 0; beyond it, or
+    /// for fewer than two visitors, None.
+    #[must_use]
+    pub fn variance(&self) -> Option<f64> {
+        if self.visitors < 2 {
+            return None;
+        }
+        let spread = self.spread();
+        if spread < whole(0).as_() {
+            return (!self.is_impossible()).then_some(0.0);
+        }
+        finite(to_f64(spread) / ONE / ONE / (self.n() * (self.n() - 1.0)))
+    }
+
+    /// sqrt(V), the standard error of the mean, where V = s²/n.
+    #[must_use]
+    pub fn standard_error(&self) -> Option<f64> {
+        Some((self.variance()? / self.n()).sqrt())
+    }
+
+    /// S²/Q: as many visitors who convert once each would say as much about the mean. None where
+    /// Q is not positive.
+    #[must_use]
+    pub fn effective_conversions(&self) -> Option<f64> {
+        if self.squares <= whole(0) {
+            return None;
+        }
+        let sum = self.sum();
+        finite(sum * (sum / self.sum_of_squares()))
+    }
+
+    /// Whether no visitors can have these sums: s² is below 0 by more than printing explains (one
+    /// unit of the last written digit of each sum, and 1e-9 of the greater side).
+    #[must_use]
+    pub fn is_impossible(&self) -> bool {
+        let missing = -self.spread();
+        if missing <= whole(0).as_() {
+            return false;
+        }
+        let Some(written) = self.written else {
+            return true;
+        };
+        let (sum, squares): (I512, I512) = (self.sum.as_(), self.squares.as_());
+        let n: I512 = self.visitors.as_();
+        let one: I512 = Decimal::ONE.as_();
+        let (digit, digit_of_squares): (I512, I512) = (written.sum.as_(), written.squares.as_());
+        let two: I512 = 2_i128.as_();
+        let billion: I512 = 1_000_000_000_i128.as_();
+        let tolerance = two * sum.abs() * digit + digit * digit + n * digit_of_squares * one;
+        let relative = (sum * sum).max(n * squares * one) / billion;
+        missing > tolerance + relative
+    }
+
+    /// Whether each visitor converted once or not at all: Q = S <= n, whole numbers.
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        let one = whole(Decimal::ONE);
+        let n: I256 = self.visitors.as_();
+        self.sum == self.squares
+            && self.sum >= whole(0)
+            && self.sum <= n.saturating_mul(one)
+            && (self.sum % one).is_zero()
+    }
+
+    /// n as a double, which is exact up to 2^53 visitors.
+    #[allow(clippy::cast_precision_loss, reason = "a double is what is asked for")]
+    pub(super) fn n(&self) -> f64 {
+        self.visitors as f64
+    }
+
+    /// Mean of `self` less that of `baseline`, with its leading digits right however close the two
+    /// are: (S n' - S' n) / (n n'), the numerator exact.
+    pub(super) fn mean_less(&self, baseline: &Self) -> Option<f64> {
+        let (own, others): (I512, I512) = (self.sum.as_(), baseline.sum.as_());
+        let (n, m): (I512, I512) = (self.visitors.as_(), baseline.visitors.as_());
+        finite(to_f64(own * m - others * n) / ONE / (self.n() * baseline.n()))
+    }
+
+    /// n Q - S², in units of 1e-24.
+    fn spread(&self) -> I512 {
+        let (sum, squares): (I512, I512) = (self.sum.as_(), self.squares.as_());
+        let n: I512 = self.visitors.as_();
+        let one: I512 = Decimal::ONE.as_();
+        n * squares * one - sum * sum
+    }
+}
+
+/// 1 in units of 1e-12.
+const ONE: f64 = 1e12;
+
+fn whole(value: i128) -> I256 {
+    value.as_()
+}
+
+fn to_f64(value: I512) -> f64 {
+    value.as_()
+}
+
+pub(super) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// One unit of the last written digit, in units of 1e-12.
+fn last_digit(value: Decimal) -> u128 {
+    let power = u32::try_from(12 - i32::from(value.decimals)).unwrap_or(0);
+    10_u128.pow(power.min(36))
+}

@@ -1,0 +1,69 @@
+//! JSON, CSV and the OpenAPI document. Each handler stands below its own description, and the
+//! routes are made of both: what is served is what is documented.
+
+mod agents;
+mod counts;
+mod openapi;
+mod parameters;
+mod reports;
+mod sources;
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::conditional;
+use super::parameters::Pairs;
+use super::problem::Problem;
+use super::state::ReportState;
+
+/// What the document says besides its paths.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "sumsq reports",
+        description = "Experiment reports from aggregated counts. Every view is one address; \
+            unknown parameters and impossible values are 400 and name the parameter."
+    ),
+    tags(
+        (name = "reports", description = "Testing and Activity reports of an agent"),
+        (name = "data", description = "Data sources, agents and fetches"),
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+/// Every address under `/api`.
+pub(super) fn routes() -> Router<ReportState> {
+    documented_routes().into()
+}
+
+/// The document of those.
+pub(super) fn documented() -> OpenApi {
+    openapi::completed(documented_routes().into_openapi())
+}
+
+fn documented_routes() -> OpenApiRouter<ReportState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(document))
+        .routes(routes!(sources::list))
+        .routes(routes!(sources::one))
+        .routes(routes!(sources::fetches))
+        .routes(routes!(sources::fetch_now))
+        .routes(routes!(counts::counts))
+        .routes(routes!(agents::list))
+        .routes(routes!(reports::activity))
+        .routes(routes!(reports::activity_csv))
+}
+
+/// This document
+#[utoipa::path(get, path = "/api/openapi.json", tag = "data",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)))]
+async fn document(pairs: Pairs, headers: HeaderMap) -> Result<Response, Problem> {
+    pairs.only([])?;
+    conditional::json(&headers, &documented())
+}

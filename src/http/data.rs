@@ -1,0 +1,168 @@
+//! An agent's data for a report: out of the cache or the store, with what names their state.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::conditional::Etag;
+use super::problem::Problem;
+use super::state::ReportState;
+use crate::domain::agent_day::Day;
+use crate::domain::data_source::SourceKey;
+use crate::domain::report::{AgentData, SourceData};
+use crate::store::SourceRow;
+use crate::store::report_data::{AgentSources, Holder};
+
+/// A reading that meets an import begins anew, so often.
+const ATTEMPTS: usize = 3;
+/// More missed slots than this read alike.
+const MOST_MISSED: u32 = 1_000;
+
+/// One agent of one source, and what names the state of what was read.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub data: Arc<AgentData>,
+    /// The sources that hold the agent, this one too: the data-set switch.
+    pub sources: AgentSources,
+    /// The one that `data` is of.
+    pub holder: Holder,
+    /// Changes with everything that a report of this agent could show, but for the clock.
+    pub version: String,
+}
+
+impl Loaded {
+    /// Of a view of this agent by this query.
+    pub(super) fn etag(&self, view: &str, query: &[(String, String)], state: &ReportState) -> Etag {
+        // What a report says of missed slots changes with the clock alone.
+        let now = state.now();
+        let source = &self.holder.source;
+        let missed = source
+            .description
+            .as_ref()
+            .zip(source.last_success_at)
+            .map(|(description, last)| description.slots_missed(last, now, MOST_MISSED));
+        let today = Day::from_unix_seconds(now.as_second()).map(|day| day.0);
+        Etag::of(&(view, &self.version, missed, today, query))
+    }
+}
+
+impl ReportState {
+    /// An agent as `data_source` holds it, or as the source with the newest data does.
+    ///
+    /// # Errors
+    /// 404 where no such source holds such an agent, 503 where the store does not answer.
+    pub async fn agent(
+        &self,
+        namespace: &str,
+        code: &str,
+        data_source: Option<&str>,
+    ) -> Result<Loaded, Problem> {
+        for _ in 0..ATTEMPTS {
+            let store = self.store()?;
+            let sources = AgentSources::find(store, namespace, code)
+                .await?
+                .ok_or_else(|| no_such_agent(namespace, code))?;
+            let holder = sources
+                .chosen(data_source)
+                .ok_or_else(|| not_a_holder(&sources, namespace, data_source))?
+                .clone();
+            let version = version(&sources, &holder);
+            let id = holder.source.id;
+            let data = if let Some(data) = self.cache.get(id, code, &version) {
+                data
+            } else {
+                let data = Arc::new(sources.load(store, &holder).await?);
+                let still = store.source(&holder.source.key).await?;
+                if still.map(|row| row.version) != Some(holder.source.version) {
+                    // An import came in between: days and times would not belong together.
+                    continue;
+                }
+                self.cache.put(id, version.clone(), Arc::clone(&data));
+                data
+            };
+            return Ok(Loaded {
+                data,
+                sources,
+                holder,
+                version,
+            });
+        }
+        Err(Problem::unavailable(
+            "the data change just now; try again in a moment",
+        ))
+    }
+
+    /// The agent as the other sources hold it.
+    ///
+    /// # Errors
+    /// 503 where the store does not answer.
+    pub async fn others(&self, loaded: &Loaded) -> Result<Vec<SourceData>, Problem> {
+        let store = self.store()?;
+        let mut others = Vec::new();
+        for holder in &loaded.sources.holders {
+            let source = &holder.source;
+            if source.id != loaded.holder.source.id {
+                let days = store
+                    .agent_days(source.id, &loaded.sources.code, Day::MIN, Day::MAX)
+                    .await?;
+                others.push(holder.source_data(days));
+            }
+        }
+        Ok(others)
+    }
+
+    /// # Errors
+    /// 404 where there is none, 503 where the store does not answer.
+    pub async fn source(&self, namespace: &str, name: &str) -> Result<SourceRow, Problem> {
+        let key = SourceKey {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        let found = self.store()?.source(&key).await?;
+        found.ok_or_else(|| {
+            Problem::not_found(format!(
+                "there is no data source {name:?} in namespace {namespace:?}"
+            ))
+        })
+    }
+}
+
+/// The sources' versions cover their data, their descriptions and how their fetches went.
+fn version(sources: &AgentSources, holder: &Holder) -> String {
+    #[derive(Serialize)]
+    struct DependsOn<'a> {
+        sources: Vec<(String, u64)>,
+        chosen: &'a str,
+        resource: Option<&'a crate::domain::agent::Agent>,
+    }
+    let depends_on = DependsOn {
+        sources: sources
+            .holders
+            .iter()
+            .map(|holder| (holder.source.id.to_string(), holder.source.version))
+            .collect(),
+        chosen: &holder.source.key.name,
+        resource: sources.resource.as_ref().map(|resource| &resource.agent),
+    };
+    let json = serde_json::to_vec(&depends_on).unwrap_or_default();
+    blake3::hash(&json).to_hex()[..32].to_owned()
+}
+
+fn no_such_agent(namespace: &str, code: &str) -> Problem {
+    Problem::not_found(format!(
+        "no data source in namespace {namespace:?} holds an agent {code:?}"
+    ))
+}
+
+fn not_a_holder(sources: &AgentSources, namespace: &str, data_source: Option<&str>) -> Problem {
+    let names = sources
+        .holders
+        .iter()
+        .map(|holder| holder.source.key.name.as_str());
+    Problem::not_found(format!(
+        "no data source {:?} in namespace {namespace:?} holds agent {:?}; these do: {}",
+        data_source.unwrap_or_default(),
+        sources.code,
+        names.collect::<Vec<_>>().join(", ")
+    ))
+}

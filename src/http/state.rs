@@ -1,0 +1,147 @@
+//! [`ReportState`]: what all handlers of the report server share.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::cache::AgentCache;
+use super::guard::HttpLimits;
+use super::problem::Problem;
+use crate::domain::data_source::SourceKey;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// The time, injected: tests bring their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Asks for a fetch right now. `sumsq local` can; a report server beside the operator cannot, and
+/// says by which command it is done.
+#[async_trait]
+pub trait FetchNow: Send + Sync + 'static {
+    /// False where there is no such data source.
+    async fn fetch_now(&self, source: &SourceKey) -> bool;
+}
+
+/// A place for the store: a report server may run before the store's writer has made it.
+#[derive(Clone, Default)]
+pub struct StoreSlot(Arc<OnceLock<Arc<dyn Store>>>);
+
+impl StoreSlot {
+    #[must_use]
+    pub fn holding(store: Arc<dyn Store>) -> Self {
+        Self(Arc::new(OnceLock::from(store)))
+    }
+
+    /// Fills it; once is enough.
+    pub fn fill(&self, store: Arc<dyn Store>) {
+        self.0.set(store).ok();
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Option<&dyn Store> {
+        self.0.get().map(|store| &**store)
+    }
+}
+
+impl std::fmt::Debug for StoreSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let open = self.0.get().is_some();
+        f.debug_struct("StoreSlot").field("open", &open).finish()
+    }
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct ReportState {
+    store: StoreSlot,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    /// None where another process fetches.
+    pub fetch_now: Option<Arc<dyn FetchNow>>,
+    limits: HttpLimits,
+    pub(super) in_flight: Arc<Semaphore>,
+    pub(super) downloads: Arc<Semaphore>,
+    pub(super) cache: Arc<AgentCache>,
+    /// Reports are computed by as many threads as there are cores, and never by those that serve.
+    builders: Arc<Semaphore>,
+}
+
+impl ReportState {
+    #[must_use]
+    pub fn new(store: StoreSlot, metrics: Arc<Metrics>, clock: Clock) -> Self {
+        let limits = HttpLimits::default();
+        Self {
+            store,
+            metrics,
+            clock,
+            fetch_now: None,
+            in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
+            downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
+            limits,
+            cache: Arc::default(),
+            builders: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(2, usize::from),
+            )),
+        }
+    }
+
+    #[must_use]
+    pub fn with_limits(mut self, limits: HttpLimits) -> Self {
+        self.in_flight = Arc::new(Semaphore::new(limits.requests_in_flight));
+        self.downloads = Arc::new(Semaphore::new(limits.downloads_in_flight));
+        self.limits = limits;
+        self
+    }
+
+    #[must_use]
+    pub fn with_fetch_now(mut self, fetch_now: Arc<dyn FetchNow>) -> Self {
+        self.fetch_now = Some(fetch_now);
+        self
+    }
+
+    /// # Errors
+    /// 503 while the store is not open yet.
+    pub fn store(&self) -> Result<&dyn Store, Problem> {
+        self.store
+            .get()
+            .ok_or_else(|| Problem::unavailable("the store is not open yet; try again in a moment"))
+    }
+
+    pub(super) fn limits(&self) -> HttpLimits {
+        self.limits
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Runs what takes the processor for a while where it holds up nobody.
+    ///
+    /// # Errors
+    /// What `work` says; a panic of it is a 500.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.builders)
+            .acquire_owned()
+            .await
+            .map_err(|error| Problem::internal("no builder", &error))?;
+        tokio::task::spawn_blocking(move || {
+            // Held until the work is over, also where nobody waits for it any more.
+            let _permit = permit;
+            work()
+        })
+        .await
+        .map_err(|error| Problem::internal("a report could not be built", &error))?
+    }
+}
+
+impl std::fmt::Debug for ReportState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReportState").finish_non_exhaustive()
+    }
+}

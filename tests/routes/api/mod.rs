@@ -1,0 +1,2 @@
+mod openapi;
+mod v1;

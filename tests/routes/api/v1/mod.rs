@@ -1,0 +1,3 @@
+mod agents;
+mod data_sources;
+mod namespaces;

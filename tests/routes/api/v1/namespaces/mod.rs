@@ -1,0 +1,3 @@
+mod agents;
+mod counts_csv;
+mod data_sources;

@@ -1,0 +1,12 @@
+//! What each address answers; the modules mirror the addresses. Most ask the router itself, over a
+//! SQLite store with the data of a small company.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
+mod api;
+mod fixture;
+mod headers;
+mod limits;
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
