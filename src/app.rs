@@ -1,6 +1,7 @@
 //! The composition root and shutdown: the only place that names every adapter.
 
 mod report;
+mod store;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, StoreAddress};
+use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs};
 use crate::controller::secrets::KubeSecrets;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
@@ -27,11 +28,12 @@ use crate::ingest::pool::Pool;
 use crate::ingest::{Ingest, NoProgress};
 use crate::metrics::Metrics;
 use crate::object::Objects;
-use crate::store::postgres::Postgres;
+use crate::store::Store;
 use crate::store::sqlite::Sqlite;
-use crate::store::{Store, StoreError};
 use crate::validate::Defaults;
 use crate::{check, controller, http, local};
+
+pub use self::store::{open_store, open_store_read_only};
 
 /// From the signal until fetches that still run are left to the next start. Kubernetes kills after
 /// 30 s by default; ours is over within 10.
@@ -54,6 +56,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Controller(args) => run_to_end(run_controller(args)),
         Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
+        Command::Store(args) => run_to_end(store::run(args)),
     }
 }
 
@@ -140,28 +143,6 @@ async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
     server.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// For the process that writes: makes the store where it is missing, and brings it up to date.
-///
-/// # Errors
-/// The store's own.
-pub async fn open_store(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(match address {
-        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
-        StoreAddress::Postgres(url) => Arc::new(Postgres::open(url.reveal()).await?),
-    })
-}
-
-/// For a process that only reads.
-///
-/// # Errors
-/// [`StoreError::Missing`] and [`StoreError::Older`] until the one that writes has been there.
-pub async fn open_store_read_only(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(match address {
-        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open_read_only(path).await?),
-        StoreAddress::Postgres(url) => Arc::new(Postgres::open_read_only(url.reveal()).await?),
-    })
 }
 
 async fn run_local(args: LocalArgs) -> Result<ExitCode> {

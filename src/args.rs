@@ -1,14 +1,16 @@
 //! Flags and environment -> typed settings.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+
+mod store;
+
+pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -61,6 +63,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Run everything in one process over a folder, with no cluster
     Local(LocalArgs),
+    /// Look after the store: what it holds, also of sources that are gone
+    Store(StoreArgs),
     /// Lint a CSV before it is uploaded: every problem with line and column
     Check(CheckArgs),
     /// Print the custom resource definitions
@@ -132,11 +136,12 @@ leave it on the loopback address and reach it by `kubectl port-forward` or an SS
 Example:
   sumsq report --store sqlite:/var/lib/sumsq/sumsq.db --listen 127.0.0.1:8080")]
 pub struct ReportArgs {
-    /// Where the data are kept
+    /// Where the data are kept: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE
     #[arg(
         long,
         env = "SUMSQ_STORE",
-        value_name = "sqlite:PATH",
+        hide_env_values = true,
+        value_name = "ADDRESS",
         default_value = "sqlite:/var/lib/sumsq/sumsq.db"
     )]
     pub store: StoreAddress,
@@ -231,52 +236,6 @@ pub enum Output {
     Json,
 }
 
-/// Where the store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreAddress {
-    Sqlite(PathBuf),
-    Postgres(PostgresUrl),
-}
-
-/// May hold a password: shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(String);
-
-impl PostgresUrl {
-    /// The whole of it, for the one who connects.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PostgresUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("postgres://<redacted>")
-    }
-}
-
-impl FromStr for StoreAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(
-                path.strip_prefix("//").unwrap_or(path),
-            ))),
-            // What is wrong with one is said where it is opened: clap would repeat its password.
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                Ok(Self::Postgres(PostgresUrl(text.to_owned())))
-            }
-            _ => Err(
-                "write sqlite:PATH, such as sqlite:/var/lib/sumsq/sumsq.db, or \
-                 postgres://USER@HOST:PORT/DATABASE"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
@@ -308,28 +267,5 @@ mod tests {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert!(duration("-5m").is_err());
         assert!(duration("soon").is_err());
-    }
-
-    #[test]
-    fn an_address_tells_no_password() {
-        let error = "mysql://user:secret@db/sumsq"
-            .parse::<StoreAddress>()
-            .unwrap_err();
-        assert!(!error.contains("secret"));
-        let url = "postgres://user:secret@db:5432/sumsq?sslmode=verify-full";
-        let address: StoreAddress = url.parse().unwrap();
-        assert_eq!(format!("{address:?}"), "Postgres(postgres://<redacted>)");
-        assert!(matches!(address, StoreAddress::Postgres(held) if held.reveal() == url));
-        // Help shows what a flag's environment variable holds, but not this one's.
-        for command in ["controller"] {
-            let mut args = Args::command();
-            let command = args.find_subcommand_mut(command).unwrap();
-            let store = command.get_arguments().find(|arg| arg.get_id() == "store");
-            assert!(store.unwrap().is_hide_env_values_set());
-        }
-        assert_eq!(
-            "sqlite:/var/lib/sumsq/sumsq.db".parse(),
-            Ok(StoreAddress::Sqlite("/var/lib/sumsq/sumsq.db".into()))
-        );
     }
 }

@@ -224,6 +224,8 @@ pub enum StoreError {
     UnknownFetch(Uuid),
     #[error("a stored block cannot be read")]
     Block(#[from] block::BlockError),
+    #[error("the block of agent {agent:?} on {day} is not the one that was stored")]
+    Damaged { agent: String, day: Day },
     #[error("cannot open the store {path}")]
     Open {
         path: String,

@@ -269,6 +269,9 @@ impl Relational for Postgres {
 /// From the address, with nothing in the errors that could be a secret.
 fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let misunderstood = |reason: String| StoreError::Address { reason };
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(misunderstood("it is of another kind".to_owned()));
+    }
     let query = url.split_once('?').map_or("", |(_, query)| query);
     for parameter in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = parameter.split('=').next().unwrap_or_default();

@@ -320,6 +320,20 @@ pub(super) async fn count_agents(
         .map(drop)
 }
 
+/// Reports of it are to be looked at anew.
+pub(super) async fn raise_version(
+    writing: &mut dyn Session,
+    source: SourceId,
+) -> Result<(), StoreError> {
+    writing
+        .execute(
+            "UPDATE data_source SET version = version + 1 WHERE id = $1",
+            &[source.into()],
+        )
+        .await
+        .map(drop)
+}
+
 /// Its data stay; what it was doing is of no interest any more.
 pub(super) async fn retire(writing: &mut dyn Session, id: SourceId) -> Result<(), StoreError> {
     for statement in [

@@ -3,14 +3,15 @@
 //! connections, transactions, and the one statement in which an import spends its time.
 //!
 //! `log` keeps sources and their fetches, `catalogue` what there is, `data` the agent days,
-//! `transfer` moves whole sources between stores.
+//! `copy` and `moving` carry whole sources from one store or source to another.
 
 mod catalogue;
+mod copy;
 mod data;
 mod log;
+mod moving;
 mod rows;
 mod store;
-pub(super) mod transfer;
 mod value;
 
 use std::cmp::Ordering;
@@ -18,13 +19,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub(super) use value::{Row, Value};
+pub use copy::{Copied, CopyError, Digest, copy_agents, copy_source, digest};
+pub use moving::{Adopted, OnConflict, adopt};
+pub use value::{Row, Value};
 
-use super::StoreError;
+use super::{Store, StoreError, block as block_of};
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::SourceId;
 
-/// A database that a [`super::Store`] stands on.
+/// A database that a [`Store`] stands on.
 #[async_trait]
 pub trait Relational: Send + Sync + 'static {
     /// For reading with single statements: each sees what is committed when it begins.

@@ -1,1 +1,0 @@
-//! Whole sources, from one store to another.
