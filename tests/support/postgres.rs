@@ -43,22 +43,95 @@ impl Postgres {
         let folder = temporary_folder("postgres");
         let port = free_port();
         initialise(&folder);
-        Self::run(folder, port, settings).await
+        Self::run(folder, port, settings, &[]).await
+    }
+
+    /// One with TLS; `authority.pem` in its folder is the certificate of who signed its own.
+    pub async fn start_with_tls() -> Self {
+        let folder = temporary_folder("postgres");
+        initialise(&folder);
+        let (authority, key) = authority();
+        let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), key);
+        let own_key = rcgen::KeyPair::generate().expect("a key can be made");
+        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let own = rcgen::CertificateParams::new(names)
+            .and_then(|own| own.signed_by(&own_key, &issuer))
+            .expect("a certificate can be made");
+        for (name, text) in [
+            ("authority.pem", authority.pem()),
+            ("server.pem", own.pem()),
+            ("server.key", own_key.serialize_pem()),
+        ] {
+            let path = folder.join(name);
+            fs::write(&path, text).expect("a file can be written");
+            give_to_mere_user(&path);
+        }
+        let (own, key) = (folder.join("server.pem"), folder.join("server.key"));
+        let settings = [
+            "ssl=on",
+            &format!("ssl_cert_file={}", own.display()),
+            &format!("ssl_key_file={}", key.display()),
+        ];
+        Self::run(folder, free_port(), &settings, &[]).await
+    }
+
+    /// One with a disk of so many megabytes beside its usual one, in a mount namespace of its own.
+    pub async fn start_with_small_disk(megabytes: u32) -> Self {
+        let folder = temporary_folder("postgres");
+        initialise(&folder);
+        let small = folder.join("small");
+        fs::create_dir(&small).expect("a folder can be made");
+        give_to_mere_user(&small);
+        let mount = format!(
+            "mount -t tmpfs -o size={megabytes}m,mode=0700 tmpfs {0} && chown --reference={1} {0} \
+             && exec \"$@\"",
+            small.display(),
+            folder.display()
+        );
+        // Who is not root is it in a namespace of its own, and not again in one within that:
+        // PostgreSQL refuses to run as root.
+        let user: &[&str] = if is_root() {
+            &[]
+        } else {
+            &["--user", "--map-root-user"]
+        };
+        let inner: &[&str] = if is_root() {
+            &[]
+        } else {
+            &["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+        };
+        let within = [
+            &["unshare", "--mount"],
+            user,
+            &["sh", "-c", &mount, "sh"],
+            inner,
+        ]
+        .concat();
+        let server = Self::run(folder, free_port(), &[], &within).await;
+        let small = small.display();
+        server.say("postgres", &format!("CREATE TABLESPACE small LOCATION '{small}'"));
+        server
+    }
+
+    /// A new, empty database on the small disk, of which it takes 8 megabytes.
+    pub fn database_on_small_disk(&self) -> String {
+        self.say("postgres", "CREATE DATABASE small TABLESPACE small");
+        "small".to_owned()
     }
 
     /// The same cluster once more, after [`Postgres::stop`].
     pub async fn start_again(stopped: Stopped) -> Self {
-        Self::run(stopped.folder, stopped.port, &[]).await
+        Self::run(stopped.folder, stopped.port, &[], &[]).await
     }
 
-    async fn run(folder: PathBuf, port: u16, settings: &[&str]) -> Self {
+    /// `within` is what runs it.
+    async fn run(folder: PathBuf, port: u16, settings: &[&str], within: &[&str]) -> Self {
         // What is written need not outlive the machine, only the server.
         let usual = ["fsync=off", "full_page_writes=off", "shared_buffers=32MB"];
-        let [program, arguments @ ..] = &as_a_mere_user(&program("postgres"))[..] else {
-            unreachable!("a command has a program")
-        };
-        let mut command = ServerCommand::new("postgres", program)
-            .args(arguments)
+        let mut words: Vec<String> = within.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(as_a_mere_user(&program("postgres")));
+        let mut command = ServerCommand::new("postgres", &words[0])
+            .args(&words[1..])
             .arg("-D")
             .arg(folder.join("data"))
             .arg("-k")
@@ -167,6 +240,21 @@ impl Drop for Postgres {
 pub struct Stopped {
     folder: PathBuf,
     port: u16,
+}
+
+impl Stopped {
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// A new one that signs certificates, and its key.
+pub fn authority() -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().expect("a key can be made");
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let own = parameters.self_signed(&key);
+    (own.expect("a certificate can be made"), key)
 }
 
 pub fn url(port: u16, database: &str) -> String {
