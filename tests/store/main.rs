@@ -7,6 +7,7 @@ mod sqlite;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
+mod upkeep;
 
 use std::sync::Arc;
 
