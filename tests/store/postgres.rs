@@ -187,9 +187,9 @@ async fn a_server_that_takes_no_changes_is_named_and_still_read() {
 
 #[tokio::test]
 async fn a_full_disk_changes_nothing_and_the_store_goes_on() {
-    let server = Server::start_with_small_disk(14).await;
+    let server = Server::start_with_small_disk(11).await;
     let database = server.database_on_small_disk();
-    server.say(&database, "CREATE TABLE ballast AS SELECT repeat('-', 1000) FROM generate_series(1, 1000)");
+    server.say(&database, "CREATE TABLE ballast AS SELECT repeat('-', 1000) FROM generate_series(1, 500)");
     let store = open(&server.url(&database)).await;
     let source = source("full");
     import(&store, &source, vec![("a", 1, 1)]).await;
