@@ -10,6 +10,7 @@ mod standing;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -189,17 +190,20 @@ impl Local {
     }
 
     async fn print(&self, data_sources: Vec<SourceSummary>) -> Result<()> {
+        let now = self.engine.now();
+        let colour = std::io::stdout().is_terminal();
         let mut reports = Vec::new();
         for entry in self.sources.in_force.values() {
             let store = self.engine.store();
-            reports.extend(summary::reports(store.as_ref(), &entry.wanted.source).await?);
+            let source = &entry.wanted.source;
+            reports.extend(summary::reports(store.as_ref(), source, now).await?);
         }
         let summary = Summary {
             data_sources,
             reports,
         };
         match self.output {
-            Output::Text => println!("\n{}", summary.to_text().trim_end()),
+            Output::Text => println!("\n{}", summary.to_text(colour).trim_end()),
             Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
         }
         Ok(())

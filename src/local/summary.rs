@@ -1,21 +1,22 @@
 //! What was imported, for people and for programs: one view of it feeds both.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::HumanCount;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
+use crate::domain::report::terminal::agent_text;
+use crate::domain::report::view::TestingReport;
+use crate::domain::report::{TestingQuery, choices, testing};
 use crate::domain::status::Stored;
-use crate::domain::totals;
+use crate::store::report_data::AgentSources;
 use crate::store::{Store, StoreError};
 
-/// Agents whose totals are shown in words; programs get all of them.
+/// Agents whose reports are shown in words; programs get all of them.
 const MAX_AGENTS_SHOWN: usize = 20;
 
 /// Everything that `sumsq local` prints at the end of a round.
@@ -23,7 +24,7 @@ const MAX_AGENTS_SHOWN: usize = 20;
 #[serde(rename_all = "camelCase")]
 pub(super) struct Summary {
     pub data_sources: Vec<SourceSummary>,
-    pub reports: Vec<Report>,
+    pub reports: Vec<TestingReport>,
 }
 
 /// One data source and its newest fetch.
@@ -52,34 +53,6 @@ pub(super) struct ErrorSummary {
     pub code: String,
     pub message: String,
     pub hint: String,
-}
-
-/// One agent's totals for one goal.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Report {
-    pub namespace: String,
-    pub data_source: String,
-    pub agent: String,
-    pub goal: String,
-    pub from: Day,
-    pub to: Day,
-    pub policy: Arc<str>,
-    pub arms: Vec<ArmSummary>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ArmSummary {
-    pub variation: Arc<str>,
-    pub visitors: u64,
-    pub conversions: u64,
-    /// Conversions per visitor.
-    pub rate: Option<f64>,
-    /// Sum of values; null where the goal has none.
-    pub value: Option<f64>,
-    /// Value per visitor; null where the goal has none.
-    pub mean_value: Option<f64>,
 }
 
 impl SourceSummary {
@@ -168,64 +141,42 @@ impl From<&FetchError> for ErrorSummary {
     }
 }
 
-/// Every agent of a source with its totals, by goal.
+/// The Testing Reports of every agent of a source, one per goal.
 ///
 /// # Errors
 /// The store's own.
 pub(super) async fn reports(
     store: &dyn Store,
     source: &DataSource,
-) -> Result<Vec<Report>, StoreError> {
+    now: Timestamp,
+) -> Result<Vec<TestingReport>, StoreError> {
     let mut reports = Vec::new();
     for agent in store.agents(source.id).await? {
-        let days = store
-            .agent_days(source.id, &agent.code, agent.first_day, agent.last_day)
-            .await?;
-        let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
-        let policies = totals::policies(&rows);
-        let Some(policy) = totals::reported_policy(&policies) else {
+        let found = AgentSources::find(store, &source.key.namespace, &agent.code).await?;
+        let name = Some(source.key.name.as_str());
+        let Some((sources, holder)) = found
+            .as_ref()
+            .and_then(|sources| Some((sources, sources.chosen(name)?)))
+        else {
             continue;
         };
-        let arms = totals::arms(&days, policy);
-        let goals = source.goals.iter().filter(|goal| {
-            arms.iter()
-                .any(|arm| arm.goals.contains_key(goal.code.as_str()))
-        });
-        reports.extend(goals.map(|goal| {
-            Report {
-                namespace: source.key.namespace.clone(),
-                data_source: source.key.name.clone(),
-                agent: agent.code.clone(),
-                goal: goal.code.clone(),
-                from: agent.first_day,
-                to: agent.last_day,
-                policy: Arc::clone(policy),
-                arms: arms
-                    .iter()
-                    .filter_map(|arm| summarise(arm, &goal.code))
-                    .collect(),
-            }
-        }));
+        let data = sources.load(store, holder).await?;
+        for goal in choices(&data).goals {
+            let query = TestingQuery {
+                goal: Some(goal.code),
+                ..TestingQuery::default()
+            };
+            // Every goal that is offered can be asked for.
+            reports.extend(testing(&data, &query, now));
+        }
     }
     Ok(reports)
 }
 
-fn summarise(arm: &totals::Arm, goal: &str) -> Option<ArmSummary> {
-    let counts = arm.goals.get(goal)?;
-    Some(ArmSummary {
-        variation: Arc::clone(&arm.variation),
-        visitors: counts.visitors,
-        conversions: counts.conversions,
-        rate: counts.rate(),
-        value: counts.numeric.then(|| counts.value.to_f64()),
-        mean_value: counts.mean_value().filter(|_| counts.numeric),
-    })
-}
-
 impl Summary {
-    /// For people: each source with what it brought, then each agent's totals.
+    /// For people: each source with what it brought, then each agent's reports.
     #[must_use]
-    pub(super) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self, colour: bool) -> String {
         let mut text = String::new();
         for source in &self.data_sources {
             _ = writeln!(
@@ -262,7 +213,7 @@ impl Summary {
                 );
             }
         }
-        let mut agents: Vec<&[Report]> = self
+        let mut agents: Vec<&[TestingReport]> = self
             .reports
             .chunk_by(|a, b| {
                 a.agent == b.agent && a.data_source == b.data_source && a.namespace == b.namespace
@@ -271,61 +222,13 @@ impl Summary {
         let untold = agents.len().saturating_sub(MAX_AGENTS_SHOWN);
         agents.truncate(MAX_AGENTS_SHOWN);
         for reports in agents {
-            agent_table(&mut text, reports);
+            _ = write!(text, "\n{}", agent_text(reports, colour));
         }
         if untold > 0 {
             let more = counted(untold as u64, "more agent");
             _ = writeln!(text, "\n{more}: --output json has them all");
         }
         text
-    }
-}
-
-fn agent_table(text: &mut String, reports: &[Report]) {
-    let Some(first) = reports.first() else { return };
-    _ = writeln!(
-        text,
-        "\n{}  ({}/{}, {} to {}, policy {})",
-        first.agent, first.namespace, first.data_source, first.from, first.to, first.policy
-    );
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header([
-            "goal",
-            "variation",
-            "visitors",
-            "conversions",
-            "rate",
-            "value per visitor",
-        ]);
-    for report in reports {
-        for (index, arm) in report.arms.iter().enumerate() {
-            table.add_row([
-                // Said once: the arms of a goal read as a group.
-                if index == 0 {
-                    report.goal.clone()
-                } else {
-                    String::new()
-                },
-                arm.variation.to_string(),
-                HumanCount(arm.visitors).to_string(),
-                HumanCount(arm.conversions).to_string(),
-                arm.rate
-                    .map(|rate| format!("{:.2} %", rate * 100.0))
-                    .unwrap_or_default(),
-                arm.mean_value
-                    .map(|mean| format!("{mean:.4}"))
-                    .unwrap_or_default(),
-            ]);
-        }
-    }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for line in table.to_string().lines() {
-        _ = writeln!(text, " {}", line.trim_end());
     }
 }
 
@@ -374,34 +277,8 @@ mod tests {
                     }),
                 ),
             ],
-            reports: vec![Report {
-                namespace: "growth".into(),
-                data_source: "sales".into(),
-                agent: "checkout".into(),
-                goal: "g-sales".into(),
-                from: Day(20_000),
-                to: Day(20_059),
-                policy: "r".into(),
-                arms: vec![
-                    ArmSummary {
-                        variation: "A".into(),
-                        visitors: 12_000,
-                        conversions: 600,
-                        rate: Some(0.05),
-                        value: Some(30_000.0),
-                        mean_value: Some(2.5),
-                    },
-                    ArmSummary {
-                        variation: "B".into(),
-                        visitors: 0,
-                        conversions: 0,
-                        rate: None,
-                        value: None,
-                        mean_value: None,
-                    },
-                ],
-            }],
+            reports: Vec::new(),
         };
-        insta::assert_snapshot!(summary.to_text());
+        insta::assert_snapshot!(summary.to_text(false));
     }
 }

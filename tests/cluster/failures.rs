@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::buckets::{Bucket, DOCUMENT};
-use crate::cluster_with_crds;
 use crate::operator::{Operator, PATIENCE, condition};
+use crate::support::kubernetes::Cluster;
 use crate::support::process::wait_for;
 use crate::support::s3::Microburst;
+use crate::{cluster_with_crds, install_chart};
 
 #[tokio::test]
 async fn a_missing_file_is_told_once_and_its_arrival_is_a_recovery() {
@@ -256,6 +257,46 @@ async fn a_hanging_endpoint_holds_up_nobody_else_and_a_new_spec_cancels_it() {
     );
     wait_for("the worker", Duration::from_secs(10), async || {
         (operator.metric("sumsq_fetches_in_flight").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_namespace_whose_sources_hang_does_not_hold_up_another() {
+    // A cluster of its own: this operator looks after all of its namespaces.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start().await));
+    install_chart(cluster).await;
+    let crowd = cluster.namespace("crowd").await;
+    let other = cluster.namespace("other").await;
+    let bucket = Bucket::create("fairness").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let microburst = Microburst::shared().await;
+    let hang = json!({"service": "s3", "operation": "GetObject", "resource": "fairness", "timeout_ms": 600_000});
+    microburst.rules(json!([hang])).await;
+    let operator = Operator::start_for_all(cluster, &other, &["--concurrency", "3"]).await;
+    for number in 0..6 {
+        let hangs = bucket.data_source_at(&format!("hangs-{number}"), &microburst.endpoint());
+        let applied = cluster.apply(crowd.name(), &hangs.to_string()).await;
+        applied.expect_success();
+    }
+    let crowded = async || {
+        let running = operator.metric("sumsq_fetches_in_flight").await;
+        let queued = operator.metric("sumsq_fetch_queue_depth").await;
+        (running, queued)
+    };
+    wait_for("the crowd", PATIENCE, async || {
+        (crowded().await == (2, 4)).then_some(())
+    })
+    .await;
+
+    for name in ["first", "second", "third"] {
+        operator.apply(&bucket.data_source(name).await).await;
+    }
+    for name in ["first", "second", "third"] {
+        operator.ready_when(name, "True", "Imported").await;
+    }
+    wait_for("the free worker", PATIENCE, async || {
+        (crowded().await == (2, 4)).then_some(())
     })
     .await;
 }

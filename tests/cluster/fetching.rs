@@ -6,6 +6,7 @@ use crate::buckets::{Bucket, DOCUMENT};
 use crate::cluster_with_crds;
 use crate::operator::{Operator, PATIENCE, condition};
 use crate::support::process::wait_for;
+use crate::support::s3::S3;
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "one story, told to its end")]
@@ -277,6 +278,37 @@ async fn goals_may_come_later_and_the_reader_is_known_before() {
         .patch("counts", &json!({"spec": {"goals": goals}}))
         .await;
     operator.ready_when("counts", "True", "Imported").await;
+}
+
+#[tokio::test]
+async fn the_reader_is_asked_for_anew_when_the_identity_changes_while_suspended() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("reader").await;
+    let bucket = Bucket::create("reader").await;
+    let operator = Operator::start(cluster, &namespace).await;
+    let mut resource = bucket.data_source("counts").await;
+    resource["spec"]["suspend"] = json!(true);
+    for secret in ["first", "second"] {
+        let user = S3::shared().await.iam_user().await;
+        let (id, key) = (&user.access_key_id, &user.secret_access_key);
+        operator
+            .kubectl(&[
+                "create",
+                "secret",
+                "generic",
+                secret,
+                &format!("--from-literal=accessKeyId={id}"),
+                &format!("--from-literal=secretAccessKey={key}"),
+            ])
+            .await;
+        resource["spec"]["source"]["s3"]["secretRef"] = json!({"name": secret});
+        operator.apply(&resource).await;
+        let reader = format!("arn:aws:iam::000000000000:user/{}", user.name);
+        operator
+            .status_when("counts", &reader, |status| status["reader"] == reader)
+            .await;
+    }
+    assert_eq!(operator.metric("sumsq_fetches_total").await, 0);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ pub struct Operator {
     server: Option<Server>,
     port: u16,
     flags: Vec<String>,
+    watches_all: bool,
     /// A command that starts another: the operator is started through it.
     launcher: Vec<String>,
 }
@@ -51,6 +52,18 @@ impl Operator {
         operator.launched().await
     }
 
+    /// One that watches every namespace of a cluster of its own; `namespace` is what the methods
+    /// below are about.
+    pub async fn start_for_all(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        flags: &[&str],
+    ) -> Self {
+        let mut operator = Self::new(cluster, namespace, flags).await;
+        operator.watches_all = true;
+        operator.launched().await
+    }
+
     async fn launched(mut self) -> Self {
         self.launch();
         self.is_ready().await;
@@ -68,6 +81,7 @@ impl Operator {
             server: None,
             port: 0,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            watches_all: false,
             launcher: Vec::new(),
         };
         std::fs::create_dir(operator.store_folder()).unwrap();
@@ -88,13 +102,16 @@ impl Operator {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("SUMSQ_STORE", format!("sqlite:{}", self.store().display()))
             .env("SUMSQ_LISTEN", format!("127.0.0.1:{}", self.port))
-            .env("SUMSQ_NAMESPACE", &self.namespace)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("RUST_LOG", "info")
-            .start(&self.folder);
-        self.server = Some(server);
+            .env("RUST_LOG", "info");
+        let server = if self.watches_all {
+            server
+        } else {
+            server.env("SUMSQ_NAMESPACE", &self.namespace)
+        };
+        self.server = Some(server.start(&self.folder));
     }
 
     pub async fn is_ready(&self) {

@@ -186,37 +186,9 @@ pub(crate) fn shown(error: &FetchError, object: &S3Object) -> String {
 
 /// A user of the server's own IAM, with no grant, and its keys.
 pub(crate) async fn iam_user() -> (String, SecretCredentials) {
-    let name = format!("reader-{}", uuid::Uuid::now_v7().simple());
-    iam(format!("Action=CreateUser&UserName={name}")).await;
-    let answer = iam(format!("Action=CreateAccessKey&UserName={name}")).await;
-    let element = |name: &str| {
-        let (_, rest) = answer
-            .split_once(&format!("<{name}>"))
-            .expect("the element");
-        rest.split('<').next().expect("its text").to_owned()
-    };
-    let keys = keys(&element("AccessKeyId"), &element("SecretAccessKey"));
-    (name, keys)
-}
-
-async fn iam(form: String) -> String {
-    const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
-        Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
-    let url = S3::shared().await.endpoint();
-    tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
-        agent
-            .post(&url)
-            .header("authorization", AUTHORIZATION)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .send(format!("{form}&Version=2010-05-08"))
-            .expect("IAM answers")
-            .body_mut()
-            .read_to_string()
-            .expect("IAM answers in text")
-    })
-    .await
-    .expect("no panic")
+    let user = S3::shared().await.iam_user().await;
+    let keys = keys(&user.access_key_id, &user.secret_access_key);
+    (user.name, keys)
 }
 
 fn client(endpoint: &str) -> aws_sdk_s3::Client {

@@ -79,6 +79,10 @@ pub const ROOT_SECRET_ACCESS_KEY: &str = "test";
 const WARM_UP_AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
     Credential=warm/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
+/// The same for IAM, as root.
+const IAM_AUTHORIZATION: &str = "AWS4-HMAC-SHA256 \
+    Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+
 const READY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// An S3 server on 127.0.0.1 that ends with this or the test process. Objects are kept in memory.
@@ -120,6 +124,41 @@ impl S3 {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// A new user of its IAM, with no grant.
+    pub async fn iam_user(&self) -> IamUser {
+        let name = format!("reader-{}", uuid::Uuid::now_v7().simple());
+        self.iam(format!("Action=CreateUser&UserName={name}")).await;
+        let answer = self.iam(format!("Action=CreateAccessKey&UserName={name}"));
+        let answer = answer.await;
+        let element = |name: &str| {
+            let (_, rest) = answer
+                .split_once(&format!("<{name}>"))
+                .expect("the element");
+            rest.split('<').next().expect("its text").to_owned()
+        };
+        IamUser {
+            access_key_id: element("AccessKeyId"),
+            secret_access_key: element("SecretAccessKey"),
+            name,
+        }
+    }
+
+    async fn iam(&self, form: String) -> String {
+        let url = self.endpoint();
+        blocking(move || {
+            agent()
+                .post(&url)
+                .header("authorization", IAM_AUTHORIZATION)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .send(format!("{form}&Version=2010-05-08"))
+                .expect("IAM answers")
+                .body_mut()
+                .read_to_string()
+                .expect("IAM answers in text")
+        })
+        .await
+    }
+
     /// A proxy of the test's own in front of this. About 4 s, since it loads all of AWS's models:
     /// [`Microburst::shared`] is there at once.
     pub async fn behind_microburst(&self) -> Microburst {
@@ -130,6 +169,14 @@ impl S3 {
     pub fn log(&self) -> String {
         self.server.log_tail()
     }
+}
+
+/// A user of the server's own IAM, and its keys.
+#[derive(Debug)]
+pub struct IamUser {
+    pub name: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
 }
 
 /// The proxy that injects faults; see the top of this file for its rules.

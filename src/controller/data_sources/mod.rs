@@ -102,12 +102,12 @@ pub(super) async fn run(
 }
 
 async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
-    let look = async {
+    let look = Box::pin(async {
         match &object.0 {
             Ok(object) => reconcile(object, &context).await,
             Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
         }
-    };
+    });
     context.shared.look(look).await
 }
 

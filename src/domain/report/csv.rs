@@ -1,6 +1,250 @@
 //! Downloads: exactly the view as CSV, header first, numbers unrounded.
 
-use super::view::ActivityReport;
+use super::view::{ActivityReport, Arm, Comparison, GoalsReport, TestingReport};
+
+const TESTING: [&str; 54] = [
+    "namespace",
+    "dataSource",
+    "agent",
+    "goal",
+    "metric",
+    "from",
+    "to",
+    "policy",
+    "visitorsUnderOtherPolicies",
+    "traitGroup",
+    "traitValue",
+    "confidence",
+    "interval",
+    "adjust",
+    "family",
+    "targetLift",
+    "dataAsOf",
+    "days",
+    "daysWithoutGoal",
+    "trustworthy",
+    "variation",
+    "baseline",
+    "visitors",
+    "conversions",
+    "sum",
+    "sumOfSquares",
+    "mean",
+    "variance",
+    "baselineVisitors",
+    "baselineConversions",
+    "baselineSum",
+    "baselineSumOfSquares",
+    "baselineMean",
+    "baselineVariance",
+    "difference",
+    "standardError",
+    "degreesOfFreedom",
+    "t",
+    "p",
+    "adjustedP",
+    "intervalLow",
+    "intervalHigh",
+    "relativeDifference",
+    "relativeIntervalLow",
+    "relativeIntervalHigh",
+    "note",
+    "alwaysValidLow",
+    "alwaysValidHigh",
+    "alwaysValidP",
+    "chanceToWin",
+    "expectedLoss",
+    "minimumDetectableDifference",
+    "daysLeft",
+    "verdict",
+];
+
+/// One row per comparison; where a trait group is chosen also one per value and comparison, which
+/// has the value in `traitValue`.
+#[must_use]
+pub fn testing_csv(report: &TestingReport) -> String {
+    let whole = (
+        report.trait_value.as_deref(),
+        &report.arms,
+        &report.comparisons,
+    );
+    let values = report.by_trait.iter().flatten();
+    let by_value = values.map(|of| (Some(of.value.as_str()), &of.arms, &of.comparisons));
+    let rows = std::iter::once(whole)
+        .chain(by_value)
+        .flat_map(|(value, arms, comparisons)| {
+            comparisons.iter().map(move |comparison| {
+                let arm = |code: &str| arms.iter().find(|arm| arm.variation == code);
+                testing_row(
+                    report,
+                    value,
+                    comparison,
+                    [arm(&comparison.variation), arm(&comparison.baseline)],
+                )
+            })
+        });
+    table(&TESTING, rows)
+}
+
+fn testing_row(
+    report: &TestingReport,
+    trait_value: Option<&str>,
+    comparison: &Comparison,
+    [arm, baseline]: [Option<&Arm>; 2],
+) -> [String; TESTING.len()] {
+    let parameters = Parameters(report.query_pairs());
+    let [low, high] = bounds(comparison.interval);
+    let [relative_low, relative_high] = comparison.relative_interval.unwrap_or_default();
+    let always_valid = &comparison.always_valid;
+    let [valid_low, valid_high] = bounds(always_valid.interval);
+    let [visitors, conversions, sum, squares, mean, variance] = sums(arm);
+    let [
+        of_visitors,
+        of_conversions,
+        of_sum,
+        of_squares,
+        of_mean,
+        of_variance,
+    ] = sums(baseline);
+    [
+        report.namespace.clone(),
+        report.data_source.clone(),
+        report.agent.clone(),
+        report.goal.clone(),
+        parameters.value("metric"),
+        report.from.to_string(),
+        report.to.to_string(),
+        report.policy.clone(),
+        report.visitors_under_other_policies.to_string(),
+        text(report.trait_group.as_ref()),
+        text(trait_value),
+        report.confidence.to_string(),
+        parameters.value("interval"),
+        parameters.value("adjust"),
+        report.family.to_string(),
+        text(report.target_lift),
+        text(report.data_as_of),
+        report.days.to_string(),
+        report.days_without_goal.to_string(),
+        report.trustworthy.to_string(),
+        comparison.variation.clone(),
+        comparison.baseline.clone(),
+        visitors,
+        conversions,
+        sum,
+        squares,
+        mean,
+        variance,
+        of_visitors,
+        of_conversions,
+        of_sum,
+        of_squares,
+        of_mean,
+        of_variance,
+        text(comparison.difference),
+        text(comparison.standard_error),
+        text(comparison.degrees_of_freedom),
+        text(comparison.t),
+        text(comparison.p),
+        text(comparison.adjusted_p),
+        low,
+        high,
+        text(comparison.relative_difference),
+        text(relative_low),
+        text(relative_high),
+        text(comparison.note.as_ref()),
+        valid_low,
+        valid_high,
+        text(always_valid.p),
+        text(comparison.bayes.map(|bayes| bayes.chance_to_win)),
+        text(comparison.bayes.map(|bayes| bayes.expected_loss)),
+        text(comparison.minimum_detectable_difference),
+        text(comparison.days_left),
+        format!("{:?}", comparison.verdict),
+    ]
+}
+
+fn sums(arm: Option<&Arm>) -> [String; 6] {
+    [
+        text(arm.map(|arm| arm.visitors)),
+        text(arm.map(|arm| arm.conversions)),
+        text(arm.map(|arm| arm.sum)),
+        text(arm.map(|arm| arm.sum_of_squares)),
+        text(arm.and_then(|arm| arm.mean)),
+        text(arm.and_then(|arm| arm.variance)),
+    ]
+}
+
+fn bounds(interval: Option<[f64; 2]>) -> [String; 2] {
+    [
+        text(interval.map(|[low, _]| low)),
+        text(interval.map(|[_, high]| high)),
+    ]
+}
+
+/// One row per goal, metric and comparison.
+#[must_use]
+pub fn goals_csv(report: &GoalsReport) -> String {
+    let header = [
+        "namespace",
+        "dataSource",
+        "agent",
+        "trustworthy",
+        "goal",
+        "metric",
+        "variation",
+        "baseline",
+        "baselineMean",
+        "mean",
+        "difference",
+        "intervalLow",
+        "intervalHigh",
+        "relativeDifference",
+        "relativeIntervalLow",
+        "relativeIntervalHigh",
+        "p",
+        "adjustedP",
+        "verdict",
+        "note",
+    ];
+    let rows = report.rows.iter().map(|row| {
+        let [low, high] = bounds(row.interval);
+        let [relative_low, relative_high] = row.relative_interval.unwrap_or_default();
+        [
+            report.namespace.clone(),
+            report.data_source.clone(),
+            report.agent.clone(),
+            report.trustworthy.to_string(),
+            row.goal.clone(),
+            row.metric.name().to_owned(),
+            row.variation.clone(),
+            row.baseline.clone(),
+            text(row.baseline_mean),
+            text(row.mean),
+            text(row.difference),
+            low,
+            high,
+            text(row.relative_difference),
+            text(relative_low),
+            text(relative_high),
+            text(row.p),
+            text(row.adjusted_p),
+            format!("{:?}", row.verdict),
+            text(row.note.as_ref()),
+        ]
+    });
+    table(&header, rows)
+}
+
+/// A view's parameters as an address writes them.
+struct Parameters(Vec<(&'static str, String)>);
+
+impl Parameters {
+    fn value(&self, name: &str) -> String {
+        let pair = self.0.iter().find(|(known, _)| *known == name);
+        pair.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+}
 
 /// One row per row and group of the report.
 #[must_use]
@@ -26,13 +270,9 @@ pub fn activity_csv(report: &ActivityReport) -> String {
         "rate",
         "valuePerVisitor",
     ];
-    let pairs = report.query_pairs();
-    let parameter = |name: &str| {
-        let pair = pairs.iter().find(|(known, _)| *known == name);
-        pair.map(|(_, value)| value.clone()).unwrap_or_default()
-    };
+    let parameters = Parameters(report.query_pairs());
     let rows = report.rows.iter().flat_map(|row| {
-        let parameter = &parameter;
+        let parameters = &parameters;
         row.cells.iter().map(move |cell| {
             [
                 report.namespace.clone(),
@@ -42,8 +282,8 @@ pub fn activity_csv(report: &ActivityReport) -> String {
                 report.policy.clone(),
                 text(report.trait_group.as_ref()),
                 text(report.trait_value.as_ref()),
-                parameter("groupBy"),
-                parameter("per"),
+                parameters.value("groupBy"),
+                parameters.value("per"),
                 report.cumulative.to_string(),
                 row.from.to_string(),
                 row.to.to_string(),

@@ -11,6 +11,7 @@ mod question;
 mod scope;
 mod sentence;
 mod slice;
+pub mod terminal;
 mod testing;
 pub mod trust;
 pub mod view;

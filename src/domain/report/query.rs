@@ -261,6 +261,15 @@ impl ActivityReport {
     }
 }
 
+impl Metric {
+    /// As in an address.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let named = METRICS.iter().find(|(_, metric)| *metric == self);
+        named.map_or("", |(name, _)| name)
+    }
+}
+
 fn optional(pairs: &mut Vec<(&'static str, String)>, name: &'static str, value: Option<String>) {
     pairs.extend(value.map(|value| (name, value)));
 }

@@ -73,15 +73,16 @@ struct Answer {
 pub fn compare(baseline: &Moments, variation: &Moments, settings: &Settings) -> Comparison {
     let pair = Pair::new(baseline, variation);
     let mut notes = Vec::new();
+    let difference = variation.mean_less(baseline);
     let mut comparison = Comparison {
-        difference: variation.mean_less(baseline),
+        difference,
         standard_error: None,
         degrees_of_freedom: None,
         t: None,
         p: None,
         adjusted_p: None,
         interval: None,
-        relative_difference: relative_difference(baseline, variation, &mut notes),
+        relative_difference: relative_difference(baseline.mean(), difference, &mut notes),
         relative_interval: None,
         notes: Vec::new(),
         always_valid: AlwaysValid::default(),
@@ -124,12 +125,11 @@ pub fn compare(baseline: &Moments, variation: &Moments, settings: &Settings) -> 
 }
 
 fn relative_difference(
-    baseline: &Moments,
-    variation: &Moments,
+    baseline_mean: Option<f64>,
+    difference: Option<f64>,
     notes: &mut Vec<Note>,
 ) -> Option<f64> {
-    let mean = baseline.mean()?;
-    let difference = variation.mean_less(baseline)?;
+    let (mean, difference) = (baseline_mean?, difference?);
     if mean == 0.0 {
         notes.push(Note::BaselineIsZero);
         return None;

@@ -56,6 +56,8 @@ fn documented_routes() -> OpenApiRouter<ReportState> {
         .routes(routes!(sources::fetch_now))
         .routes(routes!(counts::counts))
         .routes(routes!(agents::list))
+        .routes(routes!(reports::testing))
+        .routes(routes!(reports::goals))
         .routes(routes!(reports::activity))
         .routes(routes!(reports::activity_csv))
 }

@@ -1,6 +1,6 @@
 //! What holds for every address, written into the document once.
 
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 /// Where a problem's schema is.
@@ -11,6 +11,7 @@ pub(super) fn completed(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let has_names = path.contains('{');
         if let Some(operation) = &mut item.get {
+            allow_empty_values(operation);
             add(
                 operation,
                 "304",
@@ -23,6 +24,18 @@ pub(super) fn completed(mut document: OpenApi) -> OpenApi {
         }
     }
     document
+}
+
+/// A form sends the fields that were left alone, too: an empty value is one that is not given.
+fn allow_empty_values(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Query
+        {
+            let extensions = parameter.extensions.get_or_insert_default();
+            extensions.insert("allowEmptyValue".to_owned(), true.into());
+        }
+    }
 }
 
 fn add_problems(operation: &mut Operation, has_names: bool) {

@@ -20,13 +20,13 @@ pub(super) struct TestingParameters {
     #[param(inline)]
     metric: Option<Metric>,
     /// First day; by default the first one that holds data.
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<String>, format = Date, example = "2024-03-18")]
     from: Option<String>,
     /// Last day, included.
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<String>, format = Date, example = "2024-03-20")]
     to: Option<String>,
     /// Code, or `all`; by default `r`, or where there is none the largest.
-    #[param(max_length = 128)]
+    #[param(max_length = 128, example = "r")]
     policy: Option<String>,
     /// Alone: the report by each of the group's values.
     #[param(max_length = 128)]
@@ -38,7 +38,7 @@ pub(super) struct TestingParameters {
     #[param(max_length = 128)]
     baseline: Option<String>,
     /// Of every interval; 0.95 by default.
-    #[param(minimum = 0.5, maximum = 0.9999)]
+    #[param(minimum = 0.5, maximum = 0.9999, example = 0.95)]
     confidence: Option<f64>,
     /// `fixed` by default: for one look at the end. `alwaysValid` may be looked at every day.
     #[param(inline)]
@@ -47,7 +47,7 @@ pub(super) struct TestingParameters {
     #[param(inline)]
     adjust: Option<Adjust>,
     /// Relative lift that is worth shipping; gives the days left.
-    #[param(exclusive_minimum = 0, maximum = 100)]
+    #[param(exclusive_minimum = 0, maximum = 100, example = 0.02)]
     target_lift: Option<f64>,
 }
 
@@ -63,14 +63,15 @@ pub(super) struct ActivityParameters {
     #[param(max_length = 128)]
     goal: Option<String>,
     /// First day; by default the first one that holds data.
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<String>, format = Date, example = "2024-03-18")]
     from: Option<String>,
     /// Last day, included.
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<String>, format = Date, example = "2024-03-20")]
     to: Option<String>,
     /// Code, or `all`, the default.
-    #[param(max_length = 128)]
+    #[param(max_length = 128, example = "r")]
     policy: Option<String>,
+    /// Alone: the group that `groupBy=trait` divides by.
     #[param(max_length = 128)]
     trait_group: Option<String>,
     /// Of the group: only its visitors.

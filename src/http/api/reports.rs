@@ -1,58 +1,67 @@
 //! Testing and Activity reports, as JSON and as CSV: the same view, so they can't disagree.
 
-use axum::extract::State;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use super::parameters::ActivityParameters;
-
-use crate::domain::report::csv;
-use crate::domain::report::query::{ActivityQuery, QueryError};
-use crate::domain::report::view::{ActivityReport, GroupBy};
-use crate::domain::report::{self, AgentData, SourceData};
+use super::parameters::{ActivityParameters, TestingParameters};
+use crate::domain::report::view::{ActivityReport, GoalsReport, GroupBy, TestingReport};
+use crate::domain::report::{
+    self, ActivityQuery, AgentData, QueryError, SourceData, TestingQuery, csv,
+};
 use crate::http::parameters::{Names, Pairs};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
-
-const JSON: &str = "application/json";
-const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 /// How a view is written down.
 struct Form<R> {
     /// Names the view among others of the same data; the end of a download's name.
     name: &'static str,
     content_type: &'static str,
-    write: fn(&R) -> Result<Vec<u8>, Problem>,
+    write: Write<R>,
 }
 
-impl<R: Serialize> Form<R> {
-    const fn json(name: &'static str) -> Self {
-        Self {
-            name,
-            content_type: JSON,
-            write: |report| {
-                serde_json::to_vec(report)
-                    .map_err(|error| Problem::internal("cannot write JSON", &error))
-            },
-        }
-    }
+enum Write<R> {
+    Json(fn(&R) -> serde_json::Result<Vec<u8>>),
+    Csv(fn(&R) -> String),
 }
 
 impl<R> Form<R> {
-    const fn csv(name: &'static str, write: fn(&R) -> Result<Vec<u8>, Problem>) -> Self {
+    fn json(name: &'static str) -> Self
+    where
+        R: Serialize,
+    {
         Self {
             name,
-            content_type: CSV,
-            write,
+            content_type: "application/json",
+            write: Write::Json(serde_json::to_vec),
+        }
+    }
+
+    fn csv(name: &'static str, write: fn(&R) -> String) -> Self {
+        Self {
+            name,
+            content_type: "text/csv; charset=utf-8; header=present",
+            write: Write::Csv(write),
+        }
+    }
+
+    fn write(&self, report: &R) -> Result<Vec<u8>, Problem> {
+        match self.write {
+            Write::Json(write) => {
+                write(report).map_err(|error| Problem::internal("cannot write JSON", &error))
+            }
+            Write::Csv(write) => Ok(write(report).into_bytes()),
         }
     }
 }
 
 /// Who asks for what.
-struct Asked {
+pub(super) struct Asked {
     state: ReportState,
     namespace: String,
     code: String,
@@ -85,12 +94,14 @@ impl Asked {
             Vec::new()
         };
         let (data, now) = (loaded.data, state.now());
+        let (name, content_type) = (form.name, form.content_type);
+        let is_download = matches!(form.write, Write::Csv(_));
         let body = state
-            .compute(move || (form.write)(&make(&data, &others, now)?))
+            .compute(move || form.write(&make(&data, &others, now)?))
             .await?;
-        let mut response = etag.with(form.content_type, body);
-        if form.content_type == CSV {
-            attach(&mut response, &self.code, form.name);
+        let mut response = etag.with(content_type, body);
+        if is_download {
+            attach(&mut response, &self.code, name);
         }
         Ok(response)
     }
@@ -106,6 +117,49 @@ fn attach(response: &mut Response, code: &str, name: &str) {
     }
 }
 
+impl FromRequestParts<ReportState> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ReportState) -> Result<Self, Problem> {
+        let Names((namespace, code)) = Names::from_request_parts(parts, state).await?;
+        Ok(Self {
+            state: state.clone(),
+            namespace,
+            code,
+            pairs: Pairs::from_request_parts(parts, state).await?,
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+/// Testing Report
+#[utoipa::path(get, path = "/api/v1/namespaces/{namespace}/agents/{code}/testing",
+    tag = "reports",
+    params(
+        ("namespace" = String, Path, description = "Namespace"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        TestingParameters,
+    ),
+    responses((status = 200, body = TestingReport)))]
+pub(super) async fn testing(asked: Asked) -> Result<Response, Problem> {
+    of_testing(asked, Form::json("testing"), report::testing).await
+}
+
+/// All goals of an agent side by side
+///
+/// A row per goal, metric and comparison; `goal` and `metric` of the query choose nothing here.
+#[utoipa::path(get, path = "/api/v1/namespaces/{namespace}/agents/{code}/goals",
+    tag = "reports",
+    params(
+        ("namespace" = String, Path, description = "Namespace"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        TestingParameters,
+    ),
+    responses((status = 200, body = GoalsReport)))]
+pub(super) async fn goals(asked: Asked) -> Result<Response, Problem> {
+    of_testing(asked, Form::json("goals"), report::goals).await
+}
+
 /// Activity Report
 #[utoipa::path(get, path = "/api/v1/namespaces/{namespace}/agents/{code}/activity",
     tag = "reports",
@@ -115,19 +169,7 @@ fn attach(response: &mut Response, code: &str, name: &str) {
         ActivityParameters,
     ),
     responses((status = 200, body = ActivityReport)))]
-pub(super) async fn activity(
-    State(state): State<ReportState>,
-    Names((namespace, code)): Names<(String, String)>,
-    pairs: Pairs,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let asked = Asked {
-        state,
-        namespace,
-        code,
-        pairs,
-        headers,
-    };
+pub(super) async fn activity(asked: Asked) -> Result<Response, Problem> {
     of_activity(asked, Form::json("activity")).await
 }
 
@@ -142,21 +184,21 @@ pub(super) async fn activity(
         ActivityParameters,
     ),
     responses((status = 200, body = String, content_type = "text/csv")))]
-pub(super) async fn activity_csv(
-    State(state): State<ReportState>,
-    Names((namespace, code)): Names<(String, String)>,
-    pairs: Pairs,
-    headers: HeaderMap,
+pub(super) async fn activity_csv(asked: Asked) -> Result<Response, Problem> {
+    of_activity(asked, Form::csv("activity.csv", csv::activity_csv)).await
+}
+
+async fn of_testing<R: 'static>(
+    asked: Asked,
+    form: Form<R>,
+    make: fn(&AgentData, &TestingQuery, Timestamp) -> Result<R, QueryError>,
 ) -> Result<Response, Problem> {
-    let asked = Asked {
-        state,
-        namespace,
-        code,
-        pairs,
-        headers,
-    };
-    let write = |report: &ActivityReport| Ok(csv::activity_csv(report).into_bytes());
-    of_activity(asked, Form::csv("activity.csv", write)).await
+    let query = TestingQuery::parse(asked.pairs.iter())?;
+    let data_source = query.data_source.clone();
+    let make = move |data: &AgentData, _: &[SourceData], now| make(data, &query, now);
+    asked
+        .answer(form, data_source.as_deref(), false, make)
+        .await
 }
 
 async fn of_activity(asked: Asked, form: Form<ActivityReport>) -> Result<Response, Problem> {

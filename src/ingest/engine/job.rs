@@ -69,8 +69,8 @@ impl Job {
         tracing::info!(source = %key, trigger = self.begin.plan.trigger.as_str(), %fetch, "fetch begins");
         let known = std::mem::take(&mut self.known);
         // Found out beside the fetch, so that both are in the status write that follows.
-        let ((), ended) = tokio::join!(
-            self.find_reader(),
+        let (_, ended) = tokio::join!(
+            self.cancel.run_until_cancelled(self.find_reader()),
             self.engine
                 .ingest
                 .run(&self.source, fetch, known, &self.cancel)

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
+use sqlx::Connection;
 
 use self::session::SqliteSession;
 use super::StoreError;
@@ -78,6 +80,7 @@ impl Sqlite {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
+            .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -157,6 +160,12 @@ impl Relational for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open for ever:
+/// such a connection makes room for a new one.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    Ok(!connection.is_in_transaction())
 }
 
 /// A full disk has a name of its own: it is the one failure that only the platform can mend.

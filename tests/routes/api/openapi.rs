@@ -38,7 +38,19 @@ async fn it_lists_these() {
             )
         })
         .collect();
-    insta::assert_snapshot!(listed.join("\n"), @"");
+    insta::assert_snapshot!(listed.join("\n"), @r"
+    GET /api/openapi.json: This document
+    GET /api/v1/agents: All agents
+    GET /api/v1/data-sources: All data sources
+    GET /api/v1/namespaces/{namespace}/agents/{code}/activity: Activity Report
+    GET /api/v1/namespaces/{namespace}/agents/{code}/activity.csv: Activity Report as CSV
+    GET /api/v1/namespaces/{namespace}/agents/{code}/goals: All goals of an agent side by side
+    GET /api/v1/namespaces/{namespace}/agents/{code}/testing: Testing Report
+    GET /api/v1/namespaces/{namespace}/data-sources/{name}: One data source
+    GET /api/v1/namespaces/{namespace}/data-sources/{name}/counts.csv: A data source's data, as a CSV that can be imported again
+    POST /api/v1/namespaces/{namespace}/data-sources/{name}/fetch: Fetch now
+    GET /api/v1/namespaces/{namespace}/data-sources/{name}/fetches: The fetches of a data source, newest first
+    ");
 }
 
 /// Routes come to the router with their description or not at all.

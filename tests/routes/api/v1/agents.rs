@@ -5,7 +5,61 @@ use crate::fixture::{ODD_AGENT, Site};
 #[tokio::test]
 async fn all_with_their_data_sources() {
     let site = Site::filled().await;
-    insta::assert_json_snapshot!(site.json("/api/v1/agents").await, @"");
+    insta::assert_json_snapshot!(site.json("/api/v1/agents").await, @r#"
+    {
+      "agents": [
+        {
+          "code": "a/b c?d%2Fé‑x",
+          "dataSources": [
+            "internal-conversions"
+          ],
+          "days": 3,
+          "displayName": null,
+          "firstDay": "2024-03-18",
+          "health": "Ok",
+          "lastDay": "2024-03-20",
+          "namespace": "growth"
+        },
+        {
+          "code": "agent-1",
+          "dataSources": [
+            "internal-conversions",
+            "signups"
+          ],
+          "days": 3,
+          "displayName": "Checkout button",
+          "firstDay": "2024-03-18",
+          "health": "Ok",
+          "lastDay": "2024-03-20",
+          "namespace": "growth"
+        },
+        {
+          "code": "only-here",
+          "dataSources": [
+            "signups"
+          ],
+          "days": 1,
+          "displayName": null,
+          "firstDay": "2024-03-17",
+          "health": "Failing",
+          "lastDay": "2024-03-17",
+          "namespace": "growth"
+        },
+        {
+          "code": "agent-1",
+          "dataSources": [
+            "internal-conversions"
+          ],
+          "days": 1,
+          "displayName": null,
+          "firstDay": "2024-03-18",
+          "health": "Ok",
+          "lastDay": "2024-03-18",
+          "namespace": "ops"
+        }
+      ]
+    }
+    "#);
 }
 
 #[tokio::test]

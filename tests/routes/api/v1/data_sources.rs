@@ -7,7 +7,70 @@ use crate::fixture::Site;
 #[tokio::test]
 async fn all_with_their_health() {
     let site = Site::filled().await;
-    insta::assert_json_snapshot!(site.json("/api/v1/data-sources").await, @"");
+    insta::assert_json_snapshot!(site.json("/api/v1/data-sources").await, @r#"
+    {
+      "dataSources": [
+        {
+          "agentCount": 2,
+          "displayName": "The internal-conversions",
+          "error": null,
+          "failures": 0,
+          "firstDay": "2024-03-18",
+          "health": "Ok",
+          "lastDay": "2024-03-20",
+          "lastFetchTime": "2024-03-21T09:00:02Z",
+          "lastSuccessTime": "2024-03-21T09:00:02Z",
+          "missedFetches": 0,
+          "name": "internal-conversions",
+          "namespace": "growth",
+          "nextFetchTime": "2024-03-22T09:01:00Z",
+          "rows": 36
+        },
+        {
+          "agentCount": 2,
+          "displayName": "The signups",
+          "error": {
+            "code": "AccessDenied",
+            "hint": "let the bucket's policy allow it",
+            "message": "User: arn:aws:iam::123456789012:role/r is not authorized to perform: s3:GetObject",
+            "policies": [
+              {
+                "statement": "{\"Effect\": \"Allow\"}",
+                "target": "bucket policy"
+              }
+            ]
+          },
+          "failures": 1,
+          "firstDay": "2024-03-17",
+          "health": "Failing",
+          "lastDay": "2024-03-17",
+          "lastFetchTime": "2024-03-21T09:00:04Z",
+          "lastSuccessTime": "2024-03-21T09:00:03Z",
+          "missedFetches": 0,
+          "name": "signups",
+          "namespace": "growth",
+          "nextFetchTime": "2024-03-22T09:01:00Z",
+          "rows": 3
+        },
+        {
+          "agentCount": 1,
+          "displayName": "The internal-conversions",
+          "error": null,
+          "failures": 0,
+          "firstDay": "2024-03-18",
+          "health": "Ok",
+          "lastDay": "2024-03-18",
+          "lastFetchTime": "2024-03-21T09:00:05Z",
+          "lastSuccessTime": "2024-03-21T09:00:05Z",
+          "missedFetches": 0,
+          "name": "internal-conversions",
+          "namespace": "ops",
+          "nextFetchTime": "2024-03-22T09:01:00Z",
+          "rows": 2
+        }
+      ]
+    }
+    "#);
 }
 
 #[tokio::test]

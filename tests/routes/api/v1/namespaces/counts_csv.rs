@@ -38,7 +38,11 @@ async fn it_is_what_was_imported() {
         document.header("content-disposition"),
         Some("attachment; filename=\"ops-internal-conversions-counts.csv\"")
     );
-    insta::assert_snapshot!(document.body, @"");
+    insta::assert_snapshot!(document.body, @r"
+    Date,Agent,Variation,Policy,Trait_Group,Trait_Value,Sels,g-sales,g-sales_sumsq,g-sales_val,g-sales_val_sumsq
+    1710720000,agent-1,A,r,,,10,1,1,9.99,99.8001
+    1710720000,agent-1,B,r,,,9,3,5,30.97,539.9605
+    ");
 }
 
 #[tokio::test]
@@ -77,7 +81,15 @@ async fn what_cannot_be() {
         let answer = site.get(&format!("{COUNTS}?{query}")).await;
         said.push(format!("{query}: {}", answer.problem()));
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    agent=x: 404 [-] data source growth/internal-conversions holds no agent "x"
+    from=18.3.2024: 400 [from] from: a day such as 2024-03-18
+    from=2024-03-20&to=2024-03-18: 400 [from] from: a day that is not after `to`
+    from=2025-01-01: 404 [-] data source growth/internal-conversions holds no data of these days
+    part=0: 400 [part] part: a whole number from 1 to 1000
+    part=2: 400 [part] part: a whole number from 1 to 1 for these days
+    goal=g-sales: 400 [goal] goal: not known; this address takes agent, from, to, part
+    "#);
 }
 
 #[tokio::test]

@@ -15,7 +15,71 @@ const SIGNUPS: &str = "/api/v1/namespaces/growth/data-sources/signups";
 #[tokio::test]
 async fn everything_about_one() {
     let site = Site::filled().await;
-    insta::assert_json_snapshot!(site.json(SIGNUPS).await, @"");
+    insta::assert_json_snapshot!(site.json(SIGNUPS).await, @r#"
+    {
+      "agentCount": 2,
+      "agents": [
+        {
+          "code": "agent-1",
+          "days": 1,
+          "displayName": "Checkout button",
+          "firstDay": "2024-03-17",
+          "lastDay": "2024-03-17"
+        },
+        {
+          "code": "only-here",
+          "days": 1,
+          "displayName": null,
+          "firstDay": "2024-03-17",
+          "lastDay": "2024-03-17"
+        }
+      ],
+      "bucket": "com.my-company.counts",
+      "dating": "Exposure",
+      "displayName": "The signups",
+      "error": {
+        "code": "AccessDenied",
+        "hint": "let the bucket's policy allow it",
+        "message": "User: arn:aws:iam::123456789012:role/r is not authorized to perform: s3:GetObject",
+        "policies": [
+          {
+            "statement": "{\"Effect\": \"Allow\"}",
+            "target": "bucket policy"
+          }
+        ]
+      },
+      "failures": 1,
+      "fetchNow": {
+        "available": false,
+        "command": "kubectl annotate datasource -n growth signups --overwrite sumsq.dev/fetch-requested-at=\"$(date +%s)\""
+      },
+      "firstDay": "2024-03-17",
+      "goals": [
+        {
+          "allowNegative": false,
+          "code": "g-signup",
+          "displayName": null,
+          "goodDirection": "Increase",
+          "numeric": false
+        }
+      ],
+      "health": "Failing",
+      "key": "exports/counts.csv",
+      "lastDay": "2024-03-17",
+      "lastFetchTime": "2024-03-21T09:00:04Z",
+      "lastSuccessTime": "2024-03-21T09:00:03Z",
+      "missedFetches": 0,
+      "name": "signups",
+      "namespace": "growth",
+      "nextFetchTime": "2024-03-22T09:01:00Z",
+      "reader": null,
+      "region": "us-east-1",
+      "rows": 3,
+      "schedule": "0 9 * * *",
+      "suspend": false,
+      "timeZone": "UTC"
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -84,7 +148,58 @@ async fn a_fetch_says_what_came_of_it() {
         let id = fetch["id"].take();
         assert!(id.as_str().unwrap().parse::<uuid::Uuid>().is_ok());
     }
-    insta::assert_json_snapshot!(page, @"");
+    insta::assert_json_snapshot!(page, @r#"
+    {
+      "fetches": [
+        {
+          "agentCount": null,
+          "agents": [],
+          "attempts": 1,
+          "bytes": null,
+          "changedAgentDays": null,
+          "completedAt": "2024-03-21T09:00:04Z",
+          "error": {
+            "code": "AccessDenied",
+            "hint": "let the bucket's policy allow it",
+            "message": "User: arn:aws:iam::123456789012:role/r is not authorized to perform: s3:GetObject",
+            "policies": [
+              {
+                "statement": "{\"Effect\": \"Allow\"}",
+                "target": "bucket policy"
+              }
+            ]
+          },
+          "id": null,
+          "result": "Error",
+          "rows": null,
+          "startedAt": "2024-03-21T09:00:00Z",
+          "trigger": "Schedule",
+          "warningMessages": [],
+          "warnings": 0
+        },
+        {
+          "agentCount": 2,
+          "agents": [
+            "agent-1",
+            "only-here"
+          ],
+          "attempts": 1,
+          "bytes": 151,
+          "changedAgentDays": 2,
+          "completedAt": "2024-03-21T09:00:03Z",
+          "error": null,
+          "id": null,
+          "result": "Imported",
+          "rows": 3,
+          "startedAt": "2024-03-21T09:00:00Z",
+          "trigger": "Schedule",
+          "warningMessages": [],
+          "warnings": 0
+        }
+      ],
+      "next": null
+    }
+    "#);
 }
 
 #[tokio::test]

@@ -12,7 +12,96 @@ async fn it_reads_like_this() {
             "{ACTIVITY}?goal=g-signup&groupBy=variation&per=week"
         ))
         .await;
-    insta::assert_json_snapshot!(report, @"");
+    insta::assert_json_snapshot!(report, @r#"
+    {
+      "agent": "agent-1",
+      "concerns": [],
+      "cumulative": false,
+      "dailyAverages": [
+        {
+          "conversions": 201.0,
+          "group": "A",
+          "rate": 0.1,
+          "value": 201.0,
+          "valuePerVisitor": 0.1,
+          "visitors": 2010.0
+        },
+        {
+          "conversions": 231.0,
+          "group": "B",
+          "rate": 0.11492537313432837,
+          "value": 231.0,
+          "valuePerVisitor": 0.11492537313432837,
+          "visitors": 2010.0
+        }
+      ],
+      "dataAsOf": "2024-03-21T09:00:02Z",
+      "dataSource": "internal-conversions",
+      "displayName": "Checkout button",
+      "from": "2024-03-18",
+      "goal": "g-signup",
+      "goalDisplayName": null,
+      "groupBy": "variation",
+      "groupDisplayNames": [
+        "Today",
+        "Green"
+      ],
+      "groups": [
+        "A",
+        "B"
+      ],
+      "measure": "visitors",
+      "namespace": "growth",
+      "per": "week",
+      "policy": "all",
+      "rows": [
+        {
+          "cells": [
+            {
+              "conversions": 603,
+              "group": "A",
+              "rate": 0.1,
+              "value": 603.0,
+              "valuePerVisitor": 0.1,
+              "visitors": 6030
+            },
+            {
+              "conversions": 693,
+              "group": "B",
+              "rate": 0.11492537313432837,
+              "value": 693.0,
+              "valuePerVisitor": 0.11492537313432837,
+              "visitors": 6030
+            }
+          ],
+          "complete": false,
+          "from": "2024-03-18",
+          "to": "2024-03-20"
+        }
+      ],
+      "to": "2024-03-20",
+      "totals": [
+        {
+          "conversions": 603,
+          "group": "A",
+          "rate": 0.1,
+          "value": 603.0,
+          "valuePerVisitor": 0.1,
+          "visitors": 6030
+        },
+        {
+          "conversions": 693,
+          "group": "B",
+          "rate": 0.11492537313432837,
+          "value": 693.0,
+          "valuePerVisitor": 0.11492537313432837,
+          "visitors": 6030
+        }
+      ],
+      "traitGroup": null,
+      "traitValue": null
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -24,7 +113,15 @@ async fn its_csv_has_the_same_numbers() {
         csv.header("content-type"),
         Some("text/csv; charset=utf-8; header=present")
     );
-    insta::assert_snapshot!(csv.body, @"");
+    insta::assert_snapshot!(csv.body, @r"
+    namespace,dataSource,agent,goal,policy,traitGroup,traitValue,groupBy,per,cumulative,from,to,complete,group,visitors,conversions,value,rate,valuePerVisitor
+    growth,internal-conversions,agent-1,g-sales,all,,,variation,day,false,2024-03-18,2024-03-18,true,A,2000,200,200.5,0.1,0.10025
+    growth,internal-conversions,agent-1,g-sales,all,,,variation,day,false,2024-03-18,2024-03-18,true,B,2000,230,230.5,0.115,0.11525
+    growth,internal-conversions,agent-1,g-sales,all,,,variation,day,false,2024-03-19,2024-03-19,true,A,2010,201,201.5,0.1,0.10024875621890547
+    growth,internal-conversions,agent-1,g-sales,all,,,variation,day,false,2024-03-19,2024-03-19,true,B,2010,231,231.5,0.11492537313432835,0.11517412935323383
+    growth,internal-conversions,agent-1,g-sales,all,,,variation,day,false,2024-03-20,2024-03-20,true,A,2020,202,202.5,0.1,0.10024752475247525
+    growth,internal-conversions,agent-1,g-sales,all,,,variation,day,false,2024-03-20,2024-03-20,true,B,2020,232,232.5,0.11485148514851486,0.1150990099009901
+    ");
 }
 
 #[tokio::test]
@@ -60,5 +157,16 @@ async fn parameters_that_cannot_be() {
         let answer = site.get(&format!("{ACTIVITY}?{query}")).await;
         said.push(format!("{query}: {}", answer.problem()));
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    confidence=0.95: 400 [confidence] confidence: no such parameter; there are dataSource, goal, from, to, policy, traitGroup, traitValue, measure, groupBy, per, cumulative
+    goal=g-none: 400 [goal] goal: "g-none" is not there; takes one of g-sales, g-signup
+    per=month: 400 [per] per: "month" is not one of day, week, total
+    from=2024-3-18: 400 [from] from: "2024-3-18" is not a day such as 2024-03-18
+    from=2024-03-20&to=2024-03-18: 400 [to] to: 2024-03-18 lies before 2024-03-20; takes a day on or after from
+    policy=x: 400 [policy] policy: "x" is not there; takes one of r, all
+    traitValue=gold: 400 [traitValue] traitValue: takes a value of the group that traitGroup names, which is missing
+    traitGroup=loyalty&traitValue=bronze: 400 [traitValue] traitValue: "bronze" is not there; takes one of gold, silver
+    cumulative=yes: 400 [cumulative] cumulative: "yes" is not one of true, false
+    per=day&per=week: 400 [per] per: given twice; takes one value
+    "#);
 }
