@@ -46,7 +46,11 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
 }
 
 /// Waits for the store's writer to make it and to bring it to this version's schema.
-async fn open(address: &StoreAddress, slot: &StoreSlot, shutdown: &CancellationToken) -> Result<()> {
+async fn open(
+    address: &StoreAddress,
+    slot: &StoreSlot,
+    shutdown: &CancellationToken,
+) -> Result<()> {
     let mut told = String::new();
     while !shutdown.is_cancelled() {
         match open_store_read_only(address).await {

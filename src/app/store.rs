@@ -1,8 +1,8 @@
 //! Opens the store that an address names, and `sumsq store`.
 
 mod copy;
-mod list;
 mod leave;
+mod list;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -121,10 +121,7 @@ fn find<'a>(sources: &'a [SourceRow], named: &str, present: bool) -> Result<&'a 
         ([], _) if present => bail!("{named} is gone: its DataSource does not exist"),
         ([], _) => bail!("{named} is not gone: its DataSource exists"),
         (several, _) => {
-            let ids: Vec<String> = several
-                .iter()
-                .map(|source| source.id.to_string())
-                .collect();
+            let ids: Vec<String> = several.iter().map(|source| source.id.to_string()).collect();
             bail!(
                 "several sources were called {named}; say which by its id: {}",
                 ids.join(", ")

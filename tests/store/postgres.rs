@@ -83,9 +83,7 @@ async fn a_connection_that_is_lost_or_hangs_loses_nothing() {
     let days = (0..2000).map(|number| ("a", number, 1)).collect();
     import(&store, &source, days).await;
 
-    let insert = |effect: &str, value: serde_json::Value| {
-        json!([{"service": "postgres", "operation": "insert", effect: value}])
-    };
+    let insert = |effect: &str, value: serde_json::Value| json!([{"service": "postgres", "operation": "insert", effect: value}]);
     let mut version = 1;
     for (effect, value) in [("reset", json!(true)), ("timeout_ms", json!(-1))] {
         let fetch = start(&store, &source).await;
@@ -189,7 +187,10 @@ async fn a_server_that_takes_no_changes_is_named_and_still_read() {
 async fn a_full_disk_changes_nothing_and_the_store_goes_on() {
     let server = Server::start_with_small_disk(11).await;
     let database = server.database_on_small_disk();
-    server.say(&database, "CREATE TABLE ballast AS SELECT repeat('-', 1000) FROM generate_series(1, 500)");
+    server.say(
+        &database,
+        "CREATE TABLE ballast AS SELECT repeat('-', 1000) FROM generate_series(1, 500)",
+    );
     let store = open(&server.url(&database)).await;
     let source = source("full");
     import(&store, &source, vec![("a", 1, 1)]).await;
@@ -349,7 +350,10 @@ async fn a_reader_waits_for_the_writer_and_never_writes() {
     let missing = Postgres::open_read_only(&url).await;
     assert!(matches!(missing, Err(StoreError::Missing { .. })));
     assert_eq!(
-        server.say(&database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        server.say(
+            &database,
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        ),
         "0",
         "a reader makes no store"
     );
@@ -391,4 +395,76 @@ async fn tls_is_verified_where_the_address_asks_for_it() {
     let (failed, shown) = refusal(&by(other.path())).await;
     assert!(matches!(failed, StoreError::Unreachable { .. }), "{shown}");
     assert!(shown.contains("invalid peer certificate"), "{shown}");
+}
+
+/// Every table of a source's, and its column of the source's id.
+const BY_SOURCE: [(&str, &str); 5] = [
+    ("data_source", "id"),
+    ("fetch", "source"),
+    ("slot", "source"),
+    ("agent", "source"),
+    ("agent_day", "source"),
+];
+
+#[tokio::test]
+async fn the_story_is_the_same_where_tables_are_cut_by_source() {
+    let server = Server::shared().await;
+    let database = server.database();
+    let store = open(&server.url(&database)).await;
+    // PostgreSQL's own partitions ask of keys what a distributed PostgreSQL does: that each holds
+    // the column by which rows are spread.
+    let mut sql = "CREATE TABLE touched (transaction xid8, source uuid); \
+         CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO touched VALUES (pg_current_xact_id(), (to_jsonb(coalesce(NEW, OLD)) \
+         ->> TG_ARGV[0])::uuid); RETURN NULL; END $$;"
+        .to_owned();
+    for (table, source) in BY_SOURCE {
+        sql.push_str(&format!(
+            "ALTER TABLE \"{table}\" RENAME TO whole; \
+             CREATE TABLE \"{table}\" (LIKE whole INCLUDING ALL) PARTITION BY HASH ({source}); \
+             DROP TABLE whole; \
+             CREATE TRIGGER touched AFTER INSERT OR UPDATE OR DELETE ON \"{table}\" \
+             FOR EACH ROW EXECUTE FUNCTION touch('{source}');"
+        ));
+        for part in 0..4 {
+            sql.push_str(&format!(
+                "CREATE TABLE {table}_{part} PARTITION OF \"{table}\" \
+                 FOR VALUES WITH (MODULUS 4, REMAINDER {part});"
+            ));
+        }
+    }
+    server.say(&database, &sql);
+    crate::story::tell(&store).await;
+    let sources = "SELECT max(sources) FROM (SELECT count(DISTINCT source) AS sources \
+                   FROM touched GROUP BY transaction) AS by_transaction";
+    assert_eq!(
+        server.say(&database, sources),
+        "1",
+        "one transaction, one source"
+    );
+    let transactions = server.say(&database, "SELECT count(DISTINCT transaction) FROM touched");
+    assert!(transactions.parse::<u32>().unwrap() > 100, "{transactions}");
+}
+
+#[tokio::test]
+async fn every_key_begins_with_the_source_and_nothing_is_shared() {
+    let server = Server::shared().await;
+    let database = server.database();
+    open(&server.url(&database)).await.close().await;
+    let keys = "SELECT relname || ' ' || attname FROM pg_index \
+         JOIN pg_class ON pg_class.oid = indrelid \
+         JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \
+         WHERE indisunique AND relnamespace = 'public'::regnamespace ORDER BY 1";
+    insta::assert_snapshot!(server.say(&database, keys), @r"
+    _sqlx_migrations version
+    agent source
+    agent_day source
+    agent_resource namespace
+    data_source id
+    fetch source
+    slot source
+    ");
+    let shared = "SELECT (SELECT count(*) FROM pg_constraint WHERE contype = 'f'), \
+         (SELECT count(*) FROM pg_sequences)";
+    assert_eq!(server.say(&database, shared), "0|0");
 }

@@ -26,7 +26,7 @@ async fn on_postgres() {
     store.close().await;
 }
 
-async fn tell(store: &dyn Store) {
+pub async fn tell(store: &dyn Store) {
     store.ping().await.unwrap();
     a_fetch_replaces_days_and_leaves_the_others(store).await;
     an_unchanged_day_is_not_written(store).await;

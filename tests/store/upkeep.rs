@@ -97,7 +97,10 @@ async fn fill(store: &dyn Store) -> [SourceRef; 3] {
     let fetch = store.begin_fetch(&for_slot).await.unwrap();
     let failed = end(&full, fetch, denied("no \u{fc}"));
     store.complete_fetch(&failed).await.unwrap();
-    store.set_reader(full.id, "arn:aws:iam::1:user/r").await.unwrap();
+    store
+        .set_reader(full.id, "arn:aws:iam::1:user/r")
+        .await
+        .unwrap();
 
     import(store, &gone, vec![("a", 1, 9), ("a", 2, 9)]).await;
     store.retire(gone.id).await.unwrap();
@@ -159,7 +162,12 @@ async fn everything_is_copied_there_and_back() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|copy| (copy["name"].as_str().unwrap(), copy["result"].as_str().unwrap()))
+            .map(|copy| {
+                (
+                    copy["name"].as_str().unwrap(),
+                    copy["result"].as_str().unwrap(),
+                )
+            })
             .collect();
         assert_eq!(
             results,
@@ -180,7 +188,10 @@ async fn everything_is_copied_there_and_back() {
     assert_eq!(json(&["list", "--store", &third]), listed);
     let gone = &listed[2];
     assert_eq!(gone["present"], false);
-    assert_eq!((&gone["agentDays"], &gone["firstDay"]), (&2.into(), &"1970-01-02".into()));
+    assert_eq!(
+        (&gone["agentDays"], &gone["firstDay"]),
+        (&2.into(), &"1970-01-02".into())
+    );
     let shown = succeeds(&["list", "--store", &second]);
     assert!(shown.contains("growth/gone"), "{shown}");
 
@@ -288,7 +299,10 @@ async fn a_block_that_was_damaged_is_not_copied() {
         "{told}"
     );
     let others = open(to).await.sources().await.unwrap();
-    let names: Vec<_> = others.iter().map(|source| source.key.name.as_str()).collect();
+    let names: Vec<_> = others
+        .iter()
+        .map(|source| source.key.name.as_str())
+        .collect();
     assert_eq!(names, ["begun", "gone"], "the others had their turn");
 }
 
@@ -327,15 +341,27 @@ async fn adopt_and_purge(address: &str) {
     let refused = |arguments: &[&str]| fails(&[arguments, &["--store", address]].concat());
 
     for (arguments, said) in [
-        (["adopt", "growth/none", "--by", "growth/heir"], "holds no source growth/none"),
-        (["adopt", "growth/heir", "--by", "growth/heir"], "growth/heir is not gone"),
-        (["adopt", "growth/old", "--by", "growth/old"], "growth/old is gone"),
+        (
+            ["adopt", "growth/none", "--by", "growth/heir"],
+            "holds no source growth/none",
+        ),
+        (
+            ["adopt", "growth/heir", "--by", "growth/heir"],
+            "growth/heir is not gone",
+        ),
+        (
+            ["adopt", "growth/old", "--by", "growth/old"],
+            "growth/old is gone",
+        ),
     ] {
         let told = refused(&arguments);
         assert!(told.contains(said), "{told}");
     }
     let told = run(&["adopt", "growth/old", "--by", "growth/heir"]);
-    assert!(told.starts_with("growth/heir has 2 agent days more"), "{told}");
+    assert!(
+        told.starts_with("growth/heir has 2 agent days more"),
+        "{told}"
+    );
     assert_eq!(visitors().await, [(1, 1), (5, 50), (6, 60)]);
     let row = store.source(&heir.key).await.unwrap().unwrap();
     assert_eq!((row.agent_count, row.first_day), (2, Some(Day(1))));
@@ -346,25 +372,44 @@ async fn adopt_and_purge(address: &str) {
     let second = leave("2", vec![("a", 2, 2), ("a", 5, 55)]).await;
     let told = refused(&["adopt", &second, "--by", "growth/heir"]);
     assert!(
-        told.contains("nothing was changed: both hold 1 agent days with different content, the first \
-                       of them agent \"a\" on 1970-01-06"),
+        told.contains(
+            "nothing was changed: both hold 1 agent days with different content, the first \
+                       of them agent \"a\" on 1970-01-06"
+        ),
         "{told}"
     );
     assert_eq!(visitors().await, [(1, 1), (5, 50), (6, 60)]);
     assert!(run(&["list"]).contains(&second));
-    run(&["adopt", &second, "--by", "growth/heir", "--on-conflict", "keep"]);
+    run(&[
+        "adopt",
+        &second,
+        "--by",
+        "growth/heir",
+        "--on-conflict",
+        "keep",
+    ]);
     assert_eq!(visitors().await, [(1, 1), (2, 2), (5, 50), (6, 60)]);
     let third = leave("3", vec![("a", 6, 66)]).await;
     let fourth = leave("4", vec![("a", 6, 66)]).await;
     let told = refused(&["adopt", "growth/old", "--by", "growth/heir"]);
     assert!(told.contains(&third) && told.contains(&fourth), "{told}");
-    run(&["adopt", &third, "--by", "growth/heir", "--on-conflict", "take"]);
+    run(&[
+        "adopt",
+        &third,
+        "--by",
+        "growth/heir",
+        "--on-conflict",
+        "take",
+    ]);
     assert_eq!(visitors().await, [(1, 1), (2, 2), (5, 50), (6, 66)]);
 
     let told = refused(&["purge", "growth/heir", "--yes"]);
     assert!(told.contains("growth/heir is not gone"), "{told}");
     let told = refused(&["purge", "growth/old"]);
-    assert!(told.contains("nothing was removed; --yes removes growth/old"), "{told}");
+    assert!(
+        told.contains("nothing was removed; --yes removes growth/old"),
+        "{told}"
+    );
     assert!(run(&["list"]).contains(&fourth));
     let told = run(&["purge", "growth/old", "--yes"]);
     assert!(told.contains("1 agents, 1 agent days"), "{told}");

@@ -109,7 +109,10 @@ impl Postgres {
         .concat();
         let server = Self::run(folder, free_port(), &[], &within).await;
         let small = small.display();
-        server.say("postgres", &format!("CREATE TABLESPACE small LOCATION '{small}'"));
+        server.say(
+            "postgres",
+            &format!("CREATE TABLESPACE small LOCATION '{small}'"),
+        );
         server
     }
 
@@ -291,7 +294,12 @@ fn initialise(folder: &Path) {
 fn as_a_mere_user(program: &Path) -> Vec<String> {
     let mut command: Vec<String> = Vec::new();
     if is_root() {
-        let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        let setpriv = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
         command.extend(setpriv.map(str::to_owned));
     }
     command.push(program.display().to_string());

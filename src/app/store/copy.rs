@@ -9,9 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::args::Output;
-use crate::store::relational::{
-    Copied, CopyError, Relational, copy_agents, copy_source,
-};
+use crate::store::relational::{Copied, CopyError, Relational, copy_agents, copy_source};
 use crate::store::{SourceRow, Store, StoreError};
 
 /// Every day is read once to be hashed, once to be sent and once where it has arrived.
@@ -99,7 +97,11 @@ impl SourceCopy {
     fn of(source: &SourceRow, copied: Result<Copied, CopyError>) -> Self {
         let (result, agent_days, digest, error) = match copied {
             Ok(copied) => (
-                if copied.unchanged { "Unchanged" } else { "Copied" },
+                if copied.unchanged {
+                    "Unchanged"
+                } else {
+                    "Copied"
+                },
                 copied.agent_days,
                 Some(copied.digest.to_string()),
                 None,

@@ -178,10 +178,7 @@ impl<'a> Columns<'a> {
     }
 
     fn bind<'q>(&self, query: Query<'q>) -> Query<'q> {
-        query
-            .bind(&self.agents)
-            .bind(&self.days)
-            .bind(&self.hashes)
+        query.bind(&self.agents).bind(&self.days).bind(&self.hashes)
     }
 }
 

@@ -46,9 +46,7 @@ pub(super) async fn agent_holders(
          JOIN agent ON agent.source = sources.id AND agent.code = $1 \
          WHERE namespace = $2 AND present ORDER BY name"
     );
-    let rows = reading
-        .rows(&sql, &[code.into(), namespace.into()])
-        .await?;
+    let rows = reading.rows(&sql, &[code.into(), namespace.into()]).await?;
     rows.iter()
         .map(|row| {
             let agent = AgentRow {

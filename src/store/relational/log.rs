@@ -29,10 +29,7 @@ pub(super) async fn is_known(
 
 /// A new object under a known name starts with the data and without the past of the one that is
 /// gone.
-pub(super) async fn enter(
-    writing: &mut dyn Session,
-    source: &SourceRef,
-) -> Result<(), StoreError> {
+pub(super) async fn enter(writing: &mut dyn Session, source: &SourceRef) -> Result<(), StoreError> {
     writing
         .execute(
             "UPDATE data_source SET uid = $1, cursor_schedule = NULL, cursor_until = NULL, \
@@ -248,10 +245,7 @@ pub(super) async fn abandon(
     Ok(())
 }
 
-pub(super) async fn complete(
-    writing: &mut dyn Session,
-    end: &EndFetch,
-) -> Result<(), StoreError> {
+pub(super) async fn complete(writing: &mut dyn Session, end: &EndFetch) -> Result<(), StoreError> {
     let ending = running(writing, end).await?;
     let newest = newest(writing, end.source, &ending.uid).await?;
     let repeated = newest.filter(|newest| {
