@@ -13,6 +13,7 @@ mod large;
 mod lifecycle;
 mod metrics;
 mod operator;
+mod postgres;
 mod refusals;
 mod versions;
 

@@ -101,7 +101,7 @@ fn table(listed: &[Listed]) -> String {
     }
     let lines: Vec<String> = table
         .lines()
-        .map(|line| line.trim_end().to_owned())
+        .map(|line| line.trim().to_owned())
         .collect();
     lines.join("\n")
 }
