@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs};
+use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, ShowArgs};
 use crate::controller::secrets::KubeSecrets;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
@@ -31,7 +31,7 @@ use crate::object::Objects;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::Defaults;
-use crate::{check, controller, http, local};
+use crate::{check, controller, http, local, show};
 
 pub use self::store::{open_store, open_store_read_only};
 
@@ -53,11 +53,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
+        Command::Show(args) => show_report(&args),
         Command::Controller(args) => run_to_end(run_controller(args)),
         Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
         Command::Store(args) => run_to_end(store::run(args)),
     }
+}
+
+fn show_report(args: &ShowArgs) -> Result<ExitCode> {
+    if let Some(server) = &args.server {
+        return show::from_server(args, server);
+    }
+    runtime()?.block_on(async {
+        let store = open_store_read_only(&args.store).await?;
+        let shown = show::from_store(args, store.as_ref(), Timestamp::now()).await;
+        store.close().await;
+        shown
+    })
 }
 
 /// What still computes on other threads at the end is not waited for: nothing of it is committed.

@@ -14,6 +14,7 @@
 //! - [`http`]: probes and metrics. Never imports [`controller`], nor the other way round.
 //! - [`local`]: a folder in the place of the cluster.
 //! - [`check`]: the linter of a CSV before it is uploaded.
+//! - [`show`]: one agent's report in the terminal, from a store or from a report server.
 //! - [`app`]: the composition root: the only place that names every adapter.
 //!
 //! The import arrow is held by `tests/architecture.rs`.
@@ -31,6 +32,7 @@ pub mod ingest;
 pub mod local;
 pub mod metrics;
 pub mod object;
+pub mod show;
 pub mod store;
 pub mod validate;
 mod yaml;

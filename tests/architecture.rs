@@ -39,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["args", "object", "validate", "crd", "domain"]),
+    ("show", &["args", "store", "domain"]),
     ("args", &[]),
     (
         "app",
@@ -53,6 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "local",
             "metrics",
             "object",
+            "show",
             "store",
             "validate",
         ],

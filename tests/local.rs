@@ -97,13 +97,20 @@ fn programs_get_one_object() {
 #[test]
 fn what_is_wrong_is_told_and_the_exit_status_is_1() {
     type Edit = fn(&Path);
-    let cases: [(Edit, &str); 5] = [
+    let cases: [(Edit, &str); 6] = [
         (
             |folder| {
                 let wrong = MANIFEST.replace("com.my-company.counts", "com.my-company.count");
                 fs::write(folder.join("counts.yaml"), wrong).unwrap();
             },
-            "There is no \"counts.csv\" in bucket com.my-company.count: compare `key`",
+            "/buckets/com.my-company.count\n",
+        ),
+        (
+            |folder| {
+                let wrong = MANIFEST.replace("key: counts.csv", "key: count.csv");
+                fs::write(folder.join("counts.yaml"), wrong).unwrap();
+            },
+            "There is no \"count.csv\" in bucket com.my-company.counts: compare `key`",
         ),
         (
             |folder| {

@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(format!("{address:?}"), "Postgres(<redacted>)");
         assert!(matches!(address, StoreAddress::Postgres(held) if held.reveal() == url));
         // Help shows what a flag's environment variable holds, but not this one's.
-        for command in ["controller", "report"] {
+        for command in ["controller", "report", "show"] {
             let mut args = Args::command();
             let command = args.find_subcommand_mut(command).unwrap();
             let store = command.get_arguments().find(|arg| arg.get_id() == "store");

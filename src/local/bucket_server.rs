@@ -1,13 +1,15 @@
 //! A real S3 endpoint on this machine over `DIR/buckets`, read by the same client as any other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
+use s3s::dto::{GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -38,7 +40,10 @@ impl BucketServer {
             secret_access_key: Uuid::new_v4().simple().to_string(),
             session_token: None,
         });
-        let mut service = S3ServiceBuilder::new(files);
+        let mut service = S3ServiceBuilder::new(Buckets {
+            folder: buckets.to_owned(),
+            files,
+        });
         service.set_auth(SimpleAuth::from_single(
             credentials.0.access_key_id.clone(),
             credentials.0.secret_access_key.clone(),
@@ -70,6 +75,48 @@ impl BucketServer {
 impl Drop for BucketServer {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// The folder's objects, to be read and not to be changed, with words for what is not there.
+struct Buckets {
+    folder: PathBuf,
+    files: s3s_fs::FileSystem,
+}
+
+impl Buckets {
+    fn explained(&self, error: S3Error, bucket: &str, key: &str) -> S3Error {
+        let folder = self.folder.join(bucket);
+        match error.code() {
+            S3ErrorCode::NoSuchBucket | S3ErrorCode::NoSuchKey if !folder.is_dir() => {
+                let message = format!("There is no folder {}", folder.display());
+                S3Error::with_message(S3ErrorCode::NoSuchBucket, message)
+            }
+            S3ErrorCode::NoSuchKey => {
+                let message = format!("There is no file {}", folder.join(key).display());
+                S3Error::with_message(S3ErrorCode::NoSuchKey, message)
+            }
+            _ => error,
+        }
+    }
+}
+
+#[async_trait]
+impl S3 for Buckets {
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let answer = self.files.get_object(request).await;
+        answer.map_err(|error| self.explained(error, &bucket, &key))
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.files.head_object(request).await
     }
 }
 

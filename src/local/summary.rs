@@ -105,6 +105,14 @@ impl SourceSummary {
         }
     }
 
+    /// A manifest that cannot be read has no namespace: it is called by its file.
+    fn called(&self) -> String {
+        if self.namespace.is_empty() {
+            return self.name.clone();
+        }
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// One line: what came of the newest fetch.
     #[must_use]
     pub(super) fn headline(&self) -> String {
@@ -179,13 +187,7 @@ impl Summary {
     pub(super) fn to_text(&self, colour: bool) -> String {
         let mut text = String::new();
         for source in &self.data_sources {
-            _ = writeln!(
-                text,
-                "{}/{}  {}",
-                source.namespace,
-                source.name,
-                source.headline()
-            );
+            _ = writeln!(text, "{}  {}", source.called(), source.headline());
             if let Some(error) = &source.error {
                 for line in error.hint.lines() {
                     _ = writeln!(text, "  hint: {line}");

@@ -67,6 +67,46 @@ async fn a_missing_file_is_told_once_and_its_arrival_is_a_recovery() {
 }
 
 #[tokio::test]
+async fn a_wrong_bucket_and_a_wrong_region_are_mended_as_the_hint_says() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("mistakes").await;
+    let bucket = Bucket::create("mistakes").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let microburst = Microburst::shared().await;
+    let operator = Operator::start(cluster, &namespace).await;
+    let mut wrong_bucket = bucket.data_source("bucket").await;
+    wrong_bucket["spec"]["source"]["s3"]["bucket"] = json!("misteaks");
+    operator.apply(&wrong_bucket).await;
+    // Behind the proxy, which names the region's own host, the server is as strict as AWS.
+    let mut wrong_region = bucket.data_source_at("region", &microburst.endpoint());
+    wrong_region["spec"]["source"]["s3"]["region"] = json!("eu-west-2");
+    operator.apply(&wrong_region).await;
+    for (name, reason, says, patch) in [
+        (
+            "bucket",
+            "NoSuchBucket",
+            "There is no bucket \"misteaks\"",
+            json!({"bucket": "mistakes"}),
+        ),
+        (
+            "region",
+            "PermanentRedirect",
+            "Set `region` to us-east-1: bucket mistakes is there",
+            json!({"region": "us-east-1"}),
+        ),
+    ] {
+        let status = operator.ready_when(name, "False", reason).await;
+        let message = condition(&status, "Ready").unwrap()["message"].as_str();
+        let message = message.unwrap();
+        assert!(message.contains(says), "{message}");
+        operator
+            .patch(name, &json!({"spec": {"source": {"s3": patch}}}))
+            .await;
+        operator.ready_when(name, "True", "Imported").await;
+    }
+}
+
+#[tokio::test]
 async fn a_broken_file_changes_nothing_and_stays_broken_until_it_changes() {
     let cluster = cluster_with_crds().await;
     let namespace = cluster.namespace("broken").await;

@@ -15,6 +15,7 @@ mod metrics;
 mod operator;
 mod postgres;
 mod refusals;
+mod report;
 mod versions;
 
 use support::kubernetes::Cluster;

@@ -35,7 +35,11 @@ async fn a_database_that_goes_away_is_told_and_nothing_is_lost() {
     let told = message(&status);
     assert!(told.contains("cannot be reached; "), "{told}");
     assert!(told.contains("nothing was changed"), "{told}");
-    assert_eq!(operator.get("readyz").await, None, "not ready without its store");
+    assert_eq!(
+        operator.get("readyz").await,
+        None,
+        "not ready without its store"
+    );
 
     // It is back: what was asked for meanwhile is done with nobody asking again.
     let server = Postgres::start_again(stopped).await;
@@ -60,7 +64,9 @@ async fn a_database_that_goes_away_is_told_and_nothing_is_lost() {
     server.say("postgres", &writable);
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ";
     server.say("postgres", &format!("{end}'{database}'"));
-    operator.annotate("counts", &format!("{REQUEST}=three")).await;
+    operator
+        .annotate("counts", &format!("{REQUEST}=three"))
+        .await;
     let status = operator.ready_when("counts", "True", "NotModified").await;
     assert_eq!(status["lastHandledFetchRequest"], "three");
     let log = operator.log();

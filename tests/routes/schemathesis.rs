@@ -9,14 +9,13 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use crate::fixture::Site;
+use crate::support::process::testbed_path;
 
 const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_finds_nothing() {
-    let program = std::env::var("SUMSQ_TEST_SCHEMATHESIS").unwrap_or_else(|_| {
-        panic!("SUMSQ_TEST_SCHEMATHESIS is not set; run tests/testbed/install and source its env")
-    });
+    let program = testbed_path("SUMSQ_TEST_SCHEMATHESIS");
     let site = Site::filled().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server::start(listener, site.router()).unwrap();

@@ -2,7 +2,7 @@
 
     normal_upper Z            t_two_sided T DF           chi_square_upper X DF
     f_upper F DF1 DF2         t_two_sided_quantile P DF  normal_two_sided_quantile P
-    chi_square_point P DF     f_point P DF1 DF2          (an x to ask about next)
+    chi_square_point P DF                                (an x to ask about next)
     welch N1 S1 Q1 N2 S2 Q2   (p, difference, df, low, high of scipy's ttest_ind_from_stats)
 """
 
@@ -33,7 +33,6 @@ QUESTIONS = {
     "t_two_sided_quantile": lambda p, df: stats.t.isf(p / 2, df),
     "normal_two_sided_quantile": lambda p: stats.norm.isf(p / 2),
     "chi_square_point": stats.chi2.isf,
-    "f_point": stats.f.isf,
     "welch": welch,
 }
 

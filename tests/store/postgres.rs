@@ -413,27 +413,30 @@ async fn the_story_is_the_same_where_tables_are_cut_by_source() {
     let store = open(&server.url(&database)).await;
     // PostgreSQL's own partitions ask of keys what a distributed PostgreSQL does: that each holds
     // the column by which rows are spread.
-    let mut sql = "CREATE TABLE touched (transaction xid8, source uuid); \
+    server.say(
+        &database,
+        "CREATE TABLE touched (transaction xid8, source uuid); \
          CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          INSERT INTO touched VALUES (pg_current_xact_id(), (to_jsonb(coalesce(NEW, OLD)) \
-         ->> TG_ARGV[0])::uuid); RETURN NULL; END $$;"
-        .to_owned();
+         ->> TG_ARGV[0])::uuid); RETURN NULL; END $$",
+    );
     for (table, source) in BY_SOURCE {
-        sql.push_str(&format!(
+        let parts = (0..4).map(|part| {
+            format!(
+                "CREATE TABLE {table}_{part} PARTITION OF \"{table}\" \
+                 FOR VALUES WITH (MODULUS 4, REMAINDER {part});"
+            )
+        });
+        let sql = format!(
             "ALTER TABLE \"{table}\" RENAME TO whole; \
              CREATE TABLE \"{table}\" (LIKE whole INCLUDING ALL) PARTITION BY HASH ({source}); \
              DROP TABLE whole; \
              CREATE TRIGGER touched AFTER INSERT OR UPDATE OR DELETE ON \"{table}\" \
-             FOR EACH ROW EXECUTE FUNCTION touch('{source}');"
-        ));
-        for part in 0..4 {
-            sql.push_str(&format!(
-                "CREATE TABLE {table}_{part} PARTITION OF \"{table}\" \
-                 FOR VALUES WITH (MODULUS 4, REMAINDER {part});"
-            ));
-        }
+             FOR EACH ROW EXECUTE FUNCTION touch('{source}'); {}",
+            parts.collect::<String>()
+        );
+        server.say(&database, &sql);
     }
-    server.say(&database, &sql);
     crate::story::tell(&store).await;
     let sources = "SELECT max(sources) FROM (SELECT count(DISTINCT source) AS sources \
                    FROM touched GROUP BY transaction) AS by_transaction";

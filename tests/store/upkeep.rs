@@ -1,5 +1,6 @@
 //! `sumsq store` on both stores: list, copy, adopt, purge; the command itself, as a person runs it.
 
+use std::fmt::Write;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,11 +140,11 @@ async fn told(store: &dyn Store, sources: &[SourceRef]) -> String {
         let fetches = store.fetches(source.id, 100, None).await.unwrap();
         let agents = store.agents(source.id).await.unwrap();
         let days = store.agent_days(source.id, "a", Day::MIN, Day::MAX).await;
-        told.push_str(&format!("{fetches:?}\n{agents:?}\n{:?}\n", days.unwrap()));
+        writeln!(told, "{fetches:?}\n{agents:?}\n{:?}", days.unwrap()).unwrap();
     }
     // What the log says of one who is present; a look at one who is gone would bring it back.
     let stored = store.observe(&sources[0], 100).await.unwrap();
-    told.push_str(&format!("{stored:?}"));
+    write!(told, "{stored:?}").unwrap();
     told
 }
 

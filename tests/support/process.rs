@@ -48,7 +48,7 @@ pub struct ServerCommand {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<OsString>,
-    environment: Vec<(&'static str, OsString)>,
+    environment: Vec<(OsString, OsString)>,
     removes: Option<PathBuf>,
 }
 
@@ -75,8 +75,9 @@ impl ServerCommand {
         self
     }
 
-    pub fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
-        self.environment.push((name, value.as_ref().to_owned()));
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let pair = (name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.environment.push(pair);
         self
     }
 

@@ -47,8 +47,8 @@ pub(super) async fn run(
     let mut copies = Vec::new();
     for (number, source) in (1..).zip(&sources) {
         let place = format!("{number}/{} {}", sources.len(), source.key);
-        let copied = copy_with_progress(from, to, source, replace, &place).await?;
-        let told = SourceCopy::of(source, copied);
+        let result = copy_with_progress(from, to, source, replace, &place).await?;
+        let told = SourceCopy::of(source, result);
         eprintln!("{place}  {}", told.headline());
         copies.push(told);
     }
@@ -86,9 +86,12 @@ async fn copy_with_progress(
     let copied = copy_source(from, to, source.id, replace, &|days| bar.inc(days)).await;
     bar.finish_and_clear();
     match copied {
-        Err(CopyError::From(StoreError::Damaged { .. }) | CopyError::KnowsMore { .. })
-        | Err(CopyError::Differs { .. })
-        | Ok(_) => Ok(copied),
+        Ok(_)
+        | Err(
+            CopyError::From(StoreError::Damaged { .. })
+            | CopyError::KnowsMore { .. }
+            | CopyError::Differs { .. },
+        ) => Ok(copied),
         Err(error) => Err(error.into()),
     }
 }

@@ -99,10 +99,7 @@ fn table(listed: &[Listed]) -> String {
             source.id.to_string(),
         ]);
     }
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect();
+    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
     lines.join("\n")
 }
 

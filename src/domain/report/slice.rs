@@ -5,11 +5,16 @@ use super::choices::Codes;
 use super::question::Question;
 use super::scope;
 use super::view::Metric;
-use crate::domain::agent_day::{AgentDay, Cell, Day, GoalCounts};
+use crate::domain::agent_day::{AgentDay, Cell, Day, Decimal, GoalCounts};
 use crate::domain::finding::FindingKind;
 use crate::domain::integrity::{self, Rule};
 use crate::domain::stats::Moments;
 use crate::domain::totals::Rows;
+
+/// No sum of squared counts in a file is greater.
+const MOST_SQUARES: u128 = 1_000_000_000_000_000_000_000_000_000_000;
+/// Nor any value, in units of 1e-12.
+const MOST_VALUE: u128 = 1_000_000_000_000_000_000_000_000_000_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Slice<'a> {
@@ -255,7 +260,9 @@ impl<'a> Pass<'_, 'a> {
 
     /// What enters the view's numbers must be possible. A rate has nothing to do with values.
     fn check(&mut self, day: Day, cell: &Cell, counts: Option<&GoalCounts>) {
-        let Some(counts) = counts else { return };
+        let Some(counts) = counts.filter(|counts| within_limits(cell.visitors, counts)) else {
+            return;
+        };
         let question = self.question;
         let dating = question.data.source.description.dating;
         let [of_counts, of_values] =
@@ -329,6 +336,16 @@ fn sizes(rows: &Rows, goal: Option<usize>) -> [u128; 3] {
     [rows.visitors.into(), events, squares]
 }
 
+/// The rules reckon with what a file may hold; a store could hold more.
+fn within_limits(visitors: u64, counts: &GoalCounts) -> bool {
+    let value = |value: Decimal| value.units.unsigned_abs() <= MOST_VALUE;
+    visitors.max(counts.count) <= integrity::MAX_COUNT
+        && counts.count_sumsq <= MOST_SQUARES
+        && counts
+            .values
+            .is_none_or(|values| value(values.sum) && value(values.sumsq))
+}
+
 /// One cell as it is added.
 struct Entry<'c> {
     cell: &'c Cell,
@@ -354,8 +371,9 @@ impl Sums {
         self.conversions = self.conversions.saturating_add(counts.count);
         self.numeric |= counts.values.is_some();
         self.converters = if with_bounds {
-            let bounds = integrity::converters(counts.count, counts.count_sumsq);
-            let bounds = bounds
+            let bounds = within_limits(visitors, counts)
+                .then(|| integrity::converters(counts.count, counts.count_sumsq))
+                .flatten()
                 .map(|(fewest, most)| (fewest, most.min(visitors)))
                 .filter(|(fewest, most)| fewest <= most);
             self.converters.plus(Converters(bounds))

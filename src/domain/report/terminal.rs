@@ -142,7 +142,7 @@ fn table(report: &TestingReport, first: &str, colour: bool) -> Table {
             "per visitor".into(),
             format!("against {}", report.baseline),
             format!("{} {interval}", words::confidence(report.confidence)),
-            "p".into(),
+            if report.family > 1 { "adjusted p" } else { "p" }.into(),
             "verdict".into(),
         ]);
     if colour {

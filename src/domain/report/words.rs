@@ -46,23 +46,24 @@ pub fn mean(metric: Metric, mean: f64) -> String {
     }
 }
 
-/// A difference of two means, with its sign: rates in points (`+0.724 points`), values as they are.
+/// A difference of two means, with its sign: rates in points (`+0.72 points`), values as they are.
 #[must_use]
 pub fn difference(metric: Metric, difference: f64) -> String {
     match metric {
-        Metric::Rate => format!("{} points", signed(digits(difference * 100.0, 3))),
+        Metric::Rate => format!("{} points", points(difference)),
         Metric::Value => signed_number(difference),
     }
+}
+
+fn points(difference: f64) -> String {
+    signed_percent(difference).replace('%', "")
 }
 
 /// The bounds of a difference, the unit said once.
 #[must_use]
 pub fn difference_interval(metric: Metric, [low, high]: [f64; 2]) -> String {
     match metric {
-        Metric::Rate => {
-            let points = |bound: f64| signed(digits(bound * 100.0, 3));
-            format!("{} to {} points", points(low), points(high))
-        }
+        Metric::Rate => format!("{} to {} points", points(low), points(high)),
         Metric::Value => interval([low, high], signed_number),
     }
 }

@@ -190,7 +190,8 @@ impl Moments {
     pub(super) fn mean_less(&self, baseline: &Self) -> Option<f64> {
         let (own, others): (I512, I512) = (self.sum.as_(), baseline.sum.as_());
         let (n, m): (I512, I512) = (self.visitors.as_(), baseline.visitors.as_());
-        finite(to_f64(own * m - others * n) / ONE / (self.n() * baseline.n()))
+        let one: I512 = Decimal::ONE.as_();
+        finite(to_f64(own * m - others * n) / to_f64(n * m * one))
     }
 
     /// n Q - S², in units of 1e-24.

@@ -57,7 +57,9 @@ fn documented_routes() -> OpenApiRouter<ReportState> {
         .routes(routes!(counts::counts))
         .routes(routes!(agents::list))
         .routes(routes!(reports::testing))
+        .routes(routes!(reports::testing_csv))
         .routes(routes!(reports::goals))
+        .routes(routes!(reports::goals_csv))
         .routes(routes!(reports::activity))
         .routes(routes!(reports::activity_csv))
 }

@@ -145,6 +145,22 @@ pub(super) async fn testing(asked: Asked) -> Result<Response, Problem> {
     of_testing(asked, Form::json("testing"), report::testing).await
 }
 
+/// Testing Report as CSV
+///
+/// One row per comparison, with the JSON's names in the same order, numbers unrounded.
+#[utoipa::path(get, path = "/api/v1/namespaces/{namespace}/agents/{code}/testing.csv",
+    tag = "reports",
+    params(
+        ("namespace" = String, Path, description = "Namespace"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        TestingParameters,
+    ),
+    responses((status = 200, body = String, content_type = "text/csv")))]
+pub(super) async fn testing_csv(asked: Asked) -> Result<Response, Problem> {
+    let form = Form::csv("testing.csv", csv::testing_csv);
+    of_testing(asked, form, report::testing).await
+}
+
 /// All goals of an agent side by side
 ///
 /// A row per goal, metric and comparison; `goal` and `metric` of the query choose nothing here.
@@ -158,6 +174,20 @@ pub(super) async fn testing(asked: Asked) -> Result<Response, Problem> {
     responses((status = 200, body = GoalsReport)))]
 pub(super) async fn goals(asked: Asked) -> Result<Response, Problem> {
     of_testing(asked, Form::json("goals"), report::goals).await
+}
+
+/// All goals of an agent side by side, as CSV
+#[utoipa::path(get, path = "/api/v1/namespaces/{namespace}/agents/{code}/goals.csv",
+    tag = "reports",
+    params(
+        ("namespace" = String, Path, description = "Namespace"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        TestingParameters,
+    ),
+    responses((status = 200, body = String, content_type = "text/csv")))]
+pub(super) async fn goals_csv(asked: Asked) -> Result<Response, Problem> {
+    let form = Form::csv("goals.csv", csv::goals_csv);
+    of_testing(asked, form, report::goals).await
 }
 
 /// Activity Report

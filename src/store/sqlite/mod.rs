@@ -164,8 +164,8 @@ impl Relational for Sqlite {
 
 /// Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open for ever:
 /// such a connection makes room for a new one.
-async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    Ok(!connection.is_in_transaction())
+fn is_at_rest(connection: &SqliteConnection) -> std::future::Ready<Result<bool, sqlx::Error>> {
+    std::future::ready(Ok(!connection.is_in_transaction()))
 }
 
 /// A full disk has a name of its own: it is the one failure that only the platform can mend.

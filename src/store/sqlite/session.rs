@@ -1,7 +1,5 @@
 //! One connection to SQLite in use.
 
-use std::ops::DerefMut;
-
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
@@ -24,8 +22,8 @@ pub(super) enum SqliteSession {
 impl SqliteSession {
     fn connection(&mut self) -> &mut SqliteConnection {
         match self {
-            Self::Reading(connection) => connection.deref_mut(),
-            Self::Transaction(transaction) => transaction.deref_mut(),
+            Self::Reading(connection) => connection,
+            Self::Transaction(transaction) => transaction,
         }
     }
 }

@@ -65,10 +65,9 @@ pub(super) fn few_conversions(test: &Test) -> Option<Concern> {
         concern(
             ConcernCode::FewConversions,
             format!(
-                "{code} has the weight of {} only ({} is the least): a few people \
-                 more or less would change the picture.",
-                conversions(fewest),
-                FEWEST_EFFECTIVE_CONVERSIONS
+                "The numbers of {code} rest on the weight of {}, and {FEWEST_EFFECTIVE_CONVERSIONS} \
+                 is the least to rely on: a few people more or less would change the picture.",
+                conversions(fewest)
             ),
             "Wait for more, or look at a goal that happens more often; where a few visitors have \
              most of the value, look at the rate instead.",

@@ -43,7 +43,7 @@ fn broken_cells(broken: &Broken) -> Option<Concern> {
             "{rows}: on {day}, for {variation}, {}.",
             first.rule.message(first.visitors, &first.counts)
         ),
-        first.rule.hint(),
+        format!("{}.", words::capitalised(&first.rule.hint())),
         [
             ("rows", broken.cells.into()),
             ("rule", first.rule.code().into()),

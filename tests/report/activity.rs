@@ -1,0 +1,151 @@
+//! The Activity Report: groups, periods, cumulative rates, averages.
+
+use std::fmt::Write;
+
+use sumsq::domain::report::view::ActivityReport;
+use sumsq::domain::report::{ActivityQuery, AgentData, SourceData, activity};
+
+use crate::fixture::{data, now, rows};
+
+/// Monday 2026-01-05 and what follows; on day 1 the file lacks sales, B is missing on day 2.
+fn shop() -> AgentData {
+    data(
+        &["sales", "visits"],
+        &rows(&[
+            "0 A r - 10 1/1/9.50/90.25 4/4",
+            "0 A r s=g 4 1/1/9.50/90.25 2/2",
+            "0 A r s=p 6 0/0/0/0 2/2",
+            "0 B r - 20 4/6/40.00/600.00 4/4",
+            "0 B r s=g 20 4/6/40.00/600.00 4/4",
+            "1 A r - 10 x 5/5",
+            "1 B f - 30 x 6/6",
+            "2 A r - 30 7/7/70.00/700.00 7/7",
+            "8 A r - 10 2/2/10.00/50.00 8/8",
+            "8 B r - 10 5/5/25.00/125.00 9/9",
+        ]),
+    )
+}
+
+fn ask(data: &AgentData, others: &[SourceData], query: &str) -> ActivityReport {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap());
+    activity(data, others, &ActivityQuery::parse(pairs).unwrap(), now()).unwrap()
+}
+
+fn table(report: &ActivityReport) -> String {
+    let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+    let count = |value: Option<u64>| value.map_or("-".into(), |value| value.to_string());
+    let mut shown = String::new();
+    for row in &report.rows {
+        let mark = if row.complete { "" } else { " incomplete" };
+        _ = writeln!(shown, "{} to {}{mark}", row.from, row.to);
+        for cell in &row.cells {
+            _ = writeln!(
+                shown,
+                "  {} visitors {} conversions {} value {} rate {} mean {}",
+                cell.group,
+                cell.visitors,
+                count(cell.conversions),
+                number(cell.value),
+                number(cell.rate),
+                number(cell.value_per_visitor)
+            );
+        }
+    }
+    for (total, average) in report.totals.iter().zip(&report.daily_averages) {
+        _ = writeln!(
+            shown,
+            "{} total {} {} {}, a day {:.4} {} {}",
+            total.group,
+            total.visitors,
+            count(total.conversions),
+            number(total.rate),
+            average.visitors,
+            number(average.conversions),
+            number(average.rate)
+        );
+    }
+    shown
+}
+
+#[test]
+fn groups_and_periods() {
+    let data = shop();
+    let shown = [
+        "per=day",
+        "per=day&cumulative=true",
+        "per=week",
+        "per=total&groupBy=policy",
+        "per=total&groupBy=none",
+        "per=total&groupBy=trait",
+        "per=total&groupBy=variation&traitGroup=s&traitValue=g",
+        "per=week&from=2026-01-06&to=2026-01-13&goal=visits",
+    ]
+    .map(|query| format!("{query}\n{}", table(&ask(&data, &[], query))));
+    insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn data_sources_stand_side_by_side() {
+    let data = shop();
+    let mut other = crate::fixture::data(&["sales"], &rows(&["1 A r - 7 3/3", "9 B r - 5 1/1"]));
+    other.source.key.name = "returns".into();
+    other.source.description.display_name = "Returns".into();
+    let report = ask(&data, &[other.source], "groupBy=dataSource&per=week");
+    assert_eq!(report.groups, ["returns", "sales"]);
+    assert_eq!(report.group_display_names[0].as_deref(), Some("Returns"));
+    insta::assert_snapshot!(table(&report));
+}
+
+#[test]
+fn a_week_or_day_that_is_not_over_says_so() {
+    let mut data = shop();
+    data.source.imported_at = Some("2026-01-13T12:00:00Z".parse().unwrap());
+    let complete = |query: &str| {
+        let report = ask(&data, &[], query);
+        report
+            .rows
+            .iter()
+            .map(|row| row.complete)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(complete("per=day"), [true, true, true, false]);
+    assert_eq!(complete("per=week"), [true, false]);
+    assert_eq!(complete("per=total"), [false]);
+    assert_eq!(complete("per=total&to=2026-01-07"), [true]);
+    let codes: Vec<_> = ask(&data, &[], "per=day")
+        .concerns
+        .iter()
+        .map(|c| c.code)
+        .collect();
+    use sumsq::domain::report::view::ConcernCode::{GoalAbsentOnDays, IncompleteDay};
+    assert_eq!(codes, [GoalAbsentOnDays, IncompleteDay]);
+}
+
+#[test]
+fn a_link_to_share_shows_the_same() {
+    let data = shop();
+    for query in [
+        "per=day",
+        "per=week&groupBy=trait&cumulative=true&measure=rate",
+    ] {
+        let report = ask(&data, &[], query);
+        let pairs = report.query_pairs();
+        let parsed =
+            ActivityQuery::parse(pairs.iter().map(|(name, value)| (*name, value.as_str())));
+        assert_eq!(
+            activity(&data, &[], &parsed.unwrap(), now()).unwrap(),
+            report
+        );
+    }
+}
+
+#[test]
+fn traits_cannot_be_grouped_by_where_there_are_none() {
+    let data = data(&["sales"], &rows(&["0 A r - 10 1/1"]));
+    let query = ActivityQuery::parse([("groupBy", "trait")]).unwrap();
+    let error = activity(&data, &[], &query, now()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "groupBy: takes trait only where the data have traits"
+    );
+}

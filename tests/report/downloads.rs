@@ -1,0 +1,81 @@
+//! CSV: exactly the view, unrounded.
+
+use sumsq::domain::report::csv::{activity_csv, goals_csv, testing_csv};
+use sumsq::domain::report::view::TestingReport;
+use sumsq::domain::report::{ActivityQuery, activity, goals};
+
+use crate::fixture::{data, now, parsed, report, rows};
+
+fn records(csv: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+fn three() -> sumsq::domain::report::AgentData {
+    data(
+        &["sales, \"net\""],
+        &rows(&[
+            "0 A r s=g 300 31/31",
+            "0 A r s=p 700 70/70",
+            "0 B r s=g 300 47/47",
+            "0 B r s=p 700 71/71",
+            "0 C r s=g 1000 99/99",
+        ]),
+    )
+}
+
+#[test]
+fn a_row_per_comparison_holds_the_numbers_of_the_json() {
+    let report: TestingReport = report(&three(), "traitGroup=s");
+    let records = records(&testing_csv(&report));
+    // Two comparisons over all, two for each of two values.
+    assert_eq!(records.len(), 6);
+    let json = serde_json::to_value(&report).unwrap();
+    for (index, record) in records[..2].iter().enumerate() {
+        let comparison = &json["comparisons"][index];
+        for field in [
+            "variation",
+            "baseline",
+            "difference",
+            "p",
+            "adjustedP",
+            "t",
+            "verdict",
+        ] {
+            match &comparison[field] {
+                serde_json::Value::String(text) => assert_eq!(record[field], *text, "{field}"),
+                number => assert_eq!(record[field].parse().ok(), number.as_f64(), "{field}"),
+            }
+        }
+        for (column, bound) in [("intervalLow", 0), ("intervalHigh", 1)] {
+            let number: f64 = record[column].parse().unwrap();
+            assert_eq!(Some(number), comparison["interval"][bound].as_f64());
+        }
+        assert_eq!(
+            (&*record["goal"], &*record["traitValue"]),
+            ("sales, \"net\"", "")
+        );
+        assert_eq!((&*record["interval"], &*record["family"]), ("fixed", "2"));
+    }
+    assert_eq!(
+        (&*records[2]["traitValue"], &*records[2]["visitors"]),
+        ("g", "300")
+    );
+    assert_eq!(&*records[4]["traitValue"], "p");
+}
+
+#[test]
+fn activity_has_a_row_per_row_and_group() {
+    let query = ActivityQuery::parse([("per", "day")]).unwrap();
+    let report = activity(&three(), &[], &query, now()).unwrap();
+    insta::assert_snapshot!(activity_csv(&report));
+}
+
+#[test]
+fn goals_have_a_row_per_goal_metric_and_comparison() {
+    let report = goals(&three(), &parsed(""), now()).unwrap();
+    let records = records(&goals_csv(&report));
+    assert_eq!(records.len(), report.rows.len());
+    let p: f64 = records[0]["p"].parse().unwrap();
+    assert_eq!(Some(p), report.rows[0].p);
+}
