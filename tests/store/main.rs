@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod crash;
+mod distributed;
 mod postgres;
 mod sqlite;
 mod story;

@@ -2,8 +2,8 @@
 //! as it stands is written here once. What differs is behind [`Relational`] and [`Session`]:
 //! connections, transactions, and the one statement in which an import spends its time.
 //!
-//! `log` keeps sources and their fetches, `catalogue` what there is, `data` the agent days,
-//! `copy` and `moving` carry whole sources from one store or source to another.
+//! `sources` and `log` keep sources and their fetches, `catalogue` what there is, `data` the agent
+//! days; `copy` and `moving` carry whole `tables` from one store or source to another.
 
 mod catalogue;
 mod copy;
@@ -11,7 +11,9 @@ mod data;
 mod log;
 mod moving;
 mod rows;
+mod sources;
 mod store;
+mod tables;
 mod value;
 
 use std::cmp::Ordering;

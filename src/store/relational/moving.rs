@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::StoreError;
-use super::copy::{Pages, put_in_batches};
-use super::{EncodedDay, Relational, Session, Store, data, log};
+use super::tables::{Pages, put_in_batches};
+use super::{EncodedDay, Relational, Session, Store, data, sources};
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::SourceId;
 
@@ -74,8 +74,8 @@ pub async fn adopt(
         });
     }
     data::summarise(writing.as_mut(), heir).await?;
-    log::count_agents(writing.as_mut(), heir).await?;
-    log::raise_version(writing.as_mut(), heir).await?;
+    sources::count_agents(writing.as_mut(), heir).await?;
+    sources::raise_version(writing.as_mut(), heir).await?;
     writing.commit().await?;
     store.delete(gone).await?;
     Ok(Adopted::Moved {

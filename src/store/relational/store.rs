@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::super::{AgentRow, BeginFetch, EndFetch, Size, SourceRef, SourceRow, Store, StoreError};
-use super::{Relational, catalogue, data, log};
+use super::{Relational, catalogue, data, log, sources};
 use crate::domain::agent::AgentResource;
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::data_source::{SourceId, SourceKey};
@@ -17,14 +17,14 @@ use crate::domain::status::Stored;
 impl<R: Relational + ?Sized> Store for R {
     async fn observe(&self, source: &SourceRef, history: usize) -> Result<Stored, StoreError> {
         let mut reading = self.snapshot().await?;
-        if !log::is_known(reading.as_mut(), source).await? {
+        if !sources::is_known(reading.as_mut(), source).await? {
             reading.commit().await?;
             let mut writing = self.writing(Some(source.id)).await?;
-            log::enter(writing.as_mut(), source).await?;
+            sources::enter(writing.as_mut(), source).await?;
             writing.commit().await?;
             reading = self.snapshot().await?;
         }
-        let mut stored = log::stored(reading.as_mut(), source, history).await?;
+        let mut stored = sources::stored(reading.as_mut(), source, history).await?;
         stored.agents = data::first_agents(reading.as_mut(), source.id).await?;
         reading.commit().await?;
         Ok(stored)
@@ -32,13 +32,13 @@ impl<R: Relational + ?Sized> Store for R {
 
     async fn advance_cursor(&self, id: SourceId, update: &CursorUpdate) -> Result<(), StoreError> {
         let mut writing = self.writing(Some(id)).await?;
-        log::advance_cursor(writing.as_mut(), id, update).await?;
+        sources::advance_cursor(writing.as_mut(), id, update).await?;
         writing.commit().await
     }
 
     async fn set_reader(&self, id: SourceId, reader: &str) -> Result<(), StoreError> {
         let mut writing = self.writing(Some(id)).await?;
-        log::set_reader(writing.as_mut(), id, reader).await?;
+        sources::set_reader(writing.as_mut(), id, reader).await?;
         writing.commit().await
     }
 
@@ -81,13 +81,13 @@ impl<R: Relational + ?Sized> Store for R {
 
     async fn retire(&self, id: SourceId) -> Result<(), StoreError> {
         let mut writing = self.writing(Some(id)).await?;
-        log::retire(writing.as_mut(), id).await?;
+        sources::retire(writing.as_mut(), id).await?;
         writing.commit().await
     }
 
     async fn delete(&self, id: SourceId) -> Result<(), StoreError> {
         let mut writing = self.writing(Some(id)).await?;
-        log::delete(writing.as_mut(), id).await?;
+        sources::delete(writing.as_mut(), id).await?;
         writing.commit().await
     }
 
