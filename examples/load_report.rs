@@ -9,7 +9,8 @@
 //!
 //! "same" asks for one address again and again, "each other" for another confidence each time, so
 //! that no two requests are alike. Times are the client's, from the request's first byte to the
-//! answer's last; client and server share the machine.
+//! answer's last; client and server share the machine. CPU is the server's own, and tells the same on a
+//! busy machine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,8 +89,8 @@ async fn main() -> Result<()> {
     fill(&store).await.context("cannot fill the store")?;
     let server = Server::start(args.binary.clone(), &store, folder.path()).await?;
     println!(
-        "{:32}{:>10}{:>10}{:>10}{:>14}{:>10}",
-        "view", "median", "p99", "most", "requests/s", "kB"
+        "{:32}{:>10}{:>10}{:>10}{:>12}{:>13}{:>8}",
+        "view", "median", "p99", "most", "requests/s", "CPU/request", "kB"
     );
     for (name, address, varies) in VIEWS {
         measure(&args, &server, name, address, *varies).await?;
@@ -228,6 +229,20 @@ impl Server {
         bail!("the server does not become ready")
     }
 
+    /// Of all its threads; what it does not have to wait for is no part of it.
+    fn cpu_milliseconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(')').context("no name in /proc")?;
+        let ticks: f64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<f64>().ok())
+            .sum();
+        // A hundred ticks a second.
+        Ok(ticks * 10.0)
+    }
+
     fn peak_memory(&self) -> Result<String> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -254,7 +269,7 @@ async fn measure(
 ) -> Result<()> {
     let number = Arc::new(AtomicU64::new(0));
     let until = Instant::now() + Duration::from_secs(args.seconds);
-    let begun = Instant::now();
+    let (begun, cpu_before) = (Instant::now(), server.cpu_milliseconds()?);
     let clients = (0..args.connections).map(|_| {
         let (number, gzip) = (Arc::clone(&number), args.gzip);
         let (server, address) = (server.address.clone(), address.to_owned());
@@ -302,16 +317,18 @@ async fn measure(
             }
         }
     }
+    let cpu = server.cpu_milliseconds()? - cpu_before;
     let elapsed = begun.elapsed().as_secs_f64();
     took.sort_unstable();
     let at = |thousandths: usize| took[(took.len() - 1) * thousandths / 1000].as_secs_f64() * 1e3;
     #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = took.len() as f64 / elapsed;
     println!(
-        "{name:32}{:>7.1} ms{:>7.1} ms{:>7.1} ms{rate:>14.0}{:>10}",
+        "{name:32}{:>7.1} ms{:>7.1} ms{:>7.1} ms{rate:>12.0}{:>10.2} ms{:>8}",
         at(500),
         at(990),
         at(1000),
+        cpu / rate / elapsed,
         size / 1000
     );
     Ok(())

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, ControllerArgs, FetchArgs, LocalArgs, ShowArgs};
+use crate::args::{Args, Command, ControllerArgs, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::controller::secrets::KubeSecrets;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::object::Objects;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
-use crate::validate::Defaults;
+use crate::validate::{self, Defaults};
 use crate::{check, controller, http, local, show};
 
 pub use self::store::{open_store, open_store_read_only};
@@ -47,9 +47,11 @@ const LAST_LOOKS: Duration = Duration::from_millis(800);
 /// What stops it from starting, or from going on.
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
-        Command::Crd => {
+        Command::Crd(args) => {
             // A reader that has seen enough (`| head`) is no error.
-            std::io::stdout().write_all(crd_yaml()?.as_bytes()).ok();
+            std::io::stdout()
+                .write_all(crd_yaml(args.resource)?.as_bytes())
+                .ok();
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
@@ -81,12 +83,14 @@ fn run_to_end(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCod
     result
 }
 
-/// The custom resource definitions, as `sumsq crd` prints them and `crds/` holds them.
-///
-/// # Errors
-/// A schema that cannot be written: a bug.
-pub fn crd_yaml() -> Result<String> {
-    crate::validate::crd_yaml().context("cannot write the custom resource definitions")
+/// The custom resource definitions (None: all), as `sumsq crd` prints them and `crds/` holds them.
+fn crd_yaml(resource: Option<CustomResource>) -> Result<String> {
+    let definitions = validate::crd_yamls().context("cannot write the definitions")?;
+    let wanted = |name: &str| resource.is_none_or(|resource| resource.crd_name() == name);
+    let yamls = definitions
+        .into_iter()
+        .filter_map(|(name, yaml)| wanted(&name).then_some(yaml));
+    Ok(yamls.collect())
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -72,7 +72,34 @@ pub enum Command {
     Show(Box<ShowArgs>),
     /// Print the custom resource definitions
     #[command(after_help = "Example:\n  sumsq crd | kubectl apply --server-side -f -")]
-    Crd,
+    Crd(CrdArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CrdArgs {
+    /// The one to print; default: all
+    #[arg(value_enum)]
+    pub resource: Option<CustomResource>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CustomResource {
+    /// An experiment: names, baseline, expected shares.
+    Agents,
+    /// A CSV in S3, and when to fetch it.
+    #[value(name = "datasources")]
+    DataSources,
+}
+
+impl CustomResource {
+    /// As its definition is called.
+    #[must_use]
+    pub fn crd_name(self) -> &'static str {
+        match self {
+            Self::Agents => "agents.sumsq.dev",
+            Self::DataSources => "datasources.sumsq.dev",
+        }
+    }
 }
 
 /// Settings of everything that decides and fetches.
@@ -97,8 +124,8 @@ pub struct FetchArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Kubernetes and AWS are found the usual way: in-cluster ServiceAccount or KUBECONFIG; AWS_* variables,
-web identity, container and instance roles. A PostgreSQL password comes from PGPASSWORD, PGPASSFILE or
-the address; sslmode=verify-full in the address has the server prove who it is.
+web identity, container and instance roles. A PostgreSQL password comes from PGPASSWORD,
+PGPASSFILE or the address; sslmode=verify-full in the address has the server prove who it is.
 
 Examples:
   sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth
@@ -171,9 +198,10 @@ pub struct ReportArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-DIR holds DataSource manifests (*.yaml) and the objects they name, as DIR/buckets/BUCKET/KEY.
-They are read through a real S3 endpoint on this machine; region, accountId, endpoint and secretRef
-are not needed for that and are left alone. What was imported is kept in DIR/.sumsq.
+DIR holds DataSource and Agent manifests (*.yaml) and the objects they name, as
+DIR/buckets/BUCKET/KEY. They are read through a real S3 endpoint on this machine; region, accountId,
+endpoint and secretRef are not needed for that and are left alone. What was imported is kept in
+DIR/.sumsq.
 
 Without --once it goes on: schedules run, and editing a manifest or its annotation acts as
 `kubectl apply` would.

@@ -69,9 +69,9 @@ fn source(args: &CheckArgs) -> Result<DataSource, String> {
     let path = args.data_source.display();
     let text = std::fs::read_to_string(&args.data_source)
         .map_err(|error| format!("cannot read {path}: {error}"))?;
-    let resources = validate::manifest(&text).map_err(|error| format!("{path}: {error}"))?;
-    let resource =
-        choose(resources, args.name.as_deref()).map_err(|error| format!("{path}: {error}"))?;
+    let manifest = validate::manifest(&text).map_err(|error| format!("{path}: {error}"))?;
+    let resource = choose(manifest.data_sources, args.name.as_deref())
+        .map_err(|error| format!("{path}: {error}"))?;
     let defaults = Defaults {
         default_time_zone: "UTC".to_owned(),
     };

@@ -5,7 +5,8 @@
 //! - [`domain`]: what the data mean and what to do next. Plain types and functions; no kube, sqlx,
 //!   axum, AWS or tokio; time is an argument.
 //! - [`crd`]: the custom resources' schema. Imports nothing of ours and has no behaviour.
-//! - [`validate`]: the raw resource, parsed once into the domain's [`domain::data_source::DataSource`].
+//! - [`validate`]: the raw resources, parsed once into the domain's [`domain::data_source::DataSource`]
+//!   and [`domain::agent::AgentResource`].
 //! - [`object`]: the S3 object, and what to tell the user when it cannot be read.
 //! - [`store`]: what was fetched, kept: one block per agent and day, and the fetch log.
 //! - [`metrics`]: every metric, registered once.

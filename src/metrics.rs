@@ -1,7 +1,7 @@
 //! Every metric, registered once.
 //!
-//! Labels come from closed lists (trigger, result, error code) plus a data source's namespace and
-//! name; a data source's series end with its object.
+//! Labels come from closed lists (trigger, result, error code, reason) plus the namespace and name
+//! of a data source or an Agent, whose series end with the object.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::domain::agent_status::TrustReason;
 use crate::domain::data_source::SourceKey;
 use crate::domain::fetch::{ErrorCode, Import, Outcome, Trigger};
 
@@ -35,6 +36,7 @@ pub struct Metrics {
     suspended: IntGaugeVec,
     stalled: IntGaugeVec,
     ready: IntGaugeVec,
+    agent_trustworthy: IntGaugeVec,
     reconcile_duration: Histogram,
     reconcile_errors: IntCounter,
     status_writes: IntCounter,
@@ -142,12 +144,23 @@ impl Metrics {
                 "1 while only a change of the spec helps (schedule or time zone).",
             )?,
             ready: by_source("sumsq_ready", "1 while the newest fetch succeeded.")?,
+            agent_trustworthy: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "sumsq_agent_trustworthy",
+                        "1 while the reports of an Agent can be trusted, 0 while the reason keeps \
+                         a reader from believing them; absent while nothing is known.",
+                    ),
+                    &["namespace", "agent", "reason"],
+                )?,
+            )?,
             reconcile_duration: register(
                 &registry,
                 Histogram::with_opts(
                     HistogramOpts::new(
                         "sumsq_reconcile_duration_seconds",
-                        "One look at one data source, without its fetch.",
+                        "One look at one data source (without its fetch) or Agent.",
                     )
                     .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]),
                 )?,
@@ -156,7 +169,7 @@ impl Metrics {
                 &registry,
                 IntCounter::new(
                     "sumsq_reconcile_errors_total",
-                    "Looks at a data source that failed and are tried again.",
+                    "Looks at a data source or Agent that failed and are tried again.",
                 )?,
             )?,
             status_writes: register(
@@ -315,7 +328,30 @@ impl Metrics {
         }
     }
 
-    /// One look at one data source, which took so long.
+    /// Whether the reports of the Agent `name` can be trusted. One series at most: the reason is
+    /// what it is now.
+    pub fn agent_judged(&self, namespace: &str, name: &str, now: TrustReason) {
+        for reason in TrustReason::ALL {
+            let labels = [namespace, name, reason.as_str()];
+            match reason.is_trustworthy() {
+                Some(trustworthy) if *reason == now => self
+                    .agent_trustworthy
+                    .with_label_values(&labels)
+                    .set(i64::from(trustworthy)),
+                _ => drop(self.agent_trustworthy.remove_label_values(&labels)),
+            }
+        }
+    }
+
+    /// The Agent is gone: so is its series.
+    pub fn forget_agent(&self, namespace: &str, name: &str) {
+        for reason in TrustReason::ALL {
+            let labels = [namespace, name, reason.as_str()];
+            drop(self.agent_trustworthy.remove_label_values(&labels));
+        }
+    }
+
+    /// One look at one object, which took so long.
     pub fn reconciled(&self, took: Duration, succeeded: bool) {
         self.reconcile_duration.observe(took.as_secs_f64());
         if !succeeded {
@@ -399,9 +435,39 @@ mod tests {
         );
         assert!(metrics.encode().unwrap().contains(r#"name="sales""#));
 
+        metrics.agent_judged("growth", "sales", TrustReason::NoAlarm);
+
         metrics.forget(&key());
+        metrics.forget_agent("growth", "sales");
 
         let left = metrics.encode().unwrap();
-        assert!(!left.contains(r#"name="sales""#), "left over:\n{left}");
+        assert!(!left.contains(r#"="sales""#), "left over:\n{left}");
+    }
+
+    #[test]
+    fn an_agent_has_one_series_or_none() {
+        let metrics = Metrics::new().unwrap();
+        let series = |reason| {
+            metrics.agent_judged("growth", "checkout", reason);
+            let text = metrics.encode().unwrap();
+            let lines = text.lines().filter(|line| line.contains("checkout"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (reason, value) in [
+            (TrustReason::NoData, None),
+            (TrustReason::NoAlarm, Some(1)),
+            (TrustReason::SampleRatioMismatch, Some(0)),
+            (TrustReason::AllocationDrift, Some(0)),
+            (TrustReason::NoAlarm, Some(1)),
+            (TrustReason::DuplicateCode, None),
+        ] {
+            let expected = value.map(|value| {
+                let reason = reason.as_str();
+                format!(
+                    r#"sumsq_agent_trustworthy{{agent="checkout",namespace="growth",reason="{reason}"}} {value}"#
+                )
+            });
+            assert_eq!(series(reason), Vec::from_iter(expected), "{reason:?}");
+        }
     }
 }

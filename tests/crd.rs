@@ -5,28 +5,66 @@ mod specs;
 
 use proptest::prelude::*;
 use serde_json::Value;
-use sumsq::validate::{self, Defaults};
+use specs::{Case, Kind};
+use sumsq::crd::data_source::DataSource;
+use sumsq::validate::{self, Defaults, SpecProblem};
 
 /// What `sumsq crd` prints, what users apply and what the chart installs are one text.
 #[test]
 fn the_files_are_what_the_types_say() {
-    let generated = validate::crd_yaml().unwrap();
-    for path in [
-        "crds/datasources.sumsq.dev.yaml",
-        "charts/sumsq/files/crds/datasources.sumsq.dev.yaml",
-    ] {
-        let file = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
-        let written = std::fs::read_to_string(file).unwrap();
-        assert!(
-            written == generated,
-            "{path} is out of date: cargo run -- crd > {path}"
-        );
+    let generated = validate::crd_yamls().unwrap();
+    assert_eq!(generated.len(), 2);
+    for folder in ["crds", "charts/sumsq/files/crds"] {
+        for (name, yaml) in &generated {
+            let path = format!("{folder}/{name}.yaml");
+            let file = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+            let written = std::fs::read_to_string(file).unwrap_or_default();
+            let resource = name.split('.').next().unwrap();
+            assert!(
+                written == *yaml,
+                "{path} is out of date: cargo run -- crd {resource} > {path}"
+            );
+        }
+        let here = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let files = std::fs::read_dir(here).unwrap().count();
+        assert_eq!(files, generated.len(), "files in {folder}");
     }
 }
 
-fn schema() -> Value {
-    let definition = serde_json::to_value(&sumsq::crd::all()[0]).unwrap();
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+#[test]
+fn the_command_prints_all_or_one() {
+    let printed = |more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sumsq"));
+        let output = command.arg("crd").args(more).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let generated = validate::crd_yamls().unwrap();
+    let all: String = generated.iter().map(|(_, yaml)| yaml.as_str()).collect();
+    assert_eq!(printed(&[]), all);
+    for (name, yaml) in &generated {
+        let resource = name.split('.').next().unwrap();
+        assert_eq!(printed(&[resource]), *yaml, "{resource}");
+    }
+}
+
+/// By kind.
+fn schemas() -> Vec<(String, Value)> {
+    let definitions = sumsq::crd::all().into_iter();
+    let schemas = definitions.map(|definition| {
+        let kind = definition.spec.names.kind.clone();
+        let definition = serde_json::to_value(definition).unwrap();
+        let schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+        (kind, schema)
+    });
+    schemas.collect()
+}
+
+/// Calls `look` with every property of every kind and its path.
+fn each_field(look: &mut impl FnMut(&str, &Value)) {
+    for (kind, schema) in schemas() {
+        each_property(&schema, &kind, look);
+    }
 }
 
 /// Calls `look` with every property below a schema and its path.
@@ -43,11 +81,11 @@ fn each_property(schema: &Value, path: &str, look: &mut impl FnMut(&str, &Value)
 #[test]
 fn every_field_is_described_in_whole_sentences() {
     let mut wrong = Vec::new();
-    each_property(&schema(), "", &mut |path, property| {
+    each_field(&mut |path, property| {
         let description = property["description"].as_str().unwrap_or_default();
         let sentence = description.starts_with(char::is_uppercase) && description.ends_with('.');
         // What a condition holds is described by Kubernetes itself.
-        let ours = !path.starts_with(".status.conditions[]");
+        let ours = !path.contains(".status.conditions[]");
         if ours && (!sentence || description.contains(['`', '\n'])) {
             wrong.push(format!("{path}: {description:?}"));
         }
@@ -58,44 +96,46 @@ fn every_field_is_described_in_whole_sentences() {
 #[test]
 fn defaults_stand_in_the_schema() {
     let mut defaults = Vec::new();
-    each_property(&schema(), "", &mut |path, property| {
+    each_field(&mut |path, property| {
         if let Some(default) = property.get("default") {
             defaults.push(format!("{path} {default}"));
         }
     });
     insta::assert_snapshot!(defaults.join("\n"), @r#"
-    .spec.dating "Exposure"
-    .spec.deletionPolicy "Retain"
-    .spec.goals[].allowNegative false
-    .spec.goals[].goodDirection "Increase"
-    .spec.goals[].numeric false
-    .spec.historyLimit 10
-    .spec.maxObjectBytes "1Gi"
-    .spec.onIntegrityProblem "Warn"
-    .spec.schedule "0 9 * * *"
-    .spec.source.s3.forcePathStyle false
-    .spec.startingDeadlineSeconds 43200
-    .spec.suspend false
-    .spec.timeoutSeconds 600
-    .status {"observedGeneration":-1}
+    DataSource.spec.dating "Exposure"
+    DataSource.spec.deletionPolicy "Retain"
+    DataSource.spec.goals[].allowNegative false
+    DataSource.spec.goals[].goodDirection "Increase"
+    DataSource.spec.goals[].numeric false
+    DataSource.spec.historyLimit 10
+    DataSource.spec.maxObjectBytes "1Gi"
+    DataSource.spec.onIntegrityProblem "Warn"
+    DataSource.spec.schedule "0 9 * * *"
+    DataSource.spec.source.s3.forcePathStyle false
+    DataSource.spec.startingDeadlineSeconds 43200
+    DataSource.spec.suspend false
+    DataSource.spec.timeoutSeconds 600
+    DataSource.status {"observedGeneration":-1}
+    Agent.spec.variations[].weight 1.0
+    Agent.status {"observedGeneration":-1}
     "#);
 }
 
 #[test]
 fn fields_of_a_few_words_take_no_others() {
     let mut closed = Vec::new();
-    each_property(&schema(), "", &mut |path, property| {
+    each_field(&mut |path, property| {
         if let Some(words) = property.get("enum") {
             closed.push(format!("{path} {words}"));
         }
     });
     insta::assert_snapshot!(closed.join("\n"), @r#"
-    .spec.dating ["Exposure","Event"]
-    .spec.deletionPolicy ["Retain","Delete"]
-    .spec.goals[].goodDirection ["Increase","Decrease"]
-    .spec.onIntegrityProblem ["Warn","Reject"]
-    .status.history[].result ["Imported","NotModified","Error"]
-    .status.history[].trigger ["Created","Schedule","Manual","SpecChange","Retry"]
+    DataSource.spec.dating ["Exposure","Event"]
+    DataSource.spec.deletionPolicy ["Retain","Delete"]
+    DataSource.spec.goals[].goodDirection ["Increase","Decrease"]
+    DataSource.spec.onIntegrityProblem ["Warn","Reject"]
+    DataSource.status.history[].result ["Imported","NotModified","Error"]
+    DataSource.status.history[].trigger ["Created","Schedule","Manual","SpecChange","Retry"]
     "#);
 }
 
@@ -107,8 +147,16 @@ fn defaults() -> Defaults {
 
 /// The same resource, past the checks of files: what the operator would read from a cluster whose
 /// definition is another version's.
-fn unchecked(manifest: &str) -> sumsq::crd::data_source::DataSource {
+fn unchecked<T: serde::de::DeserializeOwned>(manifest: &str) -> T {
     serde_yaml::from_str(manifest).unwrap()
+}
+
+fn problems_of(case: &Case, manifest: &str) -> Vec<SpecProblem> {
+    let problems = match case.kind {
+        Kind::DataSource => validate::data_source(&unchecked(manifest), "", &defaults()).map(drop),
+        Kind::Agent => validate::agent(&unchecked(manifest)).map(drop),
+    };
+    problems.err().unwrap_or_default()
 }
 
 #[test]
@@ -124,11 +172,8 @@ fn every_bad_spec_is_refused_with_one_sentence() {
             .flatten()
             .map(|problem| problem.message)
             .collect();
-        let problems = validate::data_source(&unchecked(&manifest), "", &defaults());
-        let by_operator: Vec<_> = problems
-            .err()
+        let by_operator: Vec<_> = problems_of(&case, &manifest)
             .into_iter()
-            .flatten()
             .map(|problem| format!("{}: {}", problem.field, problem.message))
             .collect();
         for found in [in_file, by_operator] {
@@ -147,9 +192,13 @@ fn every_bad_spec_is_refused_with_one_sentence() {
 fn every_good_spec_is_taken() {
     let mut wrong = Vec::new();
     for case in specs::taken() {
-        match validate::manifest(&case.manifest("taken")) {
-            Ok(resources) => {
-                if let Err(problems) = validate::data_source(&resources[0], "", &defaults()) {
+        let manifest = case.manifest("taken");
+        match validate::manifest(&manifest) {
+            Ok(taken) => {
+                let (data_sources, agents) = (taken.data_sources.len(), taken.agents.len());
+                assert_eq!(data_sources + agents, 1, "{}", case.name);
+                let problems = problems_of(&case, &manifest);
+                if !problems.is_empty() {
                     wrong.push(format!("{}: {problems:#?}", case.name));
                 }
             }
@@ -162,7 +211,7 @@ fn every_good_spec_is_taken() {
 /// Errors of a manifest in a file, as `sumsq local` and `sumsq check` show them.
 fn said(manifest: &str) -> String {
     match validate::manifest(manifest) {
-        Ok(resources) => format!("{} taken", resources.len()),
+        Ok(taken) => format!("{} taken", taken.data_sources.len() + taken.agents.len()),
         Err(error) => error.to_string(),
     }
 }
@@ -250,8 +299,8 @@ spec:
   source: {s3: {region: us-east-1, bucket: shop, key: counts.csv, accountId: '123456789012'}}
 ";
     let resources = validate::manifest(merged).unwrap();
-    assert_eq!(resources[0].spec.goals[1].code, "returns");
-    assert!(resources[0].spec.goals[1].numeric);
+    assert_eq!(resources.data_sources[0].spec.goals[1].code, "returns");
+    assert!(resources.data_sources[0].spec.goals[1].numeric);
 }
 
 proptest! {
@@ -288,6 +337,133 @@ fn what_is_none_of_ours_is_passed_over() {
     );
 }
 
+/// DataSources and Agents may share a file.
+#[test]
+fn files_hold_agents_to_the_same_rules() {
+    let several_mistakes = "\
+apiVersion: sumsq.dev/v1alpha1
+kind: DataSource
+metadata:
+  name: shop
+spec: {}
+---
+apiVersion: sumsq.dev/v1alpha1
+kind: Agent
+metadata: {}
+spec:
+  basline: A
+  baseline: D
+  goals: [sales, sales]
+  variations:
+    - code: A
+    - {code: B, weight: -1, displayname: Green}
+  targetLift: 2%
+";
+    insta::assert_snapshot!(said(several_mistakes), @r#"
+    3 problems:
+      line 5, column 1: spec.source: source is missing: write source: {s3: {region: ..., bucket: ..., key: ..., accountId: ...}}
+      line 11, column 3: unknown field spec.basline: did you mean baseline?
+      line 17, column 3: spec.targetLift: invalid type: string "2%", expected a number
+    "#);
+    let mended = several_mistakes
+        .replace("2%", "20")
+        .replace("  basline: A\n", "")
+        .replace("displayname", "displayName")
+        .replace("{}\nspec:", "{name: checkout}\nspec:");
+    insta::assert_snapshot!(said(&mended), @"
+    5 problems:
+      line 5, column 1: spec.source: source is missing: write source: {s3: {region: ..., bucket: ..., key: ..., accountId: ...}}
+      line 11, column 3: spec.baseline: baseline takes the code of one of the variations: D is none of them
+      line 12, column 3: spec.goals: goal sales stands more than once: write each goal once
+      line 15, column 17: spec.variations[1].weight: weight takes 0 to 1000000: equal weights are equal shares, 0 is not in the test
+      line 16, column 3: spec.targetLift: targetLift takes a fraction above 0 and at most 10: write 0.02 for 2%
+    ");
+    let without_version = "kind: Agent\nmetadata: {name: agent-1}\nspec: {}\n";
+    insta::assert_snapshot!(said(without_version), @"line 1, column 1: apiVersion: this version of sumsq reads sumsq.dev/v1alpha1");
+    let of_another_group = "apiVersion: agents.example/v1\nkind: Agent\nspec: anything\n";
+    assert_eq!(said(of_another_group), "0 taken");
+    let list = "kind: List\napiVersion: v1\nitems: [{apiVersion: sumsq.dev/v1alpha1, kind: Agent}]";
+    insta::assert_snapshot!(said(list), @"line 3, column 1: write each Agent of this list as a document of its own, with --- between");
+}
+
+#[test]
+fn a_checked_agent_holds_what_was_written() {
+    let agents = specs::taken().into_iter();
+    let mut agents = agents.filter(|case| case.kind == Kind::Agent);
+    let checked = |case: Case| {
+        let manifest = validate::manifest(&case.manifest("agent-1")).unwrap();
+        validate::agent(&manifest.agents[0]).unwrap()
+    };
+    insta::assert_debug_snapshot!(checked(agents.next().unwrap()), @r#"
+    AgentResource {
+        namespace: "",
+        name: "agent-1",
+        uid: "",
+        created_at: 1970-01-01T00:00:00Z,
+        agent: Agent {
+            code: "agent-1",
+            display_name: None,
+            goals: [],
+            baseline: Some(
+                "A",
+            ),
+            target_lift: None,
+            variations: [
+                DeclaredVariation {
+                    code: "A",
+                    display_name: Some(
+                        "Today",
+                    ),
+                    weight: 1.0,
+                },
+                DeclaredVariation {
+                    code: "B",
+                    display_name: Some(
+                        "Green",
+                    ),
+                    weight: 1.0,
+                },
+            ],
+        },
+    }
+    "#);
+    let everything = agents.find(|case| case.name == "everything else said");
+    insta::assert_debug_snapshot!(checked(everything.unwrap()).agent, @r#"
+    Agent {
+        code: "checkout button",
+        display_name: Some(
+            "Checkout button",
+        ),
+        goals: [
+            "sales",
+            "calls",
+        ],
+        baseline: Some(
+            "A",
+        ),
+        target_lift: Some(
+            0.02,
+        ),
+        variations: [
+            DeclaredVariation {
+                code: "A",
+                display_name: Some(
+                    "Today",
+                ),
+                weight: 9.0,
+            },
+            DeclaredVariation {
+                code: "B",
+                display_name: Some(
+                    "Green",
+                ),
+                weight: 1.0,
+            },
+        ],
+    }
+    "#);
+}
+
 /// Cron and zone are beyond CEL: the operator stalls, and files are refused by the same words.
 #[test]
 fn a_bad_schedule_is_told_by_its_reason() {
@@ -299,7 +475,7 @@ fn a_bad_schedule_is_told_by_its_reason() {
         ("timeZone: ''", "InvalidTimeZone spec.timeZone"),
         ("historyLimit: 0", "InvalidSpec spec.historyLimit"),
     ] {
-        let mut resource = unchecked(&specs::taken()[0].manifest("shop"));
+        let mut resource: DataSource = unchecked(&specs::taken()[0].manifest("shop"));
         let change: Value = serde_yaml::from_str(spec).unwrap();
         let mut raw = serde_json::to_value(&resource).unwrap();
         raw["spec"]
@@ -322,7 +498,7 @@ fn a_checked_spec_holds_what_was_written() {
         .into_iter()
         .find(|case| case.name == "everything else said");
     let manifest = everything.unwrap().manifest("shop");
-    let resources = validate::manifest(&manifest).unwrap();
+    let resources = validate::manifest(&manifest).unwrap().data_sources;
     let source = validate::data_source(&resources[0], "growth", &defaults()).unwrap();
     insta::assert_debug_snapshot!(source.goals, @r#"
     [
@@ -378,6 +554,7 @@ fn a_checked_spec_holds_what_was_written() {
     assert!(source.schedule.text().contains("America/New_York"));
 
     let least = validate::manifest(&specs::taken()[0].manifest("shop")).unwrap();
+    let least = least.data_sources;
     let least = validate::data_source(&least[0], "growth", &defaults()).unwrap();
     assert_eq!(least.display_name, "shop");
     assert_eq!(least.goals[0].display_name, None);

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use sumsq::domain::report::view::{ConcernCode, TestingReport, Verdict};
 use support::process::{ServerCommand, free_port, wait_for};
 use tempfile::TempDir;
 
@@ -52,8 +53,9 @@ fn once_prints_what_was_imported() {
         "default/internal-conversions  imported in ",
         "1 agent, 2 rows, 2024-03-18 to 2024-03-18, 1 warning",
         "warning: line 3, column sales_val_sumsq: a sum of squares of 450.1504 is too small",
-        "sales  A                10            1  10.00 %             0.9990",
-        "       B                 9            3  33.33 %             3.4411",
+        "The numbers of a row can't be right: on 2024-03-18, for B, a sum of squares of 450.1504",
+        "Sales  A                10            1       0.9990",
+        "       B                 9            3        3.441",
     ] {
         assert!(shown.contains(expected), "no {expected:?} in\n{shown}");
     }
@@ -83,15 +85,88 @@ fn programs_get_one_object() {
     );
     assert_eq!(source["warnings"].as_array().unwrap().len(), 1);
     assert!(source["durationSeconds"].is_f64());
-    let arm = &summary["reports"][0]["arms"][1];
+    // A whole Testing Report, as the API gives it.
+    let report = &summary["reports"][0];
+    let arm = &report["arms"][1];
     assert_eq!(
         (&arm["variation"], &arm["visitors"]),
         (&"B".into(), &9.into())
     );
     assert_eq!(
-        (&arm["conversions"], &arm["value"]),
+        (&arm["conversions"], &arm["sum"]),
         (&3.into(), &30.97.into())
     );
+    assert_eq!(
+        (&report["goal"], &report["trustworthy"]),
+        (&"sales".into(), &false.into())
+    );
+    assert_eq!(report["concerns"][0]["code"], "IntegrityProblem");
+    serde_json::from_value::<TestingReport>(report.clone()).unwrap();
+}
+
+#[test]
+fn the_quickstart_shows_one_of_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
+    let exports = "buckets/shop-experiment-counts/exports";
+    fs::create_dir_all(folder.path().join(exports)).unwrap();
+    for file in [
+        "shop-conversions.yaml",
+        &format!("{exports}/shop-conversions.csv"),
+    ] {
+        fs::copy(quickstart.join(file), folder.path().join(file)).unwrap();
+    }
+    let output = once(folder.path(), &["--output", "json"]);
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let reports: Vec<TestingReport> = serde_json::from_value(summary["reports"].clone()).unwrap();
+    assert_eq!(reports.len(), 15, "three agents with five goals");
+    let purchase = |agent: &str| {
+        let of_agent = |report: &&TestingReport| report.agent == agent && report.goal == "purchase";
+        reports.iter().find(of_agent).unwrap()
+    };
+    let verdicts = |report: &TestingReport| -> Vec<Verdict> {
+        report
+            .comparisons
+            .iter()
+            .map(|found| found.verdict)
+            .collect()
+    };
+    let button = purchase("checkout-button");
+    assert_eq!(
+        (button.trustworthy, verdicts(button)),
+        (true, vec![Verdict::Undecided])
+    );
+    let products = purchase("recommendations");
+    assert_eq!(
+        (products.trustworthy, verdicts(products)),
+        (true, vec![Verdict::Undecided, Verdict::Better])
+    );
+    let banner = purchase("free-shipping-banner");
+    let codes: Vec<_> = banner.concerns.iter().map(|concern| concern.code).collect();
+    assert_eq!(codes, [ConcernCode::AllocationDrift]);
+    // 28% more purchases over all days, and none day by day.
+    assert!(banner.comparisons[0].relative_difference.unwrap() > 0.25);
+    let by_day = &banner.post_stratified.as_ref().unwrap()[0];
+    let [low, high] = by_day.interval.unwrap();
+    assert!(low < 0.0 && high > 0.0 && high < 0.003, "{by_day:?}");
+
+    let shown = text(&once(folder.path(), &[]).stdout);
+    let about = |agent: &str| {
+        shown
+            .split("\n\n")
+            .find(|part| part.starts_with(agent))
+            .unwrap()
+    };
+    let banner = about("free-shipping-banner").to_lowercase();
+    assert!(
+        banner.contains("day by day, purchase per visitor is 0.012 points higher"),
+        "{banner}"
+    );
+    for word in ["better", "worse", "undecided", "+28%"] {
+        assert!(!banner.contains(word), "{word} in {banner}");
+    }
+    assert!(about("recommendations").contains("\nC is better than A: Purchase per visitor"));
+    assert!(about("checkout-button").contains("the data can't yet tell that from chance"));
 }
 
 #[test]
@@ -191,6 +266,88 @@ async fn edits_act_as_apply_would_within_two_seconds() {
         Duration::from_secs(2),
     )
     .await;
+
+    server.signal("INT");
+    assert_eq!(server.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn agents_act_as_in_a_cluster() {
+    let folder = folder();
+    let agents = |text: &str| fs::write(folder.path().join("agents.yaml"), text).unwrap();
+    // The document writes its code with a non-breaking hyphen.
+    let manifest = "\
+apiVersion: sumsq.dev/v1alpha1
+kind: Agent
+metadata: {name: checkout}
+spec: {code: agent\u{2011}1, baseline: A}
+";
+    agents(manifest);
+    let server = ServerCommand::new("local", SUMSQ)
+        .args(["local", folder.path().to_str().unwrap(), "--listen"])
+        .arg(format!("127.0.0.1:{}", free_port()))
+        .start(folder.path());
+    let log = || fs::read_to_string(server.log_path()).unwrap_or_default();
+    let said = async |what: &str, times: usize, deadline: Duration| {
+        let description = format!("{what:?} {times} times");
+        wait_for(&description, deadline, async || {
+            (log().matches(what).count() == times).then_some(())
+        })
+        .await;
+    };
+    let at_once = Duration::from_secs(2);
+    // Its number for B is no sum of squares.
+    let distrusted = "agent default/checkout  not trustworthy: IntegrityProblem: ";
+    said(distrusted, 1, Duration::from_secs(30)).await;
+    said("waiting for schedules and for edits", 1, at_once).await;
+
+    let header = COUNTS.lines().next().unwrap();
+    let rows = ["A", "B"].map(|arm| format!("1710720000,agent\u{2011}1,{arm},900,90,90,90,90"));
+    let mended = format!("{header}\n{}\n", rows.join("\n"));
+    let counts = "buckets/com.my-company.counts/counts.csv";
+    fs::write(folder.path().join(counts), mended).unwrap();
+    let annotated = MANIFEST.replacen(
+        "metadata:\n",
+        "metadata:\n  annotations: {sumsq.dev/fetch-requested-at: now}\n",
+        1,
+    );
+    fs::write(folder.path().join("counts.yaml"), annotated).unwrap();
+    let trusted = "agent default/checkout  trustworthy: No alarm in the reports of ";
+    said(trusted, 1, at_once).await;
+
+    // Shares that the data do not have.
+    let skewed = manifest.replace(
+        "baseline: A",
+        "baseline: A, variations: [{code: A}, {code: B, weight: 2}]",
+    );
+    agents(&skewed);
+    let distrusted = "agent default/checkout  not trustworthy: SampleRatioMismatch: ";
+    said(distrusted, 1, at_once).await;
+
+    // What would be refused leaves in force what was said before.
+    agents(&skewed.replace("baseline: A", "baseline: C"));
+    said(
+        "baseline takes the code of one of the variations: C is none of them",
+        1,
+        at_once,
+    )
+    .await;
+    agents(&format!(
+        "{manifest}---\n{}",
+        manifest.replace("checkout", "twin")
+    ));
+    said(trusted, 2, at_once).await;
+    said(
+        "agent default/twin  DuplicateCode: Agent checkout has the code agent\u{2011}1 too",
+        1,
+        at_once,
+    )
+    .await;
+    agents(&manifest.replace("checkout", "twin"));
+    said("agent default/checkout  deleted", 1, at_once).await;
+    said("agent default/twin  trustworthy: ", 1, at_once).await;
+    fs::remove_file(folder.path().join("counts.yaml")).unwrap();
+    said("agent default/twin  NoData: ", 1, at_once).await;
 
     server.signal("INT");
     assert_eq!(server.ended(Duration::from_secs(10)).await.code(), Some(0));

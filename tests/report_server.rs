@@ -142,3 +142,144 @@ async fn it_changes_nothing_in_the_store() {
     assert_eq!(fs::read(&store).unwrap(), before);
     fs::remove_dir_all(&folder).unwrap();
 }
+
+/// Whatever the files of the corpus hold, what a source hands out imports as the same content.
+#[tokio::test]
+async fn counts_that_are_handed_out_import_as_the_same() {
+    let folders = [temporary_folder("first"), temporary_folder("second")];
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/good");
+    let mut files: Vec<_> = fs::read_dir(corpus)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "csv"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 20);
+    for folder in &folders {
+        fs::create_dir_all(folder.join("buckets/counts")).unwrap();
+    }
+    for (number, file) in files.iter().enumerate() {
+        let stem = file.file_stem().unwrap().to_str().unwrap();
+        let goal = if stem == "document_example" {
+            "sales"
+        } else {
+            "g-sales"
+        };
+        let manifest = manifest(number, goal);
+        for folder in &folders {
+            fs::write(folder.join(format!("{number}.yaml")), &manifest).unwrap();
+        }
+        fs::copy(
+            file,
+            folders[0].join(format!("buckets/counts/{number}.csv")),
+        )
+        .unwrap();
+    }
+    let [first, second] = &folders;
+    local_once(first);
+    let store = first.join(".sumsq/sumsq.db");
+    let report = Report::start(first, &store).await;
+    wait_for("readiness", PATIENCE, async || {
+        (get(&report.probes, "/readyz").await.0 == 200).then_some(())
+    })
+    .await;
+    for (number, file) in files.iter().enumerate() {
+        let address = format!("/api/v1/namespaces/default/data-sources/f{number}/counts.csv");
+        let (status, csv) = get(&report.main, &address).await;
+        assert_eq!(status, 200, "{}: {csv}", file.display());
+        fs::write(second.join(format!("buckets/counts/{number}.csv")), csv).unwrap();
+    }
+    local_once(second);
+    let (one, other) = (
+        hashes(&store).await,
+        hashes(&second.join(".sumsq/sumsq.db")).await,
+    );
+    assert!(one.len() > files.len());
+    assert_eq!(one, other);
+    for folder in &folders {
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+fn manifest(number: usize, goal: &str) -> String {
+    format!(
+        "apiVersion: sumsq.dev/v1alpha1
+kind: DataSource
+metadata: {{name: f{number}}}
+spec:
+  displayName: File {number}
+  goals: [{{code: {goal}, numeric: true}}, {{code: g-signup}}]
+  source: {{s3: {{region: us-east-1, bucket: counts, key: {number}.csv, accountId: \"123456789012\"}}}}
+"
+    )
+}
+
+fn local_once(folder: &Path) {
+    let run = Command::new(SUMSQ)
+        .args(["local", folder.to_str().unwrap(), "--once"])
+        .env_remove("AWS_PROFILE")
+        .output()
+        .unwrap();
+    let said = [run.stdout, run.stderr].concat();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+/// Source, agent, day and content hash of everything in a store.
+async fn hashes(store: &Path) -> Vec<(Vec<u8>, String, i64, Vec<u8>)> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    let days = "SELECT source, agent, day, hash FROM agent_day ORDER BY source, agent, day";
+    let rows = sqlx::query_as(days).fetch_all(&pool).await.unwrap();
+    pool.close().await;
+    rows
+}
+
+#[tokio::test]
+async fn a_folder_fetches_when_its_page_is_asked_to() {
+    let folder = temporary_folder("local");
+    quickstart(&folder);
+    let server = ServerCommand::new("local", SUMSQ)
+        .args(["local", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"])
+        .start(&folder);
+    let log = folder.join("local.log");
+    let base = wait_for("the first line", PATIENCE, async || {
+        let log = fs::read_to_string(&log).ok()?;
+        let (line, _) = log.split_once('\n')?;
+        Some(line.strip_prefix("reports on ")?.to_owned())
+    })
+    .await;
+    let source = "/api/v1/namespaces/default/data-sources/shop-conversions";
+    let (_, detail) = get(&base, source).await;
+    assert!(
+        detail.contains(r#""fetchNow":{"available":true"#),
+        "{detail}"
+    );
+    let fetches = async || {
+        let (_, fetches) = get(&base, &format!("{source}/fetches")).await;
+        let fetches: Value = serde_json::from_str(&fetches).unwrap();
+        fetches["fetches"].as_array().unwrap().clone()
+    };
+    let before = fetches().await.len();
+    let post = |path: String| {
+        let url = format!("{base}{path}");
+        tokio::task::spawn_blocking(move || {
+            let config = ureq::Agent::config_builder().http_status_as_error(false);
+            let agent = config.timeout_global(Some(PATIENCE)).build().new_agent();
+            agent.post(&url).send_empty().unwrap().status().as_u16()
+        })
+    };
+    assert_eq!(post(format!("{source}/fetch")).await.unwrap(), 202);
+    let newest = wait_for("a manual fetch", PATIENCE, async || {
+        let fetches = fetches().await;
+        let newest = fetches.first()?.clone();
+        (fetches.len() > before && !newest["result"].is_null()).then_some(newest)
+    })
+    .await;
+    assert_eq!(newest["trigger"], "Manual");
+    assert_eq!(newest["result"], "NotModified");
+    let unknown = "/api/v1/namespaces/default/data-sources/x/fetch";
+    assert_eq!(post(unknown.to_owned()).await.unwrap(), 404);
+    server.signal("TERM");
+    assert_eq!(server.ended(PATIENCE).await.code(), Some(0));
+    fs::remove_dir_all(&folder).unwrap();
+}

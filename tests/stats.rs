@@ -1,5 +1,11 @@
 //! Laws of the statistics, for random data: what a report says never contradicts itself, no order
 //! ever shows, and nothing that can be asked panics or gives what JSON can't hold.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "drawn numbers may be rounded"
+)]
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

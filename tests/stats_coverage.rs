@@ -1,7 +1,7 @@
-//! The simulation of `examples/coverage.rs` with fewer draws: what must hold does. Seeds are fixed,
+//! The simulation of `examples/coverage` with fewer draws: what must hold does. Seeds are fixed,
 //! so it holds again.
 
-#[path = "../examples/coverage.rs"]
+#[path = "../examples/coverage/main.rs"]
 #[allow(
     dead_code,
     unreachable_pub,

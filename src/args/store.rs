@@ -10,9 +10,10 @@ use super::Output;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-What a DataSource brought stays in the store when the object is deleted (deletionPolicy: Retain), and
-when its namespace is. These commands show such data, move them and remove them. A SOURCE is written
-NAMESPACE/NAME; where several of one name have come and gone, its id says which (`list` shows it).
+What a DataSource brought stays in the store when the object is deleted (deletionPolicy:
+Retain), and when its namespace is. These commands show such data, move them and remove them.
+A SOURCE is written NAMESPACE/NAME; where several of one name have come and gone, its id says
+which (`list` shows it).
 
 Examples:
   sumsq store list
@@ -41,14 +42,14 @@ Example:
     },
     /// Copy everything into another store: data, fetch logs, Agents
     #[command(after_help = "\
-Stop the operator first, and start it again on the new store: ids stay as they are, so it goes on where
-it was, and no slot is fetched twice. A copy that was interrupted is taken up by the same command: what
-is there already is compared, not sent again. At the end each source is read back from the new store,
-every block against its hash, and must have the digest that it has in the old one; the old store is
-only read.
+Stop the operator first, and start it again on the new store: ids stay as they are, so it
+goes on where it was, and no slot is fetched twice. A copy that was interrupted is taken up by
+the same command: what is there already is compared, not sent again. At the end each source is
+read back from the new store, every block against its hash, and must have the digest that it
+has in the old one; the old store is only read.
 
-A source that the new store knows more of (it has fetched since) is left alone and told; --replace puts
-the old store's in its place.
+A source that the new store knows more of (it has fetched since) is left alone and told;
+--replace puts the old store's in its place.
 
 Example:
   sumsq store copy --from sqlite:/var/lib/sumsq/sumsq.db \\
@@ -71,10 +72,10 @@ Example:
     },
     /// Give the data of a source that is gone to one that is there
     #[command(after_help = "\
-After a DataSource was renamed or its namespace made anew, its old days lie under the old id. This
-moves them, in one step for readers, and removes the old source with its fetch log. Where both hold the
-same agent and day with different content, it refuses and changes nothing, unless --on-conflict says
-whose stay.
+After a DataSource was renamed or its namespace made anew, its old days lie under the old id.
+This moves them, in one step for readers, and removes the old source with its fetch log. Where
+both hold the same agent and day with different content, it refuses and changes nothing, unless
+--on-conflict says whose stay.
 
 Examples:
   sumsq store adopt growth/old-name --by growth/new-name
@@ -97,8 +98,8 @@ Examples:
     },
     /// Remove everything that a source that is gone has left
     #[command(after_help = "\
-Without --yes it says what it would remove, and removes nothing. A source whose DataSource exists is
-refused: delete that one with deletionPolicy: Delete instead.
+Without --yes it says what it would remove, and removes nothing. A source whose DataSource
+exists is refused: delete that one with deletionPolicy: Delete instead.
 
 Example:
   sumsq store purge growth/old-name --yes")]

@@ -4,6 +4,7 @@
 //! the objects in and the news out. Each kind has a folder of its own; what all kinds need lies
 //! beside it: [`dereference`], [`publish`], [`events`].
 
+mod agents;
 mod data_sources;
 mod dereference;
 mod events;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::data_source::SourceKey;
 use crate::ingest::engine::Engine;
+use crate::ingest::judge::JudgeError;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 use crate::validate::Defaults;
@@ -68,7 +70,17 @@ struct Shared {
     namespaces: Namespaces,
     publisher: Publisher,
     events: Events,
+    /// Takes what the reports of agents may have changed with.
+    touched: mpsc::UnboundedSender<Touched>,
     shutdown: CancellationToken,
+}
+
+/// What the reports of agents may have changed with.
+enum Touched {
+    /// Its data, its spec, or that it is there.
+    Source(SourceKey),
+    /// Another Agent: which one counts for the code.
+    Code { namespace: String, code: String },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +91,8 @@ enum Error {
     Kube(#[from] kube::Error),
     #[error("the store failed")]
     Store(#[from] StoreError),
+    #[error("an agent cannot be judged")]
+    Judge(#[from] JudgeError),
 }
 
 /// Runs until `shutdown`, then until every look under way has ended.
@@ -93,6 +107,7 @@ pub async fn run(settings: Settings) {
         synced,
         shutdown,
     } = settings;
+    let (touched, looks_wanted) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         namespaces: Namespaces::new(client.clone()),
         publisher: Publisher::new(client.clone(), Arc::clone(&metrics)),
@@ -101,9 +116,13 @@ pub async fn run(settings: Settings) {
         engine,
         metrics,
         namespace,
+        touched,
         shutdown,
     });
-    data_sources::run(shared, defaults, ended, synced).await;
+    tokio::join!(
+        data_sources::run(Arc::clone(&shared), defaults, ended, synced),
+        agents::run(shared, looks_wanted),
+    );
 }
 
 impl Shared {
@@ -116,6 +135,11 @@ impl Shared {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         }
+    }
+
+    fn touch(&self, what: Touched) {
+        // Nobody listens any more while shutting down.
+        self.touched.send(what).ok();
     }
 
     /// One look, timed and counted.

@@ -1,5 +1,6 @@
 //! The custom resources' schema: types, CEL rules, printer columns. No behaviour, nothing of ours.
 
+pub mod agent;
 pub mod data_source;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -15,7 +16,7 @@ pub const FORCE_FETCH_REQUESTED_AT: &str = "sumsq.dev/force-fetch-requested-at";
 /// Every definition that a cluster needs.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![data_source::DataSource::crd()];
+    let mut definitions = vec![data_source::DataSource::crd(), agent::Agent::crd()];
     let versions = definitions
         .iter_mut()
         .flat_map(|definition| &mut definition.spec.versions);

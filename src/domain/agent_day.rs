@@ -148,15 +148,6 @@ impl Decimal {
         })
     }
 
-    /// A sum of squared counts; beyond what fits (1.7e26) the most that does.
-    #[must_use]
-    pub fn saturating_from(whole: u128) -> Self {
-        let units = i128::try_from(whole)
-            .unwrap_or(i128::MAX)
-            .saturating_mul(Self::ONE);
-        Self { units, decimals: 0 }
-    }
-
     /// The nearest double.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "a double is what is asked for")]

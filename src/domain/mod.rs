@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod agent_day;
+pub mod agent_status;
 pub mod counts_csv;
 pub mod data_source;
 pub mod description;

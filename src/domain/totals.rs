@@ -1,57 +1,12 @@
-//! Right totals of an agent over its days: traits, policies and absent goals accounted for.
+//! Which rows of a day count each visitor once, under traits and policies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::agent_day::{AgentDay, Cell, Decimal};
+use super::agent_day::{AgentDay, Cell};
 
 /// Visitors assigned at random, as in an A/B test.
 pub const RANDOM_POLICY: &str = "r";
-
-/// One arm (variation) over all the days given.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Arm {
-    pub variation: Arc<str>,
-    pub visitors: u64,
-    /// By goal code, in the order of the codes.
-    pub goals: BTreeMap<Arc<str>, ArmGoal>,
-}
-
-/// One goal of one arm, over the days on which the file had the goal.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct ArmGoal {
-    /// Visitors of those days: the denominator of its rate.
-    pub visitors: u64,
-    pub conversions: u64,
-    pub conversions_sumsq: u128,
-    /// Where the goal has no values, each event is worth 1.
-    pub value: Decimal,
-    pub value_sumsq: Decimal,
-    /// Whether any day had values of its own.
-    pub numeric: bool,
-}
-
-impl ArmGoal {
-    /// Conversions per visitor; None without visitors.
-    #[must_use]
-    pub fn rate(&self) -> Option<f64> {
-        per_visitor(Decimal::from(self.conversions).to_f64(), self.visitors)
-    }
-
-    /// Value per visitor; None without visitors.
-    #[must_use]
-    pub fn mean_value(&self) -> Option<f64> {
-        per_visitor(self.value.to_f64(), self.visitors)
-    }
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a ratio for people; counts are at most 1e15"
-)]
-fn per_visitor(sum: f64, visitors: u64) -> Option<f64> {
-    (visitors > 0).then(|| sum / visitors as f64)
-}
 
 /// One arm's rows on one day that share policy and trait group.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +21,9 @@ pub struct Rows<'a> {
     pub whole: bool,
 }
 
-/// A day's rows. One choice for all arms of a policy says which
-/// count each visitor once: the rows without a trait where there are any, else the trait group with
-/// the most visitors (of several, the first by code).
+/// A day's rows. One choice for all arms of a policy says which count each visitor once: the rows
+/// without a trait where there are any, else the trait group with the most visitors (of several,
+/// the first by code).
 #[must_use]
 pub fn rows(day: &AgentDay) -> Vec<Rows<'_>> {
     let mut rows: Vec<Rows> = day
@@ -148,59 +103,13 @@ pub fn reported_policy<'a>(policies: &BTreeMap<&'a Arc<str>, u64>) -> Option<&'a
         .map(|policy| *policy)
 }
 
-/// Every arm under one policy, in the order of the variation codes. Sums stop at the
-/// bounds of their types, far beyond what a file may say.
-#[must_use]
-pub fn arms(days: &[AgentDay], policy: &str) -> Vec<Arm> {
-    let mut arms: BTreeMap<&Arc<str>, Arm> = BTreeMap::new();
-    for day in days {
-        let rows = rows(day);
-        for cell in rows
-            .iter()
-            .filter(|row| row.whole && **row.policy == *policy)
-            .flat_map(|row| row.cells)
-        {
-            let arm = arms.entry(&cell.key.variation).or_insert_with(|| Arm {
-                variation: Arc::clone(&cell.key.variation),
-                visitors: 0,
-                goals: BTreeMap::new(),
-            });
-            add(arm, day, cell);
-        }
-    }
-    arms.into_values().collect()
-}
-
-fn add(arm: &mut Arm, day: &AgentDay, cell: &Cell) {
-    arm.visitors = arm.visitors.saturating_add(cell.visitors);
-    for (code, counts) in day.goals.iter().zip(&cell.goals) {
-        let goal = arm.goals.entry(Arc::clone(code)).or_default();
-        goal.visitors = goal.visitors.saturating_add(cell.visitors);
-        goal.conversions = goal.conversions.saturating_add(counts.count);
-        goal.conversions_sumsq = goal.conversions_sumsq.saturating_add(counts.count_sumsq);
-        goal.numeric |= counts.values.is_some();
-        let (sum, sumsq) = match counts.values {
-            Some(values) => (values.sum, values.sumsq),
-            None => (
-                Decimal::from(counts.count),
-                Decimal::saturating_from(counts.count_sumsq),
-            ),
-        };
-        goal.value = goal.value.checked_add(sum).unwrap_or(goal.value);
-        goal.value_sumsq = goal
-            .value_sumsq
-            .checked_add(sumsq)
-            .unwrap_or(goal.value_sumsq);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::agent_day::{CellKey, Day, GoalCounts, VisitorTrait};
+    use crate::domain::agent_day::{CellKey, Day, VisitorTrait};
 
-    /// `variation policy group=value visitors conversions`; `-` for no trait.
-    fn day(number: i32, goals: &[&str], cells: &[&str]) -> AgentDay {
+    /// `variation policy group=value visitors`; `-` for no trait.
+    fn day(cells: &[&str]) -> AgentDay {
         let cells = cells.iter().map(|text| {
             let fields: Vec<_> = text.split(' ').collect();
             let visitor_trait = fields[2]
@@ -209,7 +118,6 @@ mod tests {
                     group: group.into(),
                     value: value.into(),
                 });
-            let count = fields[4].parse().unwrap();
             Cell {
                 key: CellKey {
                     variation: fields[0].into(),
@@ -217,77 +125,67 @@ mod tests {
                     visitor_trait,
                 },
                 visitors: fields[3].parse().unwrap(),
-                goals: goals
-                    .iter()
-                    .map(|_| GoalCounts {
-                        count,
-                        count_sumsq: count.into(),
-                        values: None,
-                    })
-                    .collect(),
+                goals: Vec::new(),
             }
         });
         AgentDay {
             agent: "agent-1".into(),
-            day: Day(number),
-            goals: goals.iter().map(|&goal| Arc::from(goal)).collect(),
+            day: Day(1),
+            goals: Arc::from([]),
             cells: cells.collect(),
         }
     }
 
-    fn summary(days: &[AgentDay], policy: &str) -> Vec<String> {
-        arms(days, policy)
+    /// The rows that count each visitor once.
+    fn whole(cells: &[&str]) -> Vec<String> {
+        rows(&day(cells))
             .iter()
-            .map(|arm| {
-                let goals: Vec<_> = arm
-                    .goals
-                    .iter()
-                    .map(|(code, goal)| format!("{code} {}/{}", goal.conversions, goal.visitors))
-                    .collect();
-                format!("{} {}: {}", arm.variation, arm.visitors, goals.join(", "))
+            .filter(|row| row.whole)
+            .map(|row| {
+                let group = row.group.map_or("-", |group| group);
+                format!("{} {} {group} {}", row.variation, row.policy, row.visitors)
             })
             .collect()
     }
 
     #[test]
-    fn rows_without_a_trait_are_the_total() {
-        let days = [day(
-            1,
-            &["sales"],
-            &["A r - 10 1", "A r s=g 4 1", "A r s=p 7 2", "B r - 9 3"],
-        )];
-        assert_eq!(summary(&days, "r"), ["A 10: sales 1/10", "B 9: sales 3/9"]);
-    }
-
-    #[test]
-    fn without_them_the_largest_trait_group_is_for_all_arms() {
-        let days = [day(
-            1,
-            &["sales"],
-            &["A r s=g 4 1", "A r s=p 5 2", "A r t=x 8 1", "B r s=g 9 3"],
-        )];
-        assert_eq!(summary(&days, "r"), ["A 9: sales 3/9", "B 9: sales 3/9"]);
-    }
-
-    #[test]
-    fn days_without_a_goal_are_left_out_of_its_rate() {
-        let days = [
-            day(1, &["sales"], &["A r - 10 1"]),
-            day(2, &["calls"], &["A r - 5 2"]),
+    fn one_choice_for_all_arms_of_a_policy() {
+        let cases: [(&[&str], &[&str]); 5] = [
+            // Rows without a trait are the total,
+            (
+                &["A r - 10", "A r s=g 4", "A r s=p 7", "B r - 9"],
+                &["A r - 10", "B r - 9"],
+            ),
+            // also where another arm has none.
+            (&["A r - 10", "B r s=g 9"], &["A r - 10"]),
+            // Without them it is the largest group, of all arms together,
+            (
+                &["A r s=g 4", "A r s=p 5", "A r t=x 11", "B r s=g 9"],
+                &["A r s 9", "B r s 9"],
+            ),
+            // and of equals the first.
+            (&["A r s=g 5", "A r t=x 5"], &["A r s 5"]),
+            // Each policy has its own.
+            (
+                &["A f s=g 5", "A r - 5", "A r s=g 5"],
+                &["A f s 5", "A r - 5"],
+            ),
         ];
-        assert_eq!(summary(&days, "r"), ["A 15: calls 2/5, sales 1/10"]);
+        for (cells, expected) in cases {
+            assert_eq!(whole(cells), expected, "{cells:?}");
+        }
     }
 
     #[test]
     fn the_policy_is_r_or_else_the_largest() {
-        let random = [day(1, &["g"], &["A f - 100 1", "A r - 1 0"])];
-        let fixed = [day(1, &["g"], &["A f - 10 1", "A p - 11 0"])];
-        let reported = |days: &[AgentDay]| {
-            let rows: Vec<_> = days.iter().flat_map(rows).collect();
-            reported_policy(&policies(&rows)).cloned()
+        let reported = |cells: &[&str]| {
+            let day = day(cells);
+            let rows = rows(&day);
+            reported_policy(&policies(&rows)).map(ToString::to_string)
         };
-        assert_eq!(reported(&random).as_deref(), Some("r"));
-        assert_eq!(reported(&fixed).as_deref(), Some("p"));
+        assert_eq!(reported(&["A f - 100", "A r - 1"]).as_deref(), Some("r"));
+        assert_eq!(reported(&["A f - 10", "A p - 11"]).as_deref(), Some("p"));
+        assert_eq!(reported(&["A f - 10", "A p - 10"]).as_deref(), Some("f"));
         assert_eq!(reported(&[]), None);
     }
 }

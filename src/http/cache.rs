@@ -1,81 +1,95 @@
-//! Decoded agents, as long as nothing about them has changed, within a bound of memory.
+//! What was made last, within a bound of memory: decoded agents, and answers as they were written.
+//!
+//! Keys name a state (a version, an ETag), so that an entry is never wrong, only of no use any more;
+//! then nobody asks for it and it is the next to go.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
 
 use crate::domain::agent_day::{AgentDay, Cell, GoalCounts};
-use crate::domain::data_source::SourceId;
-use crate::domain::report::AgentData;
-
-/// About; codes that cells share are not counted.
-const MAX_BYTES: usize = 24 << 20;
-
-type Key = (SourceId, String);
-
-/// The agents that were looked at last. An entry of another version is as good as none.
-#[derive(Debug)]
-pub(super) struct AgentCache(Mutex<Held>);
 
 #[derive(Debug)]
-struct Held {
-    agents: LruCache<Key, Entry>,
-    bytes: usize,
+pub(super) struct Cache<V> {
+    held: Mutex<Held<V>>,
+    most_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
-    version: String,
-    data: Arc<AgentData>,
+struct Held<V> {
+    entries: LruCache<String, (V, usize)>,
     bytes: usize,
 }
 
-impl Default for AgentCache {
-    fn default() -> Self {
-        Self(Mutex::new(Held {
-            agents: LruCache::unbounded(),
+impl<V: Clone> Cache<V> {
+    pub(super) fn of_bytes(most_bytes: usize) -> Self {
+        let held = Held {
+            entries: LruCache::unbounded(),
             bytes: 0,
-        }))
-    }
-}
-
-impl AgentCache {
-    pub(super) fn get(&self, id: SourceId, code: &str, version: &str) -> Option<Arc<AgentData>> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = held.agents.get(&(id, code.to_owned()))?;
-        (entry.version == version).then(|| Arc::clone(&entry.data))
+        };
+        Self {
+            held: Mutex::new(held),
+            most_bytes,
+        }
     }
 
-    pub(super) fn put(&self, id: SourceId, version: String, data: Arc<AgentData>) {
-        let bytes = bytes(&data.source.days);
-        if bytes > MAX_BYTES {
+    pub(super) fn get(&self, key: &str) -> Option<V> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.entries.get(key).map(|(value, _)| value.clone())
+    }
+
+    /// `bytes` is about what it takes; what takes more than a quarter of all is not kept.
+    pub(super) fn put(&self, key: String, value: V, bytes: usize) {
+        if bytes > self.most_bytes / 4 {
             return;
         }
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.bytes += bytes;
-        let key = (id, data.code.clone());
-        let entry = Entry {
-            version,
-            data,
-            bytes,
-        };
-        if let Some(earlier) = held.agents.put(key, entry) {
-            held.bytes -= earlier.bytes;
+        if let Some((_, earlier)) = held.entries.put(key, (value, bytes)) {
+            held.bytes -= earlier;
         }
-        while held.bytes > MAX_BYTES {
-            let Some((_, oldest)) = held.agents.pop_lru() else {
+        while held.bytes > self.most_bytes {
+            let Some((_, (_, oldest))) = held.entries.pop_lru() else {
                 return;
             };
-            held.bytes -= oldest.bytes;
+            held.bytes -= oldest;
         }
     }
 }
 
-fn bytes(days: &[AgentDay]) -> usize {
+/// About what they take in memory; codes, which cells share, are not counted.
+pub(super) fn bytes_of(days: &[AgentDay]) -> usize {
     days.iter()
         .map(|day| {
             let cell = size_of::<Cell>() + day.goals.len() * size_of::<GoalCounts>();
             size_of::<AgentDay>() + day.cells.len() * cell
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_longest_ago_goes_first() {
+        let cache = Cache::of_bytes(40);
+        for key in ["a", "b", "c", "d"] {
+            cache.put(key.to_owned(), key, 10);
+        }
+        assert_eq!(cache.get("a"), Some("a"));
+        cache.put("e".to_owned(), "e", 10);
+        let held: Vec<_> = ["a", "b", "c", "d", "e"].map(|key| cache.get(key)).into();
+        assert_eq!(held, [Some("a"), None, Some("c"), Some("d"), Some("e")]);
+        cache.put("large".to_owned(), "large", 11);
+        assert_eq!(cache.get("large"), None);
+        // The same key again takes its place once.
+        for _ in 0..10 {
+            cache.put("e".to_owned(), "e again", 10);
+        }
+        assert_eq!(
+            (cache.get("a"), cache.get("e")),
+            (Some("a"), Some("e again"))
+        );
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::cache::bytes_of;
 use super::conditional::Etag;
 use super::problem::Problem;
 use super::state::ReportState;
@@ -42,7 +43,8 @@ impl Loaded {
             .zip(source.last_success_at)
             .map(|(description, last)| description.slots_missed(last, now, MOST_MISSED));
         let today = Day::from_unix_seconds(now.as_second()).map(|day| day.0);
-        Etag::of(&(view, &self.version, missed, today, query))
+        let agent = &self.sources.code;
+        Etag::of(&(view, agent, &self.version, missed, today, query))
     }
 }
 
@@ -67,8 +69,8 @@ impl ReportState {
                 .ok_or_else(|| not_a_holder(&sources, namespace, data_source))?
                 .clone();
             let version = version(&sources, &holder);
-            let id = holder.source.id;
-            let data = if let Some(data) = self.cache.get(id, code, &version) {
+            let key = format!("{version} {code}");
+            let data = if let Some(data) = self.agents.get(&key) {
                 data
             } else {
                 let data = Arc::new(sources.load(store, &holder).await?);
@@ -77,7 +79,8 @@ impl ReportState {
                     // An import came in between: days and times would not belong together.
                     continue;
                 }
-                self.cache.put(id, version.clone(), Arc::clone(&data));
+                let bytes = bytes_of(&data.source.days);
+                self.agents.put(key, Arc::clone(&data), bytes);
                 data
             };
             return Ok(Loaded {

@@ -166,7 +166,7 @@ fn with_headers(mut response: Response, policy: HeaderValue) -> Response {
         ),
         (
             header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
+            HeaderValue::from_static("same-origin"),
         ),
         (
             HeaderName::from_static("cross-origin-resource-policy"),

@@ -9,6 +9,7 @@
 
 mod api;
 mod cache;
+mod charts;
 mod conditional;
 mod data;
 mod guard;

@@ -124,13 +124,11 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Block(_) => Self::internal("cannot read what the store holds", &error),
-            _ => {
-                tracing::warn!(error = &error as &dyn Error, "the store does not answer");
-                Self::unavailable("the store does not answer; try again in a moment")
-            }
+        if let StoreError::Block(_) = error {
+            return Self::internal("cannot read what the store holds", &error);
         }
+        tracing::warn!(error = &error as &dyn Error, "the store does not answer");
+        Self::unavailable("the store does not answer; try again in a moment")
     }
 }
 
@@ -140,6 +138,10 @@ impl From<QueryError> for Problem {
     }
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands fields over so"
+)]
 fn as_number<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }

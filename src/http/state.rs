@@ -3,15 +3,21 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use axum::body::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::cache::AgentCache;
+use super::cache::Cache;
 use super::guard::HttpLimits;
 use super::problem::Problem;
 use crate::domain::data_source::SourceKey;
+use crate::domain::report::AgentData;
 use crate::metrics::Metrics;
 use crate::store::Store;
+
+/// Decoded agents; one of 90 days x 4 variations x 20 traits x 5 goals takes 5 MB.
+const AGENTS_BYTES: usize = 24 << 20;
+const ANSWERS_BYTES: usize = 8 << 20;
 
 /// The time, injected: tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -63,7 +69,9 @@ pub struct ReportState {
     limits: HttpLimits,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
-    pub(super) cache: Arc<AgentCache>,
+    pub(super) agents: Arc<Cache<Arc<AgentData>>>,
+    /// Bodies by their ETag.
+    pub(super) answers: Arc<Cache<Bytes>>,
     /// Reports are computed by as many threads as there are cores, and never by those that serve.
     builders: Arc<Semaphore>,
 }
@@ -80,7 +88,8 @@ impl ReportState {
             in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
             downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
             limits,
-            cache: Arc::default(),
+            agents: Arc::new(Cache::of_bytes(AGENTS_BYTES)),
+            answers: Arc::new(Cache::of_bytes(ANSWERS_BYTES)),
             builders: Arc::new(Semaphore::new(
                 std::thread::available_parallelism().map_or(2, usize::from),
             )),

@@ -1,9 +1,11 @@
 //! One fetch: object stream -> agent days -> one store transaction.
 //!
 //! [`engine`] carries out what the domain decides, for the cluster and for a folder alike;
-//! [`pool`] runs fetches apart from everything else, fairly between namespaces.
+//! [`pool`] runs fetches apart from everything else, fairly between namespaces; [`judge`] says
+//! whether the reports of what was fetched can be trusted.
 
 pub mod engine;
+pub mod judge;
 pub mod pool;
 
 use std::sync::Arc;

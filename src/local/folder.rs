@@ -8,8 +8,7 @@ use anyhow::{Context, Result, bail};
 use notify::{EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::crd::data_source::DataSource;
-use crate::validate;
+use crate::validate::{self, Manifest};
 
 /// Where `sumsq local` keeps what it imported.
 const STATE: &str = ".sumsq";
@@ -23,7 +22,7 @@ pub struct Folder {
 }
 
 /// What the manifests say, file by file, so that one that cannot be read leaves the others alone.
-pub(super) type Manifests = BTreeMap<PathBuf, Result<Vec<DataSource>, String>>;
+pub(super) type Manifests = BTreeMap<PathBuf, Result<Manifest, String>>;
 
 impl Folder {
     /// Makes the state folder, and the one for buckets where it is missing.
@@ -106,7 +105,7 @@ pub(super) fn is_manifest(path: &Path) -> bool {
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-fn read(path: &Path) -> Result<Vec<DataSource>, String> {
+fn read(path: &Path) -> Result<Manifest, String> {
     let length = fs::metadata(path).map_err(|error| error.to_string())?.len();
     if length > MAX_MANIFEST_BYTES {
         return Err(format!("{length} bytes are too many for a manifest"));

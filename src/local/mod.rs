@@ -1,6 +1,7 @@
 //! A folder in the place of the cluster: the same decisions and the same ingest, over an S3
 //! endpoint of its own. Editing a manifest or its annotations acts as `kubectl apply` would.
 
+mod agents;
 mod bucket_server;
 mod fetch_requests;
 mod folder;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use agents::Agents;
 pub use bucket_server::{BucketServer, FolderSecrets};
 pub use fetch_requests::{FetchRequests, PendingRequests, fetch_requests};
 pub use folder::Folder;
@@ -45,6 +47,7 @@ pub struct Local {
     screen: Arc<Screen>,
     output: Output,
     sources: Sources,
+    agents: Agents,
     /// Of "Fetch now", where pages are served.
     requests: Option<PendingRequests>,
 }
@@ -60,6 +63,7 @@ impl Local {
         output: Output,
     ) -> Self {
         Self {
+            agents: Agents::new(Arc::clone(&engine)),
             folder,
             engine,
             ended,
@@ -82,7 +86,7 @@ impl Local {
     /// # Errors
     /// A folder without manifests, a store that fails.
     pub async fn once(&mut self) -> Result<bool> {
-        self.load()?;
+        self.load().await?;
         if self.sources.in_force.is_empty() && self.sources.refused.is_empty() {
             bail!(
                 "no DataSource manifest (*.yaml) in {}; `sumsq local --help` says what the folder \
@@ -107,12 +111,13 @@ impl Local {
     pub async fn serve(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let (edited, mut edits) = mpsc::unbounded_channel();
         let _watcher = self.folder.watch(edited)?;
-        self.load()?;
+        self.load().await?;
         let summaries = tokio::select! {
             summaries = self.first_round(None) => summaries?,
             () = shutdown.cancelled() => return Ok(()),
         };
         self.print(summaries).await?;
+        self.tell_of_agents().await?;
         self.screen.say(&format!(
             "waiting for schedules and for edits in {}; Ctrl-C ends",
             self.folder.path().display()
@@ -149,6 +154,7 @@ impl Local {
                     }
                 }
             }
+            self.tell_of_agents().await?;
         }
     }
 
@@ -238,7 +244,7 @@ impl Local {
     async fn follow_edits(&mut self) -> Result<()> {
         let before: BTreeSet<_> = self.sources.in_force.keys().cloned().collect();
         let refused_before = std::mem::take(&mut self.sources.refused);
-        self.load()?;
+        self.load().await?;
         for refused in &self.sources.refused {
             if !refused_before.contains(refused) {
                 self.screen.say(&refused.to_string());
@@ -257,16 +263,24 @@ impl Local {
         Ok(())
     }
 
-    /// Reads the manifests anew. The data of sources that are gone stay, unless they say otherwise.
-    fn load(&mut self) -> Result<()> {
-        for source in self.sources.load(&self.folder)? {
-            let engine = Arc::clone(&self.engine);
+    /// Reads the manifests anew. The data of sources that are gone stay, unless they say otherwise;
+    /// those of Agents that are gone stay always.
+    async fn load(&mut self) -> Result<()> {
+        let manifests = self.folder.manifests()?;
+        for source in self.sources.load(&manifests) {
             let delete = source.deletion_policy == DeletionPolicy::Delete;
-            tokio::spawn(async move {
-                if let Err(error) = engine.forget(source.id, delete).await {
-                    tracing::error!(error = &error as &dyn std::error::Error, "cannot forget");
-                }
-            });
+            self.engine.forget(source.id, delete).await?;
+        }
+        self.sources.refused.extend(self.agents.load(&manifests));
+        for gone in self.agents.keep().await? {
+            self.screen.say(&format!("agent {gone}  deleted"));
+        }
+        Ok(())
+    }
+
+    async fn tell_of_agents(&mut self) -> Result<()> {
+        for line in self.agents.news().await? {
+            self.screen.say(&line);
         }
         Ok(())
     }

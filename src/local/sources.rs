@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::folder::Folder;
+use super::folder::Manifests;
 use super::summary::ErrorSummary;
 use crate::crd;
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
@@ -16,7 +15,7 @@ use crate::ingest::engine::Wanted;
 use crate::validate::{self, Defaults};
 
 /// Manifests without a namespace are in this one, as kubectl's are.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// The sources of a folder.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub(super) struct Refused {
     pub(super) file: PathBuf,
     /// Namespace and name, where the manifest could be read that far.
     pub(super) source: Option<SourceKey>,
-    message: String,
+    pub(super) message: String,
 }
 
 impl Sources {
@@ -55,26 +54,26 @@ impl Sources {
         }
     }
 
-    /// Reads the manifests anew, and returns the sources that are there no more. A manifest that is
-    /// refused leaves in force what it said before.
-    pub(super) fn load(&mut self, folder: &Folder) -> Result<Vec<Arc<DataSource>>> {
+    /// Takes what the manifests say, and returns the sources that are there no more. A manifest that
+    /// is refused leaves in force what it said before.
+    pub(super) fn load(&mut self, manifests: &Manifests) -> Vec<Arc<DataSource>> {
         let mut found = BTreeMap::new();
         self.refused.clear();
-        for (file, manifest) in folder.manifests()? {
-            let resources = match manifest {
-                Ok(resources) => resources,
-                Err(message) => {
-                    self.keep(&file, &mut found);
-                    self.refused.push(Refused {
-                        file,
-                        source: None,
-                        message,
-                    });
-                    continue;
+        for (file, manifest) in manifests {
+            match manifest {
+                Ok(manifest) => {
+                    for resource in &manifest.data_sources {
+                        self.take(resource, file, &mut found);
+                    }
                 }
-            };
-            for resource in resources {
-                self.take(&resource, &file, &mut found);
+                Err(message) => {
+                    self.keep(file, &mut found);
+                    self.refused.push(Refused {
+                        file: file.clone(),
+                        source: None,
+                        message: message.clone(),
+                    });
+                }
             }
         }
         let before = std::mem::replace(&mut self.in_force, found);
@@ -82,7 +81,7 @@ impl Sources {
             .into_iter()
             .filter(|(key, _)| !self.in_force.contains_key(key))
             .map(|(_, entry)| entry.wanted.source);
-        Ok(gone.collect())
+        gone.collect()
     }
 
     /// Asks for one fetch, as another annotation would. False where there is no such source.

@@ -1,14 +1,18 @@
-//! DataSources in files: what `kubectl apply` would take, and where in the file it would not.
+//! DataSources and Agents in files: what `kubectl apply` would take, and where in the file it would
+//! not.
 
 use std::fmt;
 
+use kube::ResourceExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::schema;
+use super::schema::{AGENT, DATA_SOURCE, Schema};
+use crate::crd::agent::Agent;
 use crate::crd::data_source::DataSource;
 use crate::yaml::{self, Location};
 
-const KIND: &str = "DataSource";
 const GROUP: &str = "sumsq.dev/";
 const API_VERSION: &str = "sumsq.dev/v1alpha1";
 /// How alike two names are (0 to 1) for one to be the other misspelt; as clap has it for flags.
@@ -50,14 +54,23 @@ fn lines(problems: &[ManifestProblem]) -> String {
     lines.join("\n")
 }
 
-/// Every DataSource of a file, held to the schema's rules. Documents of other kinds are passed
-/// over.
+/// What a file asks for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Manifest {
+    /// In the order of the file.
+    pub data_sources: Vec<DataSource>,
+    /// In the order of the file.
+    pub agents: Vec<Agent>,
+}
+
+/// Every DataSource and every Agent of a file, held to the schema's rules. Documents of other kinds
+/// are passed over.
 ///
 /// # Errors
 /// Text that is no YAML, fields that are unknown, missing or of the wrong type, and specs that
 /// `kubectl apply` would refuse, with its sentence.
-pub fn manifest(text: &str) -> Result<Vec<DataSource>, ManifestError> {
-    let mut resources = Vec::new();
+pub fn manifest(text: &str) -> Result<Manifest, ManifestError> {
+    let mut manifest = Manifest::default();
     let mut problems = Vec::new();
     for (index, document) in yaml::documents(text).into_iter().enumerate() {
         let at = |field: &str, message: String| ManifestProblem {
@@ -65,20 +78,37 @@ pub fn manifest(text: &str) -> Result<Vec<DataSource>, ManifestError> {
             message,
         };
         match document {
-            Ok(document) if document["kind"] == KIND && is_ours(&document) => {
-                resources.extend(resource(&document, &at, &mut problems));
-            }
-            Ok(document) => problems.extend(bundled(&document).map(|told| at("items", told))),
+            Ok(document) => match our_kind(&document) {
+                Some("DataSource") => manifest.data_sources.extend(resource(
+                    &document,
+                    &DATA_SOURCE,
+                    &at,
+                    &mut problems,
+                )),
+                Some(_) => {
+                    manifest
+                        .agents
+                        .extend(resource(&document, &AGENT, &at, &mut problems));
+                }
+                None => problems.extend(bundled(&document).map(|told| at("items", told))),
+            },
             Err(yaml::Error { location, message }) => {
                 problems.push(ManifestProblem { location, message });
             }
         }
     }
     if problems.is_empty() {
-        return Ok(resources);
+        return Ok(manifest);
     }
     problems.sort();
     Err(ManifestError { problems })
+}
+
+/// The kind, where it is one of ours.
+fn our_kind(document: &Value) -> Option<&str> {
+    document["kind"]
+        .as_str()
+        .filter(|kind| ["DataSource", "Agent"].contains(kind) && is_ours(document))
 }
 
 /// Other groups may have a kind of the same name. None at all is a slip.
@@ -94,20 +124,18 @@ fn bundled(document: &Value) -> Option<String> {
         .as_str()
         .is_some_and(|kind| kind.ends_with("List"));
     let items = document["items"].as_array().filter(|_| is_list)?;
-    items
-        .iter()
-        .any(|item| item["kind"] == KIND && is_ours(item))
-        .then(|| {
-            "write each DataSource of this list as a document of its own, with --- between"
-                .to_owned()
-        })
+    let kind = items.iter().find_map(our_kind)?;
+    Some(format!(
+        "write each {kind} of this list as a document of its own, with --- between"
+    ))
 }
 
-fn resource(
+fn resource<T: DeserializeOwned + Serialize + ResourceExt>(
     document: &Value,
+    schema: &Schema,
     at: &impl Fn(&str, String) -> ManifestProblem,
     problems: &mut Vec<ManifestProblem>,
-) -> Option<DataSource> {
+) -> Option<T> {
     if document["apiVersion"] != API_VERSION {
         let field = if document["apiVersion"].is_null() {
             "kind"
@@ -122,20 +150,21 @@ fn resource(
     let yaml::Strict {
         value,
         unknown_fields,
-    } = yaml::strict::<DataSource>(document);
+    } = yaml::strict::<T>(document);
     for field in unknown_fields {
-        let hint = nearest(&field)
+        let hint = nearest(&field, &schema.json)
             .map(|name| format!(": did you mean {name}?"))
             .unwrap_or_default();
         problems.push(at(&field, format!("unknown field {field}{hint}")));
     }
     match value {
         Ok(resource) => {
-            if resource.metadata.name.as_ref().is_none_or(String::is_empty) {
-                let message = "metadata.name: every DataSource needs a name".to_owned();
+            if resource.meta().name.as_ref().is_none_or(String::is_empty) {
+                let kind = document["kind"].as_str().unwrap_or_default();
+                let message = format!("metadata.name: every {kind} needs a name");
                 problems.push(at("metadata.name", message));
             }
-            for broken in schema::broken_rules(&resource) {
+            for broken in schema.broken_rules(&resource) {
                 problems.push(at(
                     &broken.field,
                     format!("{}: {}", broken.field, broken.message),
@@ -161,6 +190,7 @@ fn resource(
 fn plain(message: &str) -> String {
     let message = message
         .replace("expected i64", "expected a whole number")
+        .replace("expected f64", "expected a number")
         .replace("invalid type: null", "there is nothing");
     if let Some((before, _)) = message.split_once("expected struct ") {
         return format!("{before}expected a mapping");
@@ -172,12 +202,12 @@ fn plain(message: &str) -> String {
 }
 
 /// The schema's name for what was probably meant: one that stands at the same place.
-fn nearest(field: &str) -> Option<&'static str> {
+fn nearest<'a>(field: &str, schema: &'a Value) -> Option<&'a str> {
     let (parents, name) = field.rsplit_once('.').unwrap_or(("", field));
     let steps = parents
         .split(['.', '[', ']'])
         .filter(|step| !step.is_empty());
-    let parent = steps.fold(&*schema::SCHEMA, |schema, step| {
+    let parent = steps.fold(schema, |schema, step| {
         if step.bytes().all(|byte| byte.is_ascii_digit()) {
             &schema["items"]
         } else {

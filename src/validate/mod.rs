@@ -1,9 +1,10 @@
-//! The raw resource, parsed once into the domain's data source.
+//! The raw resources, parsed once into the domain's data source and agent.
 //!
 //! In a cluster the API server has held every rule of the schema already, unless the definition
 //! there is of another version; what it cannot check (cron, zone) is checked here. Manifests in
 //! files are held to all of it, by the same rules with the same sentences.
 
+mod agent;
 mod manifest;
 mod schema;
 
@@ -20,7 +21,8 @@ use crate::domain::data_source::{
 use crate::domain::schedule::{Schedule, ScheduleError};
 use crate::yaml;
 
-pub use manifest::{ManifestError, ManifestProblem, manifest};
+pub use agent::agent;
+pub use manifest::{Manifest, ManifestError, ManifestProblem, manifest};
 
 /// What the operator says where a spec says nothing.
 #[derive(Debug, Clone)]
@@ -57,17 +59,17 @@ impl SpecProblemReason {
     }
 }
 
-/// The definitions as `sumsq crd` prints them.
+/// The definitions as `sumsq crd` prints them, each with its name: `agents.sumsq.dev`.
 ///
 /// # Errors
 /// A schema that cannot be written: a bug.
-pub fn crd_yaml() -> Result<String, yaml::Error> {
-    let mut text = String::new();
-    for definition in crd::all() {
-        text.push_str("---\n");
-        text.push_str(&yaml::to_string(&definition)?);
-    }
-    Ok(text)
+pub fn crd_yamls() -> Result<Vec<(String, String)>, yaml::Error> {
+    let definitions = crd::all().into_iter();
+    let written = definitions.map(|definition| {
+        let yaml = yaml::to_string(&definition)?;
+        Ok((definition.name_any(), format!("---\n{yaml}")))
+    });
+    written.collect()
 }
 
 /// `namespace_uid` as [`SourceId::derive`] takes it.
@@ -80,7 +82,7 @@ pub fn data_source(
     defaults: &Defaults,
 ) -> Result<DataSource, Vec<SpecProblem>> {
     let spec = &resource.spec;
-    let mut problems = schema::broken_rules(resource);
+    let mut problems = schema::DATA_SOURCE.broken_rules(resource);
     let schedule = schedule(spec, defaults, &mut problems);
     let s3 = spec.source.as_ref().and_then(|source| source.s3.as_ref());
     let max_object_bytes = schema::bytes(&spec.max_object_bytes);

@@ -1,38 +1,56 @@
-//! The rules of the custom resource's schema, evaluated here as the API server evaluates them.
+//! The rules of the custom resources' schemas, evaluated here as the API server evaluates them.
 
 use std::sync::LazyLock;
 
+use kube::CustomResourceExt;
 use kube::core::cel::cel::{Context, Program, Value as CelValue};
 use kube::core::cel::{CompiledSchema, KubeCelExt, Validator, compile_schema};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{SpecProblem, SpecProblemReason};
 use crate::crd;
+use crate::crd::agent::Agent;
 use crate::crd::data_source::{ByteQuantity, DataSource};
 
-/// The schema of DataSource, as JSON.
-pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let definition = serde_json::to_value(crd::all().first()).unwrap_or_default();
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
-});
+pub(super) static DATA_SOURCE: LazyLock<Schema> = LazyLock::new(Schema::of::<DataSource>);
+pub(super) static AGENT: LazyLock<Schema> = LazyLock::new(Schema::of::<Agent>);
 
-static RULES: LazyLock<CompiledSchema> = LazyLock::new(|| compile_schema(&SCHEMA));
+/// One kind's schema, and its rules ready to run.
+pub(super) struct Schema {
+    pub(super) json: Value,
+    rules: CompiledSchema,
+}
 
-/// Every rule that the resource breaks, by field.
-pub(super) fn broken_rules(resource: &DataSource) -> Vec<SpecProblem> {
-    let Ok(object) = serde_json::to_value(resource) else {
-        return vec![invalid("spec", "the spec cannot be written as JSON")];
-    };
-    let Err(errors) = Validator::new().validate_compiled(&RULES, &object, None) else {
-        return Vec::new();
-    };
-    let mut problems: Vec<SpecProblem> = errors
-        .into_iter()
-        .map(|error| invalid(&error.field_path, &error.message))
-        .collect();
-    problems.sort_by(|one, other| (&one.field, &one.message).cmp(&(&other.field, &other.message)));
-    problems.dedup();
-    problems
+impl Schema {
+    fn of<K: CustomResourceExt>() -> Self {
+        let mut definitions = crd::all().into_iter();
+        let definition =
+            definitions.find(|known| known.metadata.name.as_deref() == Some(K::crd_name()));
+        let definition = serde_json::to_value(definition).unwrap_or_default();
+        let json = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+        let rules = compile_schema(&json);
+        Self { json, rules }
+    }
+
+    /// Every rule that the resource breaks, by field.
+    pub(super) fn broken_rules(&self, resource: &impl Serialize) -> Vec<SpecProblem> {
+        let Ok(object) = serde_json::to_value(resource) else {
+            return vec![invalid("spec", "the spec cannot be written as JSON")];
+        };
+        let Err(errors) = Validator::new().validate_compiled(&self.rules, &object, None) else {
+            return Vec::new();
+        };
+        let mut problems: Vec<SpecProblem> = errors
+            .into_iter()
+            // A rule of the whole object has nothing before the dot.
+            .map(|error| invalid(error.field_path.trim_start_matches('.'), &error.message))
+            .collect();
+        problems
+            .sort_by(|one, other| (&one.field, &one.message).cmp(&(&other.field, &other.message)));
+        problems.dedup();
+        problems
+    }
 }
 
 /// Bytes, rounded down; None where it is no quantity, or negative. By the function that the rules

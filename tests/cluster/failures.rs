@@ -339,4 +339,13 @@ async fn a_namespace_whose_sources_hang_does_not_hold_up_another() {
         (crowded().await == (2, 4)).then_some(())
     })
     .await;
+
+    // What is deleted is not fetched any more, whether it hangs or waits.
+    let delete = ["-n", crowd.name(), "delete", "dsrc", "--all"];
+    cluster.kubectl(&delete).await.expect_success();
+    wait_for("free workers", Duration::from_secs(10), async || {
+        (crowded().await == (0, 0)).then_some(())
+    })
+    .await;
+    cluster.stop_api_server();
 }

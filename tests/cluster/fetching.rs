@@ -348,6 +348,7 @@ async fn the_examples_are_applied_as_they_stand() {
         "aws.yaml",
         "s3-compatible.yaml",
         "quickstart/shop-conversions.yaml",
+        "quickstart/agents.yaml",
         "document/counts.yaml",
     ] {
         let path = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));

@@ -261,6 +261,8 @@ async fn an_api_server_that_goes_away_loses_nothing() {
     cluster.stop_api_server();
     operator.kill();
     operator.launch();
+    wait_for("life", PATIENCE, async || operator.get("healthz").await).await;
+    assert_eq!(operator.get("readyz").await, None, "nothing is listed yet");
     cluster.start_api_server().await;
     operator.is_ready().await;
     let status = operator
@@ -280,4 +282,5 @@ async fn an_api_server_that_goes_away_loses_nothing() {
     let all = slots.len();
     slots.dedup();
     assert_eq!(slots.len(), all, "a slot ran twice: {slots:?}");
+    cluster.stop_api_server();
 }

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agents;
 mod buckets;
 mod failures;
 mod fetching;
@@ -40,7 +41,12 @@ async fn install_chart(cluster: &Cluster) {
         "--create-namespace",
     ];
     cluster.helm(&args).await.expect_success();
-    let crd = "crd/datasources.sumsq.dev";
-    let established = ["wait", "--for=condition=Established", crd, "--timeout=30s"];
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "crd/agents.sumsq.dev",
+        "crd/datasources.sumsq.dev",
+        "--timeout=30s",
+    ];
     cluster.kubectl(&established).await.expect_success();
 }

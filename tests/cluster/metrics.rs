@@ -65,7 +65,7 @@ async fn metrics_follow_prometheus_rules() {
     .await;
 }
 
-async fn promtool_check(metrics: String) -> String {
+pub async fn promtool_check(metrics: String) -> String {
     use tokio::io::AsyncWriteExt;
     let promtool = crate::support::process::testbed_path("SUMSQ_TEST_PROMTOOL");
     let mut child = tokio::process::Command::new(promtool)

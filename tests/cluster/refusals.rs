@@ -32,7 +32,8 @@ async fn kubectl_apply_refuses_with_one_sentence_that_says_what_to_write() {
         let Case {
             field, sentence, ..
         } = case;
-        let begins = format!("\"{}\" is invalid: {field}: ", name(index));
+        let named = case.name(&name(index));
+        let begins = format!("\"{named}\" is invalid: {field}: ");
         let ends = format!(": {sentence}");
         if !told
             .lines()
@@ -137,7 +138,7 @@ async fn kubectl_get_tells_the_state_in_a_line() {
     ];
     let arguments = [["-n", namespace.name()].as_slice(), &patch].concat();
     cluster.kubectl(&arguments).await.expect_success();
-    let get = ["-n", namespace.name(), "get", "sumsq", "-o", "wide"];
+    let get = ["-n", namespace.name(), "get", "dsrc", "-o", "wide"];
     let shown = cluster.kubectl(&get).await.expect_success();
     let columns: Vec<Vec<&str>> = shown
         .lines()

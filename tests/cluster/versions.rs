@@ -118,4 +118,5 @@ async fn an_object_that_this_version_cannot_read_holds_up_no_other() {
         })
         .await;
     assert_eq!(condition(&status, "Ready").unwrap()["status"], "True");
+    cluster.stop_api_server();
 }

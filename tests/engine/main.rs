@@ -126,6 +126,20 @@ async fn a_fetch_that_a_restart_cuts_off_is_taken_up_as_what_it_was() {
 }
 
 #[tokio::test]
+async fn a_fetch_ends_when_it_takes_longer_than_its_spec_allows() {
+    let mut world = World::new("2026-01-01T10:00:00Z").await;
+    world.edit("dating: Exposure", "timeoutSeconds: 1");
+    world.gate.shut();
+    let standing = world.settle().await;
+    assert_eq!(told(&standing), [(Trigger::Created, "Timeout", 1)]);
+    assert_eq!(standing.until, Some(at("2026-01-01T10:00:30Z")));
+    world.gate.open();
+    world.pass(&standing);
+    let standing = world.settle().await;
+    assert_eq!(told(&standing)[0], (Trigger::Retry, "Imported", 1));
+}
+
+#[tokio::test]
 async fn a_request_during_a_fetch_means_one_more_after_it() {
     let mut world = World::new("2026-01-01T10:00:00Z").await;
     world.gate.shut();

@@ -150,7 +150,7 @@ impl World {
 }
 
 fn wanted(manifest: &str) -> Wanted {
-    let resource = &validate::manifest(manifest).unwrap()[0];
+    let resource = &validate::manifest(manifest).unwrap().data_sources[0];
     let defaults = Defaults {
         default_time_zone: "UTC".to_owned(),
     };

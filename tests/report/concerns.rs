@@ -113,6 +113,17 @@ fn about_shares() -> Vec<Case> {
         on(SampleRatioMismatch, &EVEN).declaring(&[("A", 1.0), ("B", 1.0), ("C", 1.0)]),
         // Weight 0 is not in the test.
         off(SampleRatioMismatch, &EVEN).declaring(&[("A", 1.0), ("B", 1.0), ("C", 0.0)]),
+        // A trait that is chosen hides nothing.
+        on(
+            SampleRatioMismatch,
+            &[
+                "0 A r - 1000 100/100",
+                "0 A r s=g 20 9/9",
+                "0 B r - 800 100/100",
+                "0 B r s=g 20 9/9",
+            ],
+        )
+        .asked("traitGroup=s&traitValue=g"),
         // Under all policies the visitors of r alone must keep to the shares.
         off(SampleRatioMismatch, &by_policy).asked("policy=all"),
         on(SampleRatioMismatch, &by_policy).asked("policy=f"),

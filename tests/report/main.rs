@@ -2,6 +2,7 @@
 //! sentences, downloads.
 
 mod activity;
+mod agents;
 mod arms;
 mod concerns;
 mod document;

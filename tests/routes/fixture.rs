@@ -1,5 +1,6 @@
 //! A store with data, the router over it, and ways to ask it.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -318,9 +319,9 @@ Date,Agent,Variation,Sels,g-signup,g-signup_sumsq
 pub fn counts(goals: &[&str]) -> String {
     let mut csv = String::from("Date,Agent,Variation,Sels,Trait_Group,Trait_Value,Policy");
     for goal in goals {
-        csv += &format!(",{goal},{goal}_sumsq");
+        write!(csv, ",{goal},{goal}_sumsq").unwrap();
         if *goal == "g-sales" {
-            csv += &format!(",{goal}_val,{goal}_val_sumsq");
+            write!(csv, ",{goal}_val,{goal}_val_sumsq").unwrap();
         }
     }
     csv.push('\n');
@@ -331,14 +332,16 @@ pub fn counts(goals: &[&str]) -> String {
                     let group = if of_trait.is_empty() { "" } else { "loyalty" };
                     let visitors = 2000 / (1 + value as u64) + 10 * day;
                     let events = 200 + 30 * arm as u64 + day + number as u64 - 80 * value as u64;
-                    csv += &format!(
+                    write!(
+                        csv,
                         "{},\"{agent}\",{variation},{visitors},{group},{of_trait},r",
                         1_710_720_000 + day * 86_400
-                    );
+                    )
+                    .unwrap();
                     for goal in goals {
-                        csv += &format!(",{events},{events}");
+                        write!(csv, ",{events},{events}").unwrap();
                         if *goal == "g-sales" {
-                            csv += &format!(",{events}.50,{}.2500", events * 2);
+                            write!(csv, ",{events}.50,{}.2500", events * 2).unwrap();
                         }
                     }
                     csv.push('\n');

@@ -14,6 +14,10 @@ const ADDRESSES: &[&str] = &[
     "/api/v1/data-sources",
     "/api/v1/namespaces/growth/agents/agent-1/activity",
     "/api/v1/namespaces/growth/agents/agent-1/activity.csv",
+    "/api/v1/namespaces/growth/agents/agent-1/goals",
+    "/api/v1/namespaces/growth/agents/agent-1/goals.csv",
+    "/api/v1/namespaces/growth/agents/agent-1/testing",
+    "/api/v1/namespaces/growth/agents/agent-1/testing.csv",
     "/api/v1/namespaces/growth/data-sources/signups",
     "/api/v1/namespaces/growth/data-sources/signups/fetches",
     "/api/v1/namespaces/growth/data-sources/signups/counts.csv",
@@ -115,7 +119,7 @@ async fn every_answer_keeps_browsers_safe() {
         assert!(policy.contains("frame-ancestors 'none'"));
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{address}");

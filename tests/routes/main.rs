@@ -7,6 +7,7 @@ mod api;
 mod fixture;
 mod headers;
 mod limits;
+mod metrics;
 mod schemathesis;
 mod server;
 #[path = "../support/mod.rs"]

@@ -58,11 +58,11 @@ async fn it_finds_nothing() {
     let metrics = site.metrics.encode().unwrap();
     for view in ["testing", "goals", "activity", "activity.csv"] {
         let route = format!("/api/v1/namespaces/{{namespace}}/agents/{{code}}/{view}");
-        let served =
+        let answered =
             format!(r#"sumsq_http_requests_total{{method="GET",route="{route}",status="200"}} "#);
         let count = metrics
             .lines()
-            .find_map(|line| line.strip_prefix(&served)?.parse::<u64>().ok())
+            .find_map(|line| line.strip_prefix(&answered)?.parse::<u64>().ok())
             .unwrap_or_default();
         assert!(count >= 10, "{view}: {count} reports\n{said}");
     }

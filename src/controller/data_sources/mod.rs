@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::publish::Reported;
-use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, dereference, on_error};
+use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
 use crate::crd;
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
@@ -108,7 +108,11 @@ async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Err
             Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
         }
     });
-    context.shared.look(look).await
+    let result = context.shared.look(look).await;
+    // Whatever was the occasion, agents that it holds may have changed with it.
+    let source = Touched::Source(dereference::key(object.as_ref()));
+    context.shared.touch(source);
+    result
 }
 
 async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Error> {

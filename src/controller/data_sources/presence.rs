@@ -8,7 +8,7 @@ use kube::runtime::controller::Action;
 
 use super::Context;
 use crate::controller::publish::Reported;
-use crate::controller::{Error, LONGEST_LOOK, dereference};
+use crate::controller::{Error, LONGEST_LOOK, Touched, dereference};
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{SourceId, SourceKey};
 use crate::store::SourceRow;
@@ -118,7 +118,10 @@ impl Context {
 
     async fn retire(&self, id: SourceId, key: &SourceKey) {
         match self.shared.engine.forget(id, false).await {
-            Ok(()) => tracing::info!(source = %key, "deleted; its data stay"),
+            Ok(()) => {
+                tracing::info!(source = %key, "deleted; its data stay");
+                self.shared.touch(Touched::Source(key.clone()));
+            }
             Err(error) => tracing::warn!(
                 source = %key,
                 error = &error as &dyn std::error::Error,

@@ -2,8 +2,8 @@
 //!
 //! In reading order: `sniff` (is it a CSV at all), `records` (csv-core, and lines), `header` and
 //! `near_miss`, `rows` with `dates`, `numbers`, `number_hints` and `codes`, `groups` (rows packed by
-//! agent and day), `review` (what all rows together say), `notes` (findings, counted); `write` is the way
-//! back.
+//! agent and day), `review` (what all rows together say), `notes` (findings, counted); `write` is the
+//! way back.
 
 mod codes;
 mod dates;

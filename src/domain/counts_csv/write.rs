@@ -38,6 +38,7 @@ impl Columns {
         Some(Self(columns))
     }
 
+    #[must_use]
     pub fn goals(&self) -> impl ExactSizeIterator<Item = &str> {
         self.0.iter().map(|(code, _)| &**code)
     }
@@ -123,7 +124,7 @@ fn row(day: &AgentDay, cell: &Cell, order: &[usize], part: Part) -> Vec<u8> {
             fields.push(decimal(sumsq, part));
         }
     }
-    record(fields.iter().map(|field| field.as_bytes()))
+    record(fields.iter().map(String::as_bytes))
 }
 
 fn has_finer_digits(cell: &Cell) -> bool {

@@ -1,5 +1,7 @@
 //! Rules by table, by enumeration of all small sets of visitors, and by random visitors.
 
+mod visitors;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 

@@ -109,11 +109,9 @@ impl<'a> View<'a> {
         let asked = query.policy.as_deref().unwrap_or(ALL_POLICIES);
         let policy = scope::chosen_policy(&policies, Some(asked))?;
         let groups = trait_groups(&own.days);
-        scope::chosen_trait(
-            data,
-            query.trait_group.as_deref(),
-            query.trait_value.as_deref(),
-        )?;
+        if let Some(group) = query.trait_group.as_deref() {
+            scope::chosen_trait(&groups, group, query.trait_value.as_deref())?;
+        }
         let mut trait_group = query.trait_group.clone();
         if group_by == GroupBy::Trait && trait_group.is_none() {
             let first = groups.first().map(|(group, _)| group.clone());
@@ -124,7 +122,7 @@ impl<'a> View<'a> {
         let (from, to) = bounds(&sources, (query.from, query.to), now);
         let codes: Vec<String> = match group_by {
             GroupBy::None => vec![ALL.to_owned()],
-            GroupBy::Variation => variations(data),
+            GroupBy::Variation => variations(data, rows.iter().map(|row| &**row.variation)),
             GroupBy::Policy => match scope::policy_filter(&policy) {
                 Some(one) => vec![one.to_owned()],
                 None => policies.keys().map(ToString::to_string).collect(),

@@ -40,12 +40,13 @@ pub fn choices(data: &AgentData) -> Choices {
             numeric: goal.numeric,
         }
     });
-    let variations = variations(data).into_iter().map(|code| Choice {
+    let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
+    let held = rows.iter().map(|row| &**row.variation);
+    let variations = variations(data, held).into_iter().map(|code| Choice {
         display_name: scope::variation_name(data, &code),
         code,
         numeric: false,
     });
-    let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
     let policies = totals::policies(&rows);
     Choices {
         goals: goals.collect(),
@@ -58,10 +59,14 @@ pub fn choices(data: &AgentData) -> Choices {
 }
 
 /// Every variation that the data hold or an Agent declares as in the test, in natural order.
-pub(super) fn variations(data: &AgentData) -> Vec<String> {
+/// `held`: those of the data.
+pub(super) fn variations<'a>(
+    data: &'a AgentData,
+    held: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
     let mut codes = Codes::default();
-    for cell in data.source.days.iter().flat_map(|day| &day.cells) {
-        codes.index(&cell.key.variation);
+    for code in held {
+        codes.index(code);
     }
     let declared = data.resource.iter().flat_map(|agent| &agent.variations);
     for variation in declared.filter(|variation| variation.weight > 0.0) {

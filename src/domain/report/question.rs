@@ -1,10 +1,12 @@
 //! A Testing Report's question with every default filled in: which goal, days, policy and trait,
 //! which arms, and how they are compared.
 
+use std::cell::OnceCell;
+
 use jiff::Timestamp;
 
 use super::AgentData;
-use super::choices::{Codes, variations};
+use super::choices::{Codes, trait_groups, variations};
 use super::query::{ALL_POLICIES, DEFAULT_CONFIDENCE, QueryError, TestingQuery};
 use super::scope;
 use super::view::{Adjust, Metric};
@@ -19,13 +21,21 @@ pub(super) struct Scan<'a> {
     pub data: &'a AgentData,
     /// Parallel to the days.
     rows: Vec<Vec<Rows<'a>>>,
+    /// That the data hold or an Agent declares, in natural order.
+    variations: Vec<String>,
+    /// Looked up where a trait is asked for.
+    trait_groups: OnceCell<Vec<(String, Vec<String>)>>,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(data: &'a AgentData) -> Self {
+        let rows: Vec<_> = data.source.days.iter().map(totals::rows).collect();
+        let codes = rows.iter().flatten().map(|row| &**row.variation);
         Self {
             data,
-            rows: data.source.days.iter().map(totals::rows).collect(),
+            variations: variations(data, codes),
+            rows,
+            trait_groups: OnceCell::new(),
         }
     }
 }
@@ -75,11 +85,10 @@ impl<'a> Question<'a> {
         });
         let policies = totals::policies(scan.rows.iter().flatten());
         let policy = scope::chosen_policy(&policies, query.policy.as_deref())?;
-        scope::chosen_trait(
-            data,
-            query.trait_group.as_deref(),
-            query.trait_value.as_deref(),
-        )?;
+        if let Some(group) = query.trait_group.as_deref() {
+            let groups = scan.trait_groups.get_or_init(|| trait_groups(days));
+            scope::chosen_trait(groups, group, query.trait_value.as_deref())?;
+        }
         let (from, to) = scope::range(days, (query.from, query.to), now);
         let start = days.partition_point(|day| day.day < from);
         let in_view = scope::in_view(days, from, to);
@@ -87,7 +96,7 @@ impl<'a> Question<'a> {
             .rows
             .get(start..start + in_view.len())
             .unwrap_or_default();
-        let arms = arms(data, rows, &policy, query.baseline.as_deref())?;
+        let arms = arms(scan, rows, &policy, query.baseline.as_deref())?;
         let in_test = arms.iter().filter(|arm| arm.share.is_some()).count();
         let comparisons = u32::try_from(in_test.saturating_sub(1)).unwrap_or(u32::MAX);
         let adjust = query.adjust.unwrap_or(if comparisons > 1 {
@@ -129,6 +138,12 @@ impl<'a> Question<'a> {
         self.policy == ALL_POLICIES || *self.policy == **rows.policy
     }
 
+    pub(super) fn visitors_under_other_policies(&self) -> u64 {
+        let rows = self.rows.iter().flatten();
+        rows.filter(|row| row.whole && !self.takes(row))
+            .fold(0, |sum, row| sum.saturating_add(row.visitors))
+    }
+
     /// Whose visitors must keep to the expected shares: under all policies those of `r` alone,
     /// since the others are no lots drawn.
     pub(super) fn is_drawn(&self, rows: &Rows) -> bool {
@@ -155,11 +170,12 @@ impl<'a> Question<'a> {
 
 /// Those with rows in view and those that an Agent declares, the baseline first.
 fn arms(
-    data: &AgentData,
+    scan: &Scan,
     rows: &[Vec<Rows>],
     policy: &str,
     asked: Option<&str>,
 ) -> Result<Vec<ArmOfQuestion>, QueryError> {
+    let (data, known) = (scan.data, &scan.variations);
     let mut codes = Codes::default();
     let policy = scope::policy_filter(policy);
     for row in rows.iter().flatten() {
@@ -176,7 +192,6 @@ fn arms(
     for variation in &declared {
         codes.index(&variation.code);
     }
-    let known = variations(data);
     let testable =
         |code: &str| declared.is_empty() || declared.iter().any(|variation| variation.code == code);
     if let Some(asked) = asked {

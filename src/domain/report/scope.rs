@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::AgentData;
-use super::choices::{Codes, trait_groups};
+use super::choices::Codes;
 use super::query::{ALL_POLICIES, QueryError};
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::data_source::{Dating, Goal, GoodDirection};
@@ -115,16 +115,12 @@ pub(super) fn policy_filter(policy: &str) -> Option<&str> {
     (policy != ALL_POLICIES).then_some(policy)
 }
 
-/// A trait group and a value of it, each of which the data must hold.
+/// A trait group and a value of it must be among those that there are.
 pub(super) fn chosen_trait(
-    data: &AgentData,
-    group: Option<&str>,
+    groups: &[(String, Vec<String>)],
+    group: &str,
     value: Option<&str>,
 ) -> Result<(), QueryError> {
-    let Some(group) = group else {
-        return Ok(());
-    };
-    let groups = trait_groups(&data.source.days);
     one_of(
         "traitGroup",
         group,

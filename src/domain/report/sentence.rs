@@ -119,12 +119,19 @@ fn pair(report: &TestingReport, comparison: &Comparison) -> String {
             )
         }
         Verdict::NotEnoughData => {
-            let why = comparison
-                .note
-                .as_deref()
-                .unwrap_or("There are too few data.");
+            let why = why(comparison);
             format!("{variation} can't be compared with {baseline} yet. {why}")
         }
+    }
+}
+
+/// The first sentence of the note, which says why there is no test.
+fn why(comparison: &Comparison) -> String {
+    let note = comparison.note.as_deref();
+    let first = note.and_then(|note| note.split(". ").next());
+    match first {
+        Some(first) => format!("{}.", first.trim_end_matches('.')),
+        None => "There are too few data.".into(),
     }
 }
 
@@ -183,24 +190,19 @@ fn many(report: &TestingReport, comparisons: &[Comparison]) -> String {
     match (better.split_first(), worse.split_first()) {
         (Some((best, others)), _) => {
             parts.push(decided(report, best));
-            parts.extend(also(report, others, "better"));
+            parts.extend(also(report, others, "better too"));
             parts.extend(also(report, &worse, "worse"));
         }
         (None, Some((worst, others))) => {
             parts.push(decided(report, worst));
-            parts.extend(also(report, others, "worse"));
+            parts.extend(also(report, others, "worse too"));
         }
         (None, None) if !undecided.is_empty() => {
             return undecided_all(report, &undecided, &unknown, &baseline);
         }
         (None, None) => {
-            let why = unknown
-                .iter()
-                .find_map(|comparison| comparison.note.as_deref());
-            return format!(
-                "No variation can be compared with {baseline} yet. {}",
-                why.unwrap_or("There are too few data.")
-            );
+            let why = unknown.first().map_or(String::new(), |first| why(first));
+            return format!("No variation can be compared with {baseline} yet. {why}");
         }
     }
     if !undecided.is_empty() {

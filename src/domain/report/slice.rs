@@ -22,6 +22,9 @@ pub(super) struct Slice<'a> {
     pub days: Vec<DayOfSlice>,
     /// Over all days, parallel to the question's arms.
     pub arms: Vec<Sums>,
+    /// Those who must keep to the expected shares, whatever trait is in view; parallel to the
+    /// question's arms.
+    pub drawn: Vec<u64>,
     /// In natural order; empty where they were not asked for.
     pub traits: Vec<Group<'a>>,
     pub integrity: Integrity,
@@ -129,6 +132,7 @@ impl<'a> Slice<'a> {
             codes,
             groups: Codes::default(),
             values: Vec::new(),
+            drawn: vec![0; question.arms.len()],
             integrity: Integrity::default(),
             disagreements: Disagreements::default(),
         };
@@ -147,6 +151,7 @@ impl<'a> Slice<'a> {
         Self {
             arms,
             traits: pass.traits(),
+            drawn: pass.drawn,
             integrity: pass.integrity,
             disagreements: pass.disagreements,
             days,
@@ -161,6 +166,7 @@ struct Pass<'q, 'a> {
     groups: Codes<'a>,
     /// Parallel to `groups`: the values, and parallel to them the arms.
     values: Vec<(Codes<'a>, Vec<Vec<Sums>>)>,
+    drawn: Vec<u64>,
     integrity: Integrity,
     disagreements: Disagreements,
 }
@@ -184,6 +190,12 @@ impl<'a> Pass<'_, 'a> {
                 None => row.whole,
             };
             let drawn = question.is_drawn(row);
+            if drawn && row.whole {
+                self.drawn[arm] = self.drawn[arm].saturating_add(row.visitors);
+            }
+            if !(is_total || chosen || with_traits) {
+                continue;
+            }
             for cell in row.cells {
                 let counts = goal.and_then(|goal| cell.goals.get(goal));
                 let entry = Entry {

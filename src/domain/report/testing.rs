@@ -1,5 +1,7 @@
 //! The Testing Report: one goal and metric of an agent, every arm against a baseline.
 
+mod parts;
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -9,14 +11,12 @@ use super::query::{QueryError, TestingQuery};
 use super::question::{Question, Scan};
 use super::scope;
 use super::sentence::sentence;
-use super::slice::{DayOfSlice, Group, Slice, Sums};
+use super::slice::{Slice, Sums};
 use super::view::{
     AlwaysValid, Arm, ArmOfDay, Bayes, Comparison, CumulativeDifference, DayOfTest, GoalRow,
-    GoalsReport, Metric, Omnibus, PostStratified, Severity, Strata, TestingReport,
-    TraitInteraction, TraitOfTest,
+    GoalsReport, Metric, Omnibus, Severity, TestingReport,
 };
-use crate::domain::stats::{self, Drift, Moments, Stratum};
-use crate::domain::totals;
+use crate::domain::stats::{self, Drift, Moments, Note};
 
 /// Days left are told at the mean visitors per day of so many complete days, the newest.
 const DAYS_OF_RATE: usize = 7;
@@ -34,7 +34,7 @@ pub fn testing(
     let question = Question::resolve(&scan, query, now)?;
     let slice = Slice::of(&question, true);
     let test = Test::new(&question, &slice);
-    let mut report = test.report(&scan);
+    let mut report = test.report();
     report.concerns = concerns::of_test(&test, now);
     report.trustworthy = is_trustworthy(&report.concerns);
     report.post_stratified = test.post_stratified();
@@ -119,17 +119,10 @@ impl<'s, 'a> Test<'s, 'a> {
         self.drift.as_ref().is_some_and(Drift::is_alarm)
     }
 
-    fn report(&self, scan: &Scan) -> TestingReport {
+    fn report(&self) -> TestingReport {
         let question = self.question;
         let source = &question.data.source;
         let agent = question.data.resource.as_ref();
-        let all: u64 = totals::policies(question.rows.iter().flatten())
-            .iter()
-            .filter(|(policy, _)| {
-                scope::policy_filter(&question.policy).is_some_and(|chosen| *chosen != ****policy)
-            })
-            .fold(0, |sum, (_, visitors)| sum.saturating_add(*visitors));
-        debug_assert!(std::ptr::eq(scan.data, question.data));
         let without_goal = self.slice.days.iter().filter(|day| !day.has_goal).count();
         TestingReport {
             namespace: source.key.namespace.clone(),
@@ -142,7 +135,7 @@ impl<'s, 'a> Test<'s, 'a> {
             from: question.from,
             to: question.to,
             policy: question.policy.clone(),
-            visitors_under_other_policies: all,
+            visitors_under_other_policies: question.visitors_under_other_policies(),
             trait_group: question.trait_group.clone(),
             trait_value: question.trait_value.clone(),
             confidence: question.settings.confidence,
@@ -321,133 +314,6 @@ impl<'s, 'a> Test<'s, 'a> {
         compared.collect()
     }
 
-    /// Of the trait group that is chosen, where no value is.
-    pub(super) fn chosen_group(&self) -> Option<&'s Group<'a>> {
-        let question = self.question;
-        let chosen = question.trait_group.as_deref()?;
-        let groups = self.slice.traits.iter();
-        groups
-            .filter(|_| question.trait_value.is_none())
-            .find(|group| group.code == chosen)
-    }
-
-    fn by_trait(&self) -> Option<Vec<TraitOfTest>> {
-        let values = self.chosen_group()?.values.iter();
-        let values = values.map(|value| TraitOfTest {
-            value: value.code.to_owned(),
-            arms: self.arms(&value.arms),
-            comparisons: self.comparisons(&value.arms),
-        });
-        Some(values.collect())
-    }
-
-    /// Whether the first comparison's effect, or that of `arm`, is one over a group's values.
-    pub(super) fn interaction(
-        &self,
-        group: &Group,
-        arm: usize,
-    ) -> Result<stats::Interaction, stats::Note> {
-        let values = group.values.iter();
-        let pairs: Vec<(Moments, Moments)> = values
-            .map(|value| {
-                let moments = |arm: usize| value.arms[arm].moments.clone();
-                (moments(0), moments(arm))
-            })
-            .collect();
-        stats::interaction(&pairs)
-    }
-
-    fn trait_interaction(&self) -> Option<Vec<TraitInteraction>> {
-        let group = self.chosen_group()?;
-        let codes = |indices: &[usize]| -> Vec<String> {
-            let values = indices.iter().filter_map(|index| group.values.get(*index));
-            values.map(|value| value.code.to_owned()).collect()
-        };
-        let compared = self.question.compared().map(|arm| {
-            let variation = self.question.arms[arm].code.clone();
-            match self.interaction(group, arm) {
-                Ok(test) => TraitInteraction {
-                    variation,
-                    q: Some(test.q),
-                    df: Some(test.df),
-                    p: Some(test.p),
-                    values: codes(&test.values),
-                    left_out: codes(&test.left_out),
-                    note: None,
-                },
-                Err(note) => TraitInteraction {
-                    variation,
-                    q: None,
-                    df: None,
-                    p: None,
-                    values: Vec::new(),
-                    left_out: codes(&(0..group.values.len()).collect::<Vec<_>>()),
-                    note: Some(note.to_string()),
-                },
-            }
-        });
-        Some(compared.collect())
-    }
-
-    fn post_stratified(&self) -> Option<Vec<PostStratified>> {
-        let mut stratified = Vec::new();
-        for arm in self.question.compared() {
-            if self.is_drifting() {
-                let days = self.slice.days.iter().filter(|day| day.has_goal);
-                let strata = days.map(|day: &DayOfSlice| day.arms.as_slice());
-                stratified.push(self.stratify(Strata::Day, arm, strata));
-            }
-            if let Some(group) = self.chosen_group() {
-                let strata = group.values.iter().map(|value| value.arms.as_slice());
-                stratified.push(self.stratify(Strata::Trait, arm, strata));
-            }
-        }
-        (!stratified.is_empty()).then_some(stratified)
-    }
-
-    fn stratify<'x>(
-        &self,
-        over: Strata,
-        arm: usize,
-        strata: impl Iterator<Item = &'x [Sums]>,
-    ) -> PostStratified {
-        let question = self.question;
-        let strata: Vec<Stratum> = strata
-            .map(|arms| Stratum {
-                visitors: question.in_test().fold(0, |sum, (arm, _)| {
-                    sum.saturating_add(arms[arm].moments.visitors())
-                }),
-                baseline: arms[0].moments.clone(),
-                variation: arms[arm].moments.clone(),
-            })
-            .collect();
-        let settings = &question.settings;
-        let result = stats::post_stratify(&strata, settings.confidence, settings.family);
-        let variation = question.arms[arm].code.clone();
-        match result {
-            Ok(found) => PostStratified {
-                over,
-                variation,
-                difference: Some(found.difference),
-                standard_error: Some(found.standard_error),
-                interval: Some(found.interval),
-                p: Some(found.p),
-                share_dropped: Some(found.share_dropped),
-                note: None,
-            },
-            Err(note) => PostStratified {
-                over,
-                variation,
-                difference: None,
-                standard_error: None,
-                interval: None,
-                p: None,
-                share_dropped: None,
-                note: Some(note.to_string()),
-            },
-        }
-    }
-
     fn goal_rows(&self) -> Vec<GoalRow> {
         let question = self.question;
         let means = |code: &str| {
@@ -480,7 +346,15 @@ impl<'s, 'a> Test<'s, 'a> {
 
 /// Without the names of its arms.
 fn to_view(compared: stats::Comparison) -> Comparison {
-    let notes: Vec<String> = compared.notes.iter().map(ToString::to_string).collect();
+    let mut notes = compared.notes;
+    // Why there is no test comes before what is said of the lift.
+    notes.sort_by_key(|note| {
+        matches!(
+            note,
+            Note::BaselineIsZero | Note::BaselineIsNegative | Note::NoUpperBound | Note::NoBounds
+        )
+    });
+    let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
     let always_valid = compared.always_valid;
     Comparison {
         variation: String::new(),

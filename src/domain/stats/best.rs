@@ -143,3 +143,51 @@ const GAUSS_LEGENDRE: [(f64, f64); 8] = [
     (0.944_575_023_073_232_6, 0.062_253_523_938_647_894),
     (0.989_400_934_991_649_9, 0.027_152_459_411_754_096),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn belief(mean: f64, standard_error: f64) -> Belief {
+        Belief {
+            mean,
+            standard_error,
+        }
+    }
+
+    #[test]
+    fn two_arms_have_a_closed_form() {
+        for width in [1.0, 0.3, 20.0, 1e-3, 1e-6, 1e5] {
+            for step in [0.0, 0.4, -1.5, 5.0] {
+                let arms = [belief(0.0, 1.0), belief(step, width)];
+                let wins = normal_upper(step / (1.0 + width * width).sqrt());
+                assert!((chance(&arms, 0) - wins).abs() < 1e-11, "{arms:?}");
+                assert!((chance(&arms, 1) - (1.0 - wins)).abs() < 1e-11, "{arms:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn alike_arms_have_alike_chances() {
+        for count in [2, 3, 5, 20] {
+            let arms = vec![belief(3.0, 0.1); count];
+            let expected = 1.0 / f64::from(u32::try_from(count).unwrap());
+            assert!((chance(&arms, count - 1) - expected).abs() < 1e-12);
+        }
+    }
+
+    /// Both ways of integrating, where either will do.
+    #[test]
+    fn by_parts_or_at_even_steps() {
+        let rivals = [(0.3, 0.5), (-1.0, 0.2), (2.0, 3.0)];
+        let integrand = |z: f64| {
+            rivals
+                .iter()
+                .fold(normal_density(z), |product, (at, width)| {
+                    product * normal_upper((at - z) / width)
+                })
+        };
+        let difference = trapezoid(integrand, 400.0) - by_parts(integrand, &rivals);
+        assert!(difference.abs() < 1e-12, "{difference:e}");
+    }
+}

@@ -358,3 +358,53 @@ fn ln_beta_half(a: f64) -> f64 {
     0.5 * (2.0 * PI / a).ln() - a * (0.5 / a).ln_1p() + stirling_error(a) + stirling_error(0.5)
         - stirling_error(n)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::PI;
+
+    use super::*;
+
+    /// Closed forms reach where scipy's own answers end.
+    #[test]
+    fn one_and_two_degrees_of_freedom_have_closed_forms() {
+        for t in [
+            1e-9, 1e-8, 1e-4, 0.5, 1.0, 1.4, 1.6, 3.0, 1e3, 1e7, 1e9, 1e100, 1e200,
+        ] {
+            let one: f64 = 2.0 / PI * (1.0_f64 / t).atan();
+            let two: f64 = 2.0 / (t * t + 2.0 + t * (t * t + 2.0).sqrt());
+            let near = |ours: f64, exact: f64| {
+                assert!((ours - exact).abs() <= 1e-13 * exact, "{t}: {ours} {exact}");
+            };
+            near(t_two_sided(t, 1.0), one);
+            if t < 1e100 {
+                near(t_two_sided(t, 2.0), two);
+            }
+            if t > 0.1 {
+                near(t_two_sided_quantile(one, 1.0), t);
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_what_doubles_hold_tails_vanish() {
+        for tail in [
+            normal_upper(40.0),
+            t_two_sided(1e30, 1e7),
+            t_two_sided(f64::INFINITY, 10.0),
+            chi_square_upper(1e6, 3.0),
+            chi_square_upper(f64::MAX, 3.0),
+            f_upper(1e6, 3.0, 1e9),
+        ] {
+            assert!((0.0..1e-300).contains(&tail), "{tail}");
+        }
+        for all in [
+            normal_upper(-40.0),
+            t_two_sided(0.0, 10.0),
+            chi_square_upper(0.0, 3.0),
+            f_upper(0.0, 3.0, 10.0),
+        ] {
+            assert!((all - 1.0).abs() < 1e-15, "{all}");
+        }
+    }
+}

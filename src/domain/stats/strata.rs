@@ -34,7 +34,7 @@ pub struct PostStratified {
 
 /// With v_k the stratum's share of all visitors N: sum v_k d_k, whose variance is
 /// sum v_k² (V_Ak + V_Bk), and (sum v_k d_k² - (sum v_k d_k)²) / N since the shares are themselves
-/// counted (T. Miratrix, J. Sekhon and B. Yu, "Adjusting Treatment Effect Estimates by
+/// counted (L. Miratrix, J. Sekhon and B. Yu, "Adjusting Treatment Effect Estimates by
 /// Post-Stratification in Randomized Experiments", JRSS B 75, 2013). Normal quantile, at
 /// 1 - (1 - `confidence`) / `family`.
 pub fn post_stratify(

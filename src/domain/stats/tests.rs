@@ -1,4 +1,6 @@
-//! Published values, edges, and what each method must say of small cases.
+//! Published values, edges, and what a comparison must say of small cases.
+
+mod several;
 
 use super::*;
 use crate::domain::agent_day::{Decimal, GoalCounts};
@@ -103,4 +105,277 @@ fn sample_ratios_that_were_published() {
     let two = |a, b| sample_ratio(&[a, b], &[1.0, 1.0]).unwrap().p;
     close(two(600, 400), 2.539_628_589_5e-10, 1e-9);
     close(two(821_588, 815_482), 1.821_79e-6, 1e-5);
+}
+
+#[test]
+fn sums_are_exact() {
+    // A million visitors around ten million, with variance 1.
+    let (n, mean) = (1_000_000_i128, 10_000_000_i128);
+    let decimal = |whole: i128| Decimal {
+        units: whole * Decimal::ONE,
+        decimals: 0,
+    };
+    // Half of them at mean - 1, half at mean + 1.
+    let arm = Moments::new(1_000_000, decimal(n * mean), decimal(n * (mean * mean + 1)));
+    close(arm.variance(), 1_000_000.0 / 999_999.0, 1e-15);
+    // Their difference from others a millionth away.
+    let other = Moments::new(
+        1_000_000,
+        Decimal {
+            units: n * mean * Decimal::ONE + Decimal::ONE,
+            decimals: 12,
+        },
+        decimal(n * (mean * mean + 1)),
+    );
+    close(compare(&arm, &other, &settings()).difference, 1e-6, 1e-15);
+}
+
+#[test]
+fn sums_that_no_visitors_have() {
+    // One unit of the last written digit is forgiven.
+    for (sum, squares, impossible) in [
+        ("10.00", "10.0000", false),
+        ("10.00", "9.9999", false),
+        ("10.01", "10.0000", false),
+        ("10.00", "9.9", false),
+        ("10.00", "9.70", true),
+        ("20.00", "10.00", true),
+    ] {
+        let arm = values(10, sum, squares);
+        assert_eq!(arm.is_impossible(), impossible, "{sum} {squares}");
+        assert_eq!(arm.variance(), (!impossible).then_some(0.0));
+    }
+    // Counts are exact.
+    assert!(counts(10, 11, 11).is_impossible());
+    let compared = compare(&counts(10, 11, 11), &counts(10, 3, 3), &settings());
+    assert_eq!(compared.notes, [Note::ImpossibleSums]);
+    assert_eq!(compared.verdict, Verdict::NotEnoughData);
+    close(compared.difference, -0.8, 1e-15);
+}
+
+#[test]
+fn edges() {
+    let settings = settings();
+    let verdict = |a: &Moments, b: &Moments| {
+        let compared = compare(a, b, &settings);
+        (compared.verdict, compared.notes)
+    };
+    let one = counts(1, 1, 1);
+    let some = counts(1000, 30, 30);
+    assert_eq!(
+        verdict(&one, &some),
+        (Verdict::NotEnoughData, vec![Note::FewerThanTwoVisitors])
+    );
+    let nobody = verdict(&Moments::default(), &some);
+    assert_eq!(nobody.1, [Note::FewerThanTwoVisitors]);
+    // No conversions in the baseline: the score test, and no lift.
+    assert_eq!(
+        verdict(&counts(1000, 0, 0), &some),
+        (Verdict::Better, vec![Note::BaselineIsZero, Note::ScoreTest])
+    );
+    assert_eq!(
+        verdict(&some, &counts(1000, 0, 0)),
+        (Verdict::Worse, vec![Note::ScoreTest])
+    );
+    let none = compare(&counts(1000, 0, 0), &counts(500, 0, 0), &settings);
+    assert_eq!((none.p, none.verdict), (Some(1.0), Verdict::Undecided));
+    // Values without variance are no rates.
+    assert_eq!(
+        verdict(&values(1000, "0", "0"), &values(1000, "90.5", "1000")),
+        (
+            Verdict::NotEnoughData,
+            vec![Note::BaselineIsZero, Note::NoVariance]
+        )
+    );
+    // Far beyond chance.
+    let (_, notes) = verdict(
+        &counts(1_000_000, 10, 10),
+        &counts(1_000_000, 500_000, 500_000),
+    );
+    assert!(notes.contains(&Note::LeastP), "{notes:?}");
+    // A baseline below zero: the lift is relative to its magnitude.
+    let refunds = Settings {
+        allow_negative: true,
+        ..settings
+    };
+    let better = compare(
+        &values(1000, "-500", "2000"),
+        &values(1000, "-250", "2000"),
+        &refunds,
+    );
+    close(better.relative_difference, 0.5, 1e-12);
+    assert_eq!(better.notes, [Note::BaselineIsNegative]);
+    assert_eq!(better.verdict, Verdict::Better);
+    let [low, high] = better.relative_interval.unwrap().map(Option::unwrap);
+    assert!(0.0 < low && low < 0.5 && 0.5 < high);
+}
+
+#[test]
+fn a_family_moves_p_interval_and_verdict_together() {
+    let (a, b) = (counts(3407, 300, 340), counts(3461, 360, 400));
+    let alone = compare(&a, &b, &settings());
+    let of_three = Settings {
+        family: 3,
+        ..settings()
+    };
+    let together = compare(&a, &b, &of_three);
+    assert_eq!(together.p, alone.p);
+    close(together.adjusted_p, 3.0 * alone.p.unwrap(), 1e-15);
+    assert!(alone.p.unwrap() < 0.05 && together.adjusted_p.unwrap() > 0.05);
+    assert_eq!(
+        (alone.verdict, together.verdict),
+        (Verdict::Better, Verdict::Undecided)
+    );
+    assert!(alone.interval.unwrap()[0] > 0.0 && together.interval.unwrap()[0] < 0.0);
+    let fewer_is_good = Settings {
+        good_direction: GoodDirection::Decrease,
+        ..settings()
+    };
+    let compared = compare(&a, &b, &fewer_is_good);
+    assert_eq!(compared.verdict, Verdict::Worse);
+    close(
+        compared.bayes.unwrap().chance_to_win,
+        1.0 - alone.bayes.unwrap().chance_to_win,
+        1e-12,
+    );
+}
+
+/// A baseline that can't be told from none: what can be said of the lift is "at least".
+#[test]
+fn lifts_over_next_to_nothing() {
+    let compared = compare(&counts(1000, 2, 2), &counts(1000, 40, 40), &settings());
+    let [low, high] = compared.relative_interval.unwrap();
+    assert!(low.unwrap() > 2.0);
+    assert_eq!(high, None);
+    assert_eq!(compared.notes, [Note::NoUpperBound]);
+    let refunds = Settings {
+        allow_negative: true,
+        ..settings()
+    };
+    let compared = compare(&counts(1000, 2, 2), &counts(1000, 40, 40), &refunds);
+    assert_eq!(compared.relative_interval, None);
+    assert_eq!(compared.notes, [Note::NoBounds]);
+}
+
+#[test]
+fn always_valid_waits_for_forty_conversions() {
+    let always = |a: &Moments, b: &Moments| {
+        let settings = Settings {
+            interval: IntervalKind::AlwaysValid,
+            ..settings()
+        };
+        compare(a, b, &settings)
+    };
+    let enough = counts(1000, 40, 40);
+    let compared = always(&enough, &counts(1000, 39, 39));
+    assert_eq!(compared.verdict, Verdict::NotEnoughData);
+    assert_eq!(compared.notes, [Note::FewConversionsForAlwaysValid]);
+    let compared = always(&enough, &counts(1000, 400, 400));
+    assert_eq!(compared.verdict, Verdict::Better);
+    assert_eq!(compared.interval, compared.always_valid.interval);
+    // The paper's formula, written once more.
+    let (n, error) = (2000.0_f64, compared.standard_error.unwrap());
+    let log = -2.0 * 0.05_f64.ln();
+    let rho_square = (log + (1.0 + log).ln()) / 5000.0;
+    let scaled = n * rho_square;
+    let half = error
+        * n.sqrt()
+        * (2.0 * (scaled + 1.0) / (n * n * rho_square) * ((scaled + 1.0).sqrt() / 0.05).ln())
+            .sqrt();
+    let [low, high] = compared.interval.unwrap();
+    close((high - low) / 2.0, half, 1e-12);
+    let t = compared.t.unwrap();
+    let p =
+        (scaled + 1.0).sqrt() * (-rho_square * n * t * t / (2.0 * (n * rho_square + 1.0))).exp();
+    close(compared.p, p, 1e-10);
+    // All visitors of an arm converted: no variance.
+    let all = always(&counts(1000, 1000, 1000), &enough);
+    assert_eq!(all.notes, [Note::NoVarianceForAlwaysValid]);
+}
+
+#[test]
+fn arms_alone() {
+    // Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for (converted, visitors, low, high) in [
+        (81_u64, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (20, 20, 0.8389, 1.0),
+    ] {
+        let found = arm_interval(&counts(visitors, converted, converted.into()), 0.95).unwrap();
+        assert!((found[0] - low).abs() < 5e-5, "{found:?}");
+        assert!((found[1] - high).abs() < 5e-5, "{found:?}");
+    }
+    // t with one degree of freedom: 12.706.
+    let [low, high] = arm_interval(&values(2, "3", "5"), 0.95).unwrap();
+    close(high - low, 2.0 * 12.706_204_736 * 0.5, 1e-9);
+    assert_eq!(arm_interval(&values(5, "10", "20"), 0.95), None);
+    assert_eq!(arm_interval(&Moments::default(), 0.95), None);
+}
+
+#[test]
+fn days_until_a_lift_could_be_seen() {
+    let day = [counts(1000, 50, 50), counts(1000, 60, 60)];
+    let days =
+        |settings: &Settings, target, rates| days_left(&day[0], &day[1], settings, target, rates);
+    let needed = days(&settings(), 0.1, [1000.0, 1000.0]).unwrap();
+    // What the report would say on that day, and on the one before it.
+    let detectable_after = |days: u32, settings: &Settings| {
+        let times = u64::from(days + 1);
+        let grown = |count| counts(1000 * times, count * times, u128::from(count * times));
+        compare(&grown(50), &grown(60), settings).minimum_detectable_difference
+    };
+    for interval in [IntervalKind::Fixed, IntervalKind::AlwaysValid] {
+        let settings = Settings {
+            interval,
+            ..settings()
+        };
+        let needed = days(&settings, 0.1, [1000.0, 1000.0]).unwrap();
+        assert!(needed > 10);
+        assert!(detectable_after(needed, &settings).unwrap() <= 0.005);
+        assert!(detectable_after(needed - 1, &settings).unwrap() > 0.005);
+    }
+    let twice = days(&settings(), 0.1, [2000.0, 2000.0]).unwrap();
+    assert!(twice.abs_diff(needed / 2) <= 1);
+    assert_eq!(days(&settings(), 2.0, [0.0, 0.0]), Some(0), "already");
+    for (target, rates) in [
+        (0.1, [0.0, 0.0]),
+        (1e-9, [1.0, 1.0]),
+        (0.0, [1000.0, 1000.0]),
+        (-0.1, [1000.0, 1000.0]),
+        (f64::NAN, [1000.0, 1000.0]),
+        (0.1, [f64::INFINITY, 1000.0]),
+    ] {
+        assert_eq!(days(&settings(), target, rates), None, "{target} {rates:?}");
+    }
+}
+
+#[test]
+fn notes_are_sentences() {
+    for note in [
+        Note::FewerThanTwoVisitors,
+        Note::ImpossibleSums,
+        Note::NoVariance,
+        Note::ScoreTest,
+        Note::LeastP,
+        Note::BaselineIsZero,
+        Note::BaselineIsNegative,
+        Note::NoUpperBound,
+        Note::NoBounds,
+        Note::FewConversionsForAlwaysValid,
+        Note::NoVarianceForAlwaysValid,
+        Note::FewerThanTwoArms,
+        Note::FewerThanTwoValues,
+        Note::NoStrata,
+        Note::TooMuchDropped,
+    ] {
+        let sentence = note.to_string();
+        assert!(
+            sentence.ends_with('.') && !sentence.contains("  "),
+            "{sentence}"
+        );
+    }
+    insta::assert_snapshot!(Note::TooMuchDropped, @"More than 10% of the visitors stand in strata with fewer than two visitors in an arm.");
+    insta::assert_snapshot!(Note::FewConversionsForAlwaysValid, @"Fewer than 40 effective conversions in an arm: the always-valid interval would be too short.");
 }

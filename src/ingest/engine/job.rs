@@ -68,9 +68,11 @@ impl Job {
         let key = &self.source.key;
         tracing::info!(source = %key, trigger = self.begin.plan.trigger.as_str(), %fetch, "fetch begins");
         let known = std::mem::take(&mut self.known);
-        // Found out beside the fetch, so that both are in the status write that follows.
+        // Found out beside the fetch, so that both are in the status write that follows; and never
+        // what a fetch waits for that is over.
+        let reader = tokio::time::timeout(self.source.timeout, self.find_reader());
         let (_, ended) = tokio::join!(
-            self.cancel.run_until_cancelled(self.find_reader()),
+            self.cancel.run_until_cancelled(reader),
             self.engine
                 .ingest
                 .run(&self.source, fetch, known, &self.cancel)

@@ -11,8 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::Connection;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
 use self::session::SqliteSession;
@@ -80,7 +79,12 @@ impl Sqlite {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
-            .before_acquire(|connection, _| Box::pin(is_at_rest(connection)))
+            // Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open
+            // for ever: such a connection makes room for a new one.
+            .before_acquire(|connection, _| {
+                let at_rest = !connection.is_in_transaction();
+                Box::pin(std::future::ready(Ok(at_rest)))
+            })
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -160,12 +164,6 @@ impl Relational for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
-}
-
-/// Where a disk is full SQLite ends a transaction by itself, and sqlx counts it as open for ever:
-/// such a connection makes room for a new one.
-fn is_at_rest(connection: &SqliteConnection) -> std::future::Ready<Result<bool, sqlx::Error>> {
-    std::future::ready(Ok(!connection.is_in_transaction()))
 }
 
 /// A full disk has a name of its own: it is the one failure that only the platform can mend.

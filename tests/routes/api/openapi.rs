@@ -45,7 +45,9 @@ async fn it_lists_these() {
     GET /api/v1/namespaces/{namespace}/agents/{code}/activity: Activity Report
     GET /api/v1/namespaces/{namespace}/agents/{code}/activity.csv: Activity Report as CSV
     GET /api/v1/namespaces/{namespace}/agents/{code}/goals: All goals of an agent side by side
+    GET /api/v1/namespaces/{namespace}/agents/{code}/goals.csv: All goals of an agent side by side, as CSV
     GET /api/v1/namespaces/{namespace}/agents/{code}/testing: Testing Report
+    GET /api/v1/namespaces/{namespace}/agents/{code}/testing.csv: Testing Report as CSV
     GET /api/v1/namespaces/{namespace}/data-sources/{name}: One data source
     GET /api/v1/namespaces/{namespace}/data-sources/{name}/counts.csv: A data source's data, as a CSV that can be imported again
     POST /api/v1/namespaces/{namespace}/data-sources/{name}/fetch: Fetch now

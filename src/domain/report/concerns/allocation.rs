@@ -13,14 +13,21 @@ use crate::domain::stats::{self, ALARM_P, ChiSquare};
 /// The shares of the first and of the last fifth of the days are named.
 const PART_OF_DAYS: usize = 5;
 
+/// Of everybody in these days, and where that is as it should be of those in view: a trait that is
+/// chosen must not hide a test that is broken.
 pub(super) fn sample_ratio_mismatch(test: &Test) -> Option<Concern> {
-    let found = sample_ratio(test, &test.slice.arms).filter(|found| found.p < ALARM_P)?;
+    let everybody = &test.slice.drawn;
+    let in_view = drawn(&test.slice.arms);
+    let alarm = |visitors: &[u64]| sample_ratio(test, visitors).filter(|found| found.p < ALARM_P);
+    let (visitors, found) = alarm(everybody)
+        .map(|found| (everybody, found))
+        .or_else(|| Some((&in_view, alarm(&in_view)?)))?;
     Some(concern(
         ConcernCode::SampleRatioMismatch,
         format!(
             "The variations did not get the visitors they should have: {}; chance does this less \
              than once in a thousand tests.",
-            observed_and_expected(test, &test.slice.arms)
+            observed_and_expected(test, visitors)
         ),
         "Don't read the result: whoever is missing may be just those whom a variation drove away. \
          Look for visitors that are lost or counted twice in one variation (redirects, bots, \
@@ -30,10 +37,7 @@ pub(super) fn sample_ratio_mismatch(test: &Test) -> Option<Concern> {
             ("chiSquare", found.statistic.into()),
             ("df", found.df.into()),
             ("p", found.p.into()),
-            (
-                "visitors",
-                by_arm(test, |arm| test.slice.arms[arm].drawn.into()),
-            ),
+            ("visitors", by_arm(test, |arm| visitors[arm].into())),
             (
                 "expectedShares",
                 by_arm(test, |arm| test.question.arms[arm].share.into()),
@@ -42,25 +46,29 @@ pub(super) fn sample_ratio_mismatch(test: &Test) -> Option<Concern> {
     ))
 }
 
-/// Of the visitors who were assigned by lot.
-fn sample_ratio(test: &Test, sums: &[Sums]) -> Option<ChiSquare> {
+fn drawn(sums: &[Sums]) -> Vec<u64> {
+    sums.iter().map(|sums| sums.drawn).collect()
+}
+
+/// `drawn`: by arm, the visitors who were assigned by lot.
+fn sample_ratio(test: &Test, drawn: &[u64]) -> Option<ChiSquare> {
     let in_test = test.question.in_test();
     let (visitors, shares): (Vec<u64>, Vec<f64>) =
-        in_test.map(|(arm, share)| (sums[arm].drawn, share)).unzip();
+        in_test.map(|(arm, share)| (drawn[arm], share)).unzip();
     stats::sample_ratio(&visitors, &shares)
 }
 
-/// `A 10,000 visitors where 5,000 were expected, B ...`.
-fn observed_and_expected(test: &Test, sums: &[Sums]) -> String {
+/// `A has 1,000 instead of 900 and B has ...`.
+fn observed_and_expected(test: &Test, drawn: &[u64]) -> String {
     let total: u64 = test
         .question
         .in_test()
-        .fold(0, |sum, (arm, _)| sum.saturating_add(sums[arm].drawn));
+        .fold(0, |sum, (arm, _)| sum.saturating_add(drawn[arm]));
     let arms = test.question.in_test().map(|(arm, share)| {
         format!(
             "{} has {} instead of {}",
             test.question.arms[arm].code,
-            words::count(sums[arm].drawn),
+            words::count(drawn[arm]),
             words::count(rounded(share, total))
         )
     });
@@ -146,7 +154,7 @@ pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
         .iter()
         .flat_map(|group| group.values.iter().map(move |value| (group, value)));
     let asked: Vec<_> = values
-        .filter_map(|(group, value)| Some((group, value, sample_ratio(test, &value.arms)?)))
+        .filter_map(|(group, value)| Some((group, value, sample_ratio(test, &drawn(&value.arms))?)))
         .collect();
     #[allow(clippy::cast_precision_loss, reason = "a number of trait values")]
     let least = ALARM_P / asked.len().max(1) as f64;
@@ -158,9 +166,12 @@ pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
         .iter()
         .min_by(|a, b| a.2.p.total_cmp(&b.2.p))
         .copied()?;
-    let others = match broken.len() {
-        1 => String::new(),
-        more => format!(" So it is for {more} trait values."),
+    let others = match broken.len() as u64 - 1 {
+        0 => String::new(),
+        more => format!(
+            " The same holds for {}.",
+            counted(more, "other trait value")
+        ),
     };
     Some(concern(
         ConcernCode::TraitImbalance,
@@ -169,7 +180,7 @@ pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
              {}.{others}",
             group.code,
             value.code,
-            observed_and_expected(test, &value.arms)
+            observed_and_expected(test, &drawn(&value.arms))
         ),
         "Look for what loses such visitors in one variation, and be careful with the result of \
          this trait.",

@@ -35,17 +35,18 @@ pub(super) fn few_visitors(test: &Test) -> Option<Concern> {
         .filter(|(_, visitors)| *visitors < FEWEST_VISITORS)
         .map(|(code, visitors)| format!("{code} has {}", words::count(*visitors)))
         .collect();
-    let who = if named.is_empty() {
-        "there are none in view".to_owned()
+    let message = if named.is_empty() {
+        "There are no visitors in view, so there is nothing to say.".to_owned()
     } else {
-        words::list(&named)
+        format!(
+            "There are too few visitors to say anything: {}, and {FEWEST_VISITORS} in each \
+             variation is the least.",
+            words::list(&named)
+        )
     };
     Some(concern(
         ConcernCode::FewVisitors,
-        format!(
-            "There are too few visitors to say anything: {who}, and {FEWEST_VISITORS} in each \
-             variation is the least."
-        ),
+        message,
         "Wait for more visitors, or choose more days, another policy or no trait.",
         [
             ("fewest", least.unwrap_or(0).into()),

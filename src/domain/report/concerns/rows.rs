@@ -2,7 +2,7 @@
 //! do not add up.
 
 use super::{concern, counted};
-use crate::domain::finding::grouped;
+use crate::domain::finding::{FindingKind, grouped};
 use crate::domain::report::query::ALL_POLICIES;
 use crate::domain::report::slice::Broken;
 use crate::domain::report::testing::Test;
@@ -30,10 +30,15 @@ pub(super) fn integrity_problems(test: &Test) -> Vec<Concern> {
 fn broken_cells(broken: &Broken) -> Option<Concern> {
     let first = broken.first.as_ref()?;
     let (day, variation) = (first.day, &first.variation);
+    // Other datings of events allow for the rest.
+    let given = match first.rule.kind() {
+        FindingKind::Dating => " where each visitor stands on one day",
+        _ => "",
+    };
     let rows = match broken.cells {
-        1 => "The numbers of a row can't be right".to_owned(),
+        1 => format!("The numbers of a row can't be right{given}"),
         more => format!(
-            "The numbers of {} can't be right, the first",
+            "The numbers of {} can't be right{given}, the first",
             counted(more, "row")
         ),
     };

@@ -10,8 +10,8 @@ use crate::domain::report::view::{Concern, ConcernCode};
 
 /// From so many missed slots on data are stale.
 const STALE_SLOTS: u32 = 2;
-/// No more are counted.
-const MAX_SLOTS_COUNTED: u32 = 1000;
+/// No more are counted: each takes its time, and more say no more.
+const MAX_SLOTS_COUNTED: u32 = 30;
 
 pub(super) fn visitor_days(data: &AgentData, days: &[AgentDay]) -> Option<Concern> {
     scope::is_visitor_days(data, days).then(|| {
@@ -77,6 +77,11 @@ pub(super) fn stale(data: &AgentData, now: Timestamp) -> Option<Concern> {
         return None;
     }
     let name = &data.source.key;
+    let or_more = if missed == MAX_SLOTS_COUNTED {
+        " or more"
+    } else {
+        ""
+    };
     let (why, hint) = if description.suspend {
         (
             "the data source is suspended",
@@ -91,9 +96,9 @@ pub(super) fn stale(data: &AgentData, now: Timestamp) -> Option<Concern> {
     Some(concern(
         ConcernCode::StaleData,
         format!(
-            "These are the data of {}: {} since then brought nothing newer, since {why}.",
+            "These are the data of {}: {missed}{or_more} scheduled fetches have brought nothing newer, \
+             because {why}.",
             minute(as_of),
-            counted(missed.into(), "scheduled fetch").replace("fetchs", "fetches"),
         ),
         hint,
         [

@@ -1,6 +1,7 @@
 //! `/api/v1/namespaces/{namespace}/agents/{code}` and the reports below it
 
 mod activity;
+mod testing;
 
 use axum::http::StatusCode;
 

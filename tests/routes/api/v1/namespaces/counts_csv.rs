@@ -1,5 +1,7 @@
 //! `.../data-sources/{name}/counts.csv`
 
+use std::fmt::Write;
+
 use sumsq::domain::agent_day::Day;
 use sumsq::store::{SourceRef, Store, block};
 
@@ -143,7 +145,11 @@ async fn an_import_half_way_breaks_it_off() {
     );
     for agent in 0..20 {
         for variation in 0..2_000 {
-            file += &format!("1710720000,agent-{agent},{variation},10,1,1,9.99,99.8001\n");
+            writeln!(
+                file,
+                "1710720000,agent-{agent},{variation},10,1,1,9.99,99.8001"
+            )
+            .unwrap();
         }
     }
     site.import(&source, &goals, &file).await;
@@ -151,11 +157,8 @@ async fn an_import_half_way_breaks_it_off() {
     let response = site.router().oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     // Nothing of the body is taken before the data are others.
-    let half: String = file
-        .lines()
-        .take(1 + 2_000 * 19)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let half: Vec<&str> = file.lines().take(1 + 2_000 * 19).collect();
+    let half = half.join("\n");
     site.import(
         &source,
         &goals,

@@ -1,0 +1,275 @@
+//! A line per group over days or weeks. Up to six groups share one chart, each with a dash of its
+//! own and its name at its end; more of them get a small chart each, on one scale.
+
+use askama::Template;
+
+use super::scale::Range;
+use super::{INNER_WIDTH, Tick, coordinate, day_ticks, path};
+use crate::http::pages::format;
+
+/// As many dashes and colours as the style sheet tells apart.
+pub const MOST_IN_ONE: usize = 6;
+/// Small charts beyond these are left out; the table has them all.
+pub const MOST_SMALL: usize = 24;
+
+const TALL: f64 = 300.0;
+const SMALL: f64 = 120.0;
+/// Pixels from one name at a line's end to the next.
+const NAME_HEIGHT: f64 = 17.0;
+
+/// One group, with a number per column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    pub name: String,
+    pub values: Vec<Option<f64>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    pub id: String,
+    pub title: String,
+    pub description: String,
+    /// One per column, as `2024-03-18`.
+    pub columns: Vec<String>,
+    /// Whether the last column is not over yet.
+    pub unfinished: bool,
+    pub series: Vec<Series>,
+    /// Numbers that count start at zero; rates need not.
+    pub from_zero: bool,
+    pub suffix: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Template)]
+#[template(path = "charts/lines.html")]
+pub struct LineCharts {
+    pub panels: Vec<Panel>,
+    /// Groups with no chart of their own.
+    pub left_out: usize,
+    pub small: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    id: String,
+    title: String,
+    description: String,
+    /// Of a small chart.
+    heading: String,
+    lines: Vec<Line>,
+    y_ticks: Vec<Tick>,
+    x_ticks: Vec<Tick>,
+    hits: Vec<(String, String, String)>,
+    height: String,
+    whole_height: String,
+    labels_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Line {
+    name: String,
+    class: String,
+    path: String,
+    unfinished: String,
+    end: Option<(String, String)>,
+    name_at: String,
+}
+
+impl LineCharts {
+    /// None where there is nothing to draw.
+    #[must_use]
+    pub fn new(input: &Input) -> Option<Self> {
+        let numbers = input
+            .series
+            .iter()
+            .flat_map(|series| series.values.iter().copied().flatten());
+        let range = Range::of(numbers)?;
+        let range = if input.from_zero {
+            range.including(0.0)
+        } else {
+            range.padded(0.05)
+        }
+        .rounded(4);
+        let small = input.series.len() > MOST_IN_ONE;
+        let panels = if small {
+            (0..input.series.len().min(MOST_SMALL))
+                .map(|at| panel(input, range, Some(at)))
+                .collect()
+        } else {
+            vec![panel(input, range, None)]
+        };
+        Some(Self {
+            panels,
+            left_out: if small {
+                input.series.len().saturating_sub(MOST_SMALL)
+            } else {
+                0
+            },
+            small,
+        })
+    }
+}
+
+/// All groups with their names, or the one at `only` before the others in the background.
+fn panel(input: &Input, range: Range, only: Option<usize>) -> Panel {
+    let height = if only.is_some() { SMALL } else { TALL };
+    let mut lines: Vec<Line> = input
+        .series
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| only.is_none_or(|only| only == *at))
+        .map(|(at, series)| {
+            let class = if only.is_some() { 0 } else { at };
+            line(
+                series,
+                format!("series s{class}"),
+                input.unfinished,
+                range,
+                height,
+            )
+        })
+        .collect();
+    spread_names(&mut lines, height);
+    let name = only.map_or("", |at| input.series[at].name.as_str());
+    let (ticks, decimals) = range.ticks(if only.is_some() { 2 } else { 5 });
+    let columns = input.columns.len();
+    Panel {
+        id: only.map_or_else(|| input.id.clone(), |at| format!("{}-{at}", input.id)),
+        title: if only.is_some() {
+            format!("{}: {name}", input.title)
+        } else {
+            input.title.clone()
+        },
+        description: input.description.clone(),
+        heading: name.to_owned(),
+        y_ticks: ticks
+            .iter()
+            .map(|tick| Tick {
+                at: coordinate(height * (1.0 - range.place(*tick))),
+                label: format!("{}{}", format::fixed(*tick, decimals), input.suffix),
+                class: "",
+                anchor: "start",
+            })
+            .collect(),
+        x_ticks: if only.is_some() {
+            ends(&input.columns)
+        } else {
+            day_ticks(&input.columns, |at| place(at, columns) * 100.0)
+        },
+        hits: hits(input, only),
+        height: coordinate(height),
+        whole_height: coordinate(height + 24.0),
+        labels_at: coordinate(height + 18.0),
+        lines,
+    }
+}
+
+fn line(series: &Series, class: String, unfinished: bool, range: Range, height: f64) -> Line {
+    let columns = series.values.len();
+    let y = |value: f64| height * (1.0 - range.place(value));
+    let points: Vec<_> = series
+        .values
+        .iter()
+        .enumerate()
+        .map(|(at, value)| value.map(|value| (place(at, columns) * INNER_WIDTH, y(value))))
+        .collect();
+    let whole = points.len() - usize::from(unfinished && !points.is_empty());
+    let last = series
+        .values
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(at, value)| value.map(|value| (at, value)));
+    Line {
+        name: series.name.clone(),
+        class,
+        path: path(&points[..whole]),
+        unfinished: if whole < points.len() {
+            path(&points[whole.saturating_sub(1)..])
+        } else {
+            String::new()
+        },
+        end: last.map(|(at, value)| (coordinate(place(at, columns) * 100.0), coordinate(y(value)))),
+        name_at: coordinate(last.map_or(height, |(_, value)| y(value))),
+    }
+}
+
+/// 0 to 1.
+fn place(at: usize, columns: usize) -> f64 {
+    if columns < 2 {
+        return 0.5;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "days in view")]
+    let place = at as f64 / (columns - 1) as f64;
+    place
+}
+
+/// Names at the ends of lines that end close together are moved apart, in the lines' order.
+fn spread_names(lines: &mut [Line], height: f64) {
+    let mut places: Vec<(usize, f64)> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, line)| (at, line.name_at.parse().unwrap_or(height)))
+        .collect();
+    places.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut lowest = f64::NEG_INFINITY;
+    for (_, y) in &mut places {
+        *y = y.max(lowest + NAME_HEIGHT);
+        lowest = *y;
+    }
+    // And back up from the bottom, where they ran out of the chart.
+    let mut highest = height + NAME_HEIGHT;
+    for (_, y) in places.iter_mut().rev() {
+        *y = y.min(highest - NAME_HEIGHT);
+        highest = *y;
+    }
+    for (at, y) in places {
+        lines[at].name_at = coordinate(y);
+    }
+}
+
+fn ends(columns: &[String]) -> Vec<Tick> {
+    let tick = |label: &String, at: &str, anchor| Tick {
+        at: at.to_owned(),
+        label: label.clone(),
+        class: "",
+        anchor,
+    };
+    match columns {
+        [] => Vec::new(),
+        [only] => vec![tick(only, "50", "middle")],
+        [first, .., last] => vec![tick(first, "0", "start"), tick(last, "100", "end")],
+    }
+}
+
+/// Place and width of a column, and its numbers in words.
+fn hits(input: &Input, only: Option<usize>) -> Vec<(String, String, String)> {
+    let columns = input.columns.len();
+    #[allow(clippy::cast_precision_loss, reason = "days in view")]
+    let width = 100.0 / columns.saturating_sub(1).max(1) as f64;
+    input
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let mut text = column.clone();
+            for (which, series) in input.series.iter().enumerate() {
+                if only.is_some_and(|only| only != which) {
+                    continue;
+                }
+                let value = series.values.get(at).copied().flatten();
+                text.push('\n');
+                text.push_str(&series.name);
+                text.push_str(": ");
+                match value {
+                    Some(value) => {
+                        text.push_str(&format::number(value));
+                        text.push_str(input.suffix);
+                    }
+                    None => text.push_str(format::NONE),
+                }
+            }
+            let left = place(at, columns) * 100.0 - width / 2.0;
+            (coordinate(left), coordinate(width), text)
+        })
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! Charts as SVG, drawn on the server: plain geometry here, markup in `templates/charts`.
+//!
+//! A chart is as wide as its place and never scaled as a picture: what has a size of its own (text,
+//! marks) stands at a percentage, and lines stretch in an inner viewport of 1000 units whose
+//! strokes keep their width. Colours and dashes are classes, so that the reader's scheme and the
+//! strict content security policy both hold.
+
+pub mod intervals;
+pub mod lines;
+pub mod scale;
+pub mod trend;
+
+use std::fmt::Write as _;
+
+/// Width of the inner viewport in which lines are drawn.
+pub const INNER_WIDTH: f64 = 1000.0;
+
+/// A label of an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    /// Percent of the width, or pixels from the top.
+    pub at: String,
+    pub label: String,
+    pub class: &'static str,
+    /// `start`, `middle` or `end`.
+    pub anchor: &'static str,
+}
+
+/// Two decimals, none where they are zero: a page holds thousands of coordinates.
+#[must_use]
+pub fn coordinate(x: f64) -> String {
+    let mut text = format!("{x:.2}");
+    if text.contains('.') {
+        text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    }
+    if text == "-0" { "0".to_owned() } else { text }
+}
+
+/// A path through the points that there are, with a gap for each that is missing. A point between
+/// two gaps is a dot, as a line of no length with round ends.
+#[must_use]
+pub fn path(points: &[Option<(f64, f64)>]) -> String {
+    let mut drawn = String::new();
+    let mut pen_down = false;
+    for (at, point) in points.iter().enumerate() {
+        let Some((x, y)) = point else {
+            pen_down = false;
+            continue;
+        };
+        let command = if pen_down { 'L' } else { 'M' };
+        let (x, y) = (coordinate(*x), coordinate(*y));
+        // Writing to a String does not fail.
+        let _ = write!(drawn, "{command}{x} {y}");
+        if !pen_down && points.get(at + 1).is_none_or(Option::is_none) {
+            drawn.push_str("h0");
+        }
+        pen_down = true;
+    }
+    drawn
+}
+
+/// Labels of days or weeks below a chart of `n` columns: at most seven, of which every other one
+/// is left out where there is little room.
+#[must_use]
+pub fn day_ticks(labels: &[String], at: impl Fn(usize) -> f64) -> Vec<Tick> {
+    let n = labels.len();
+    let steps = match n {
+        0 => return Vec::new(),
+        1 => 0,
+        2..=6 => 1,
+        7..=24 => 2,
+        _ => 4,
+    };
+    let mut columns: Vec<usize> = (0..=steps)
+        .map(|step| (step * (n - 1)).checked_div(steps).unwrap_or(0))
+        .collect();
+    columns.dedup();
+    let last = columns.len() - 1;
+    columns
+        .into_iter()
+        .enumerate()
+        .map(|(place, column)| Tick {
+            at: coordinate(at(column)),
+            label: labels[column].clone(),
+            class: if place % 2 == 1 && place != last {
+                "wide"
+            } else {
+                ""
+            },
+            anchor: match (place, last) {
+                (_, 0) => "middle",
+                (0, _) => "start",
+                _ if place == last => "end",
+                _ => "middle",
+            },
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_gaps_and_dots() {
+        let check = |points: &[Option<(f64, f64)>], expected: &str| {
+            assert_eq!(path(points), expected);
+        };
+        check(&[], "");
+        check(&[Some((0.0, 1.0))], "M0 1h0");
+        check(&[Some((0.0, 1.0)), Some((2.5, 3.25))], "M0 1L2.5 3.25");
+        check(
+            &[Some((0.0, 1.0)), None, Some((2.0, 3.0)), Some((3.0, 3.0))],
+            "M0 1h0M2 3L3 3",
+        );
+    }
+
+    #[test]
+    fn few_days_are_labelled_and_the_ends_always_are() {
+        let labels: Vec<String> = (0..90).map(|day| day.to_string()).collect();
+        let shown = |n: usize| -> Vec<String> {
+            day_ticks(&labels[..n], |_| 0.0)
+                .into_iter()
+                .map(|tick| tick.label)
+                .collect()
+        };
+        assert_eq!(shown(0), [""; 0]);
+        assert_eq!(shown(1), ["0"]);
+        assert_eq!(shown(2), ["0", "1"]);
+        assert_eq!(shown(10), ["0", "4", "9"]);
+        assert_eq!(shown(90), ["0", "22", "44", "66", "89"]);
+    }
+}

@@ -1,0 +1,194 @@
+//! The cumulative difference by day with its always-valid band, a panel per comparison on one
+//! scale.
+
+use askama::Template;
+
+use super::scale::Range;
+use super::{INNER_WIDTH, Tick, coordinate, day_ticks, path};
+use crate::http::pages::format;
+
+const HEIGHT: f64 = 190.0;
+
+/// One day of one comparison, in the unit that is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayPoint {
+    pub day: String,
+    pub complete: bool,
+    pub difference: Option<f64>,
+    pub band: Option<[f64; 2]>,
+    /// The numbers in words.
+    pub text: String,
+    /// The difference alone.
+    pub shown: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Template)]
+#[template(path = "charts/trend.html")]
+pub struct TrendChart {
+    pub id: String,
+    pub title: String,
+    pub description: String,
+    /// Named in the picture's own heading.
+    pub heading: String,
+    band: String,
+    line: String,
+    /// Of an incomplete last day.
+    unfinished: String,
+    last: Option<Dot>,
+    y_ticks: Vec<Tick>,
+    zero: String,
+    x_ticks: Vec<Tick>,
+    hits: Vec<Hit>,
+    /// Whether early days run out of the frame.
+    pub clipped: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Dot {
+    x: String,
+    y: String,
+    class: &'static str,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Hit {
+    x: String,
+    width: String,
+    text: String,
+}
+
+/// One scale for all panels. The first days' bands are many times wider than the last ones' and
+/// would flatten the rest: the frame holds every band of the second half, and every difference of
+/// the last three quarters; what lies beyond is cut.
+#[must_use]
+pub fn common_range(comparisons: &[Vec<DayPoint>]) -> Option<Range> {
+    let numbers = comparisons.iter().flat_map(|days| {
+        let with_band = days.iter().filter(|day| day.band.is_some()).count();
+        let first_with_band = days.len() - with_band;
+        let bands = days[first_with_band + with_band / 2..]
+            .iter()
+            .filter_map(|day| day.band)
+            .flatten();
+        let differences = days[days.len() / 4..]
+            .iter()
+            .filter_map(|day| day.difference);
+        bands.chain(differences).collect::<Vec<_>>()
+    });
+    Some(Range::of(numbers)?.including(0.0).padded(0.06))
+}
+
+impl TrendChart {
+    /// `days` in order; `range` from [`common_range`].
+    #[must_use]
+    pub fn new(
+        id: String,
+        heading: String,
+        description: String,
+        days: &[DayPoint],
+        range: Range,
+    ) -> Self {
+        let x = |at: usize| column(at, days.len());
+        let y = |value: f64| HEIGHT * (1.0 - range.place(value));
+        // SVG numbers have an end; what is far out of the frame is as good just out of it.
+        let inner = |at: usize, value: f64| {
+            (
+                x(at) * INNER_WIDTH,
+                y(value).clamp(-HEIGHT * 9.0, HEIGHT * 9.0),
+            )
+        };
+        let points: Vec<_> = days
+            .iter()
+            .enumerate()
+            .map(|(at, day)| day.difference.map(|value| inner(at, value)))
+            .collect();
+        let unfinished = days.last().is_some_and(|day| !day.complete);
+        let whole = points.len() - usize::from(unfinished);
+        let last = days
+            .last()
+            .and_then(|day| Some((day, day.difference?)))
+            .map(|(day, value)| Dot {
+                text: day.shown.clone(),
+                x: coordinate(x(days.len() - 1) * 100.0),
+                y: coordinate(y(value).clamp(0.0, HEIGHT)),
+                class: if unfinished { "open" } else { "" },
+            });
+        let (ticks, decimals) = range.ticks(4);
+        let labels: Vec<String> = days.iter().map(|day| day.day.clone()).collect();
+        Self {
+            title: format!("Cumulative difference by day: {heading}"),
+            band: band(days, inner),
+            line: path(&points[..whole]),
+            unfinished: if unfinished {
+                path(&points[whole.saturating_sub(1)..])
+            } else {
+                String::new()
+            },
+            last,
+            y_ticks: ticks
+                .iter()
+                .map(|tick| Tick {
+                    at: coordinate(y(*tick)),
+                    label: format::signed(*tick, decimals),
+                    class: "",
+                    anchor: "start",
+                })
+                .collect(),
+            zero: coordinate(y(0.0)),
+            x_ticks: day_ticks(&labels, |at| x(at) * 100.0),
+            hits: hits(days),
+            clipped: days.iter().any(|day| {
+                day.band
+                    .is_some_and(|[low, high]| low < range.low || high > range.high)
+            }),
+            id,
+            heading,
+            description,
+        }
+    }
+}
+
+/// Where a day stands, 0 to 1.
+fn column(at: usize, columns: usize) -> f64 {
+    if columns < 2 {
+        return 0.5;
+    }
+    #[allow(clippy::cast_precision_loss, reason = "days in view")]
+    let place = at as f64 / (columns - 1) as f64;
+    place
+}
+
+/// The area between the bounds, in as many pieces as there are runs of days with bounds.
+fn band(days: &[DayPoint], inner: impl Fn(usize, f64) -> (f64, f64)) -> String {
+    let mut drawn = String::new();
+    let bounded: Vec<_> = days.iter().enumerate().collect();
+    for run in bounded.chunk_by(|a, b| a.1.band.is_some() == b.1.band.is_some()) {
+        let upper = run
+            .iter()
+            .filter_map(|(at, day)| day.band.map(|[_, high]| inner(*at, high)));
+        let lower = run
+            .iter()
+            .rev()
+            .filter_map(|(at, day)| day.band.map(|[low, _]| inner(*at, low)));
+        let outline: Vec<_> = upper.chain(lower).map(Some).collect();
+        if !outline.is_empty() {
+            drawn.push_str(&path(&outline));
+            drawn.push('Z');
+        }
+    }
+    drawn
+}
+
+/// A column per day that shows its numbers under the pointer.
+fn hits(days: &[DayPoint]) -> Vec<Hit> {
+    #[allow(clippy::cast_precision_loss, reason = "days in view")]
+    let width = 100.0 / days.len().saturating_sub(1).max(1) as f64;
+    days.iter()
+        .enumerate()
+        .map(|(at, day)| Hit {
+            x: coordinate(column(at, days.len()) * 100.0 - width / 2.0),
+            width: coordinate(width),
+            text: day.text.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,247 @@
+//! From an address to a page.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use uuid::Uuid;
+
+use super::activity::ActivityPage;
+use super::assets::Assets;
+use super::links;
+use super::source::{FETCHES_PER_PAGE, Facts as SourceFacts, SourcePage};
+use super::start::StartPage;
+use super::testing::{Facts as TestingFacts, TestingPage};
+use crate::domain::data_source::GoodDirection;
+use crate::domain::report::query::{ActivityQuery, TestingQuery};
+use crate::domain::report::view::GroupBy;
+use crate::domain::report::{self, AgentData, Choices};
+use crate::http::data::Loaded;
+use crate::http::guard::same_site;
+use crate::http::parameters::{Names, Pairs};
+use crate::http::problem::Problem;
+use crate::http::state::ReportState;
+
+/// A search is at most so long.
+const MOST_SEARCHED: usize = 200;
+
+pub(super) async fn start(
+    State(state): State<ReportState>,
+    pairs: Pairs,
+) -> Result<Response, Problem> {
+    let [q] = pairs.only(["q"])?;
+    let q = q.unwrap_or_default();
+    if q.chars().count() > MOST_SEARCHED {
+        let takes = format!("at most {MOST_SEARCHED} characters");
+        return Err(Problem::parameter("q", &takes));
+    }
+    let sources = state.data_sources().await?;
+    let agents = state.agents().await?;
+    let is_local = state.fetch_now.is_some();
+    html(&StartPage::new(&sources, &agents, is_local, q, state.now()))
+}
+
+pub(super) async fn source(
+    State(state): State<ReportState>,
+    Names((namespace, name)): Names<(String, String)>,
+    pairs: Pairs,
+) -> Result<Response, Problem> {
+    let [before, asked] = pairs.only(["before", "asked"])?;
+    let before = match before.map(Uuid::parse_str) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        Some(Err(_)) => return Err(Problem::parameter("before", "the id of a fetch, a UUID")),
+    };
+    let detail = state.data_source(&namespace, &name).await?;
+    let (fetches, more) = state
+        .fetches(&namespace, &name, FETCHES_PER_PAGE, before)
+        .await?;
+    html(&SourcePage::new(&SourceFacts {
+        detail: &detail,
+        fetches: &fetches,
+        more,
+        first_page: before.is_none(),
+        asked: asked.is_some(),
+        now: state.now(),
+    }))
+}
+
+/// A button's answer is a page that can be reloaded.
+pub(super) async fn fetch_now(
+    State(state): State<ReportState>,
+    Names((namespace, name)): Names<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Redirect, Problem> {
+    same_site(&headers)?;
+    state.request_fetch(&namespace, &name).await?;
+    let page = links::source(&namespace, &name);
+    Ok(Redirect::to(&links::with_query(&page, &[("asked", "yes")])))
+}
+
+pub(super) async fn testing(
+    State(state): State<ReportState>,
+    Names((namespace, code)): Names<(String, String)>,
+    pairs: Pairs,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let address = links::agent(&namespace, &code);
+    let source = given(&pairs, "dataSource");
+    let loaded = state.agent(&namespace, &code, source).await?;
+    let etag = loaded.etag(&view("testing"), pairs.all(), &state);
+    if etag.is_held(&headers) {
+        return Ok(etag.not_modified());
+    }
+    let (choices, loaded) = with_choices(&state, loaded).await?;
+    if let Some(pairs) = mended(&pairs, &choices) {
+        return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
+    }
+    let query = TestingQuery::parse(pairs.iter())?;
+    let (data_sources, now) = (data_sources(&loaded), state.now());
+    let body = state
+        .compute(move || {
+            let data = &loaded.data;
+            let report = report::testing(data, &query, now)?;
+            let goals = report::goals(data, &query, now)?;
+            let page = TestingPage::new(&TestingFacts {
+                report: &report,
+                goals: Some(&goals),
+                choices: &choices,
+                good_direction: good_direction(data, &report.goal),
+                data_sources,
+            });
+            rendered(&page)
+        })
+        .await?;
+    Ok(etag.with("text/html; charset=utf-8", body))
+}
+
+pub(super) async fn activity(
+    State(state): State<ReportState>,
+    Names((namespace, code)): Names<(String, String)>,
+    pairs: Pairs,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let address = links::activity(&namespace, &code);
+    let source = given(&pairs, "dataSource");
+    let loaded = state.agent(&namespace, &code, source).await?;
+    let etag = loaded.etag(&view("activity"), pairs.all(), &state);
+    if etag.is_held(&headers) {
+        return Ok(etag.not_modified());
+    }
+    let (choices, loaded) = with_choices(&state, loaded).await?;
+    if let Some(pairs) = mended(&pairs, &choices) {
+        return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
+    }
+    let query = ActivityQuery::parse(pairs.iter())?;
+    let others = if query.group_by == Some(GroupBy::DataSource) {
+        state.others(&loaded).await?
+    } else {
+        Vec::new()
+    };
+    let (data_sources, now) = (data_sources(&loaded), state.now());
+    let body = state
+        .compute(move || {
+            let report = report::activity(&loaded.data, &others, &query, now)?;
+            rendered(&ActivityPage::new(&report, &choices, &data_sources))
+        })
+        .await?;
+    Ok(etag.with("text/html; charset=utf-8", body))
+}
+
+/// Content addressed: what lies at an address never changes.
+pub(super) async fn asset(Names(name): Names<String>) -> Result<Response, Problem> {
+    let (content_type, content) = Assets::find(&name)
+        .ok_or_else(|| Problem::not_found(format!("there is nothing at /assets/{name}")))?;
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    Ok((headers, content).into_response())
+}
+
+/// The view's name for its ETag: another style is another page.
+fn view(name: &str) -> String {
+    format!("{name} with {}", Assets::get().style)
+}
+
+async fn with_choices(state: &ReportState, loaded: Loaded) -> Result<(Choices, Loaded), Problem> {
+    state
+        .compute(move || Ok((report::choices(&loaded.data), loaded)))
+        .await
+}
+
+fn given<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+    pairs
+        .iter()
+        .find(|(key, value)| *key == name && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// A form sends the value of the trait group that was chosen before, and the metric of the goal
+/// that was: what does not belong together any more is left out. None where all belongs together.
+fn mended(pairs: &Pairs, choices: &Choices) -> Option<Vec<(String, String)>> {
+    let of_group = given(pairs, "traitGroup").and_then(|group| {
+        let found = choices.traits.iter().find(|(code, _)| code == group);
+        found.map(|(_, values)| values)
+    });
+    let stray_value = given(pairs, "traitValue").is_some_and(|value| {
+        let elsewhere = choices
+            .traits
+            .iter()
+            .any(|(_, values)| values.iter().any(|known| known == value));
+        let here = of_group.is_some_and(|values| values.iter().any(|known| known == value));
+        elsewhere && !here
+    });
+    let stray_metric = given(pairs, "metric") == Some("value")
+        && given(pairs, "goal").is_some_and(|code| {
+            let goal = choices.goals.iter().find(|goal| goal.code == code);
+            goal.is_some_and(|goal| !goal.numeric)
+        });
+    if !stray_value && !stray_metric {
+        return None;
+    }
+    Some(
+        pairs
+            .all()
+            .iter()
+            .filter(|(name, _)| {
+                !(stray_value && name == "traitValue" || stray_metric && name == "metric")
+            })
+            .cloned()
+            .collect(),
+    )
+}
+
+/// By name, as the switch shows them.
+fn data_sources(loaded: &Loaded) -> Vec<String> {
+    let holders = loaded.sources.holders.iter();
+    let mut names: Vec<String> = holders
+        .map(|holder| holder.source.key.name.clone())
+        .collect();
+    names.sort();
+    names
+}
+
+fn good_direction(data: &AgentData, goal: &str) -> GoodDirection {
+    data.source
+        .description
+        .goal(goal)
+        .map_or(GoodDirection::default(), |goal| goal.good_direction)
+}
+
+fn rendered(page: &impl Template) -> Result<String, Problem> {
+    page.render()
+        .map_err(|error| Problem::internal("cannot write a page", &error))
+}
+
+/// A page that says how long ago things were, and so is never the same.
+fn html(page: &impl Template) -> Result<Response, Problem> {
+    let mut response = Html(rendered(page)?).into_response();
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    Ok(response)
+}
