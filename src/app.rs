@@ -68,7 +68,7 @@ fn show_report(args: &ShowArgs) -> Result<ExitCode> {
         return show::from_server(args, server);
     }
     runtime()?.block_on(async {
-        let store = open_store_read_only(&args.store).await?;
+        let store = open_store_read_only(&args.store.address).await?;
         let shown = show::from_store(args, store.as_ref(), Timestamp::now()).await;
         store.close().await;
         shown
@@ -102,7 +102,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     let shutdown = shutdown_signal()?;
-    let store = open_store(&args.store).await?;
+    let store = open_store(&args.store.address).await?;
     let metrics = Arc::new(Metrics::new()?);
     let config = kube::Config::infer()
         .await

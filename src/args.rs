@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 mod store;
 
-pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand};
+pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -131,15 +131,8 @@ Examples:
   sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth
   PGPASSWORD=... sumsq controller --store 'postgres://sumsq@db:5432/sumsq?sslmode=verify-full'")]
 pub struct ControllerArgs {
-    /// Where the data are kept: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE
-    #[arg(
-        long,
-        env = "SUMSQ_STORE",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
-    )]
-    pub store: StoreAddress,
+    #[command(flatten)]
+    pub store: StoreFlag,
 
     /// Address of metrics and probes; port 0 picks one
     #[arg(
@@ -166,15 +159,8 @@ leave it on the loopback address and reach it by `kubectl port-forward` or an SS
 Example:
   sumsq report --store sqlite:/var/lib/sumsq/sumsq.db --listen 127.0.0.1:8080")]
 pub struct ReportArgs {
-    /// Where the data are kept: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE
-    #[arg(
-        long,
-        env = "SUMSQ_STORE",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
-    )]
-    pub store: StoreAddress,
+    #[command(flatten)]
+    pub store: StoreFlag,
 
     /// Address of pages and API; port 0 picks one. On a loopback address probes and metrics are
     /// there, too
@@ -273,15 +259,8 @@ pub struct ShowArgs {
     #[arg(value_name = "NAMESPACE/AGENT")]
     pub agent: AgentName,
 
-    /// The store to read: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE
-    #[arg(
-        long,
-        env = "SUMSQ_STORE",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
-    )]
-    pub store: StoreAddress,
+    #[command(flatten)]
+    pub store: StoreFlag,
 
     /// Ask a report server instead of reading a store
     #[arg(long, env = "SUMSQ_SERVER", value_name = "URL")]

@@ -33,7 +33,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     let reports = Server::bind(args.listen, router, "reports").await?;
     let probes = Server::bind(args.probe_listen, http::probes(probes), "probes").await?;
     tokio::select! {
-        opened = open(&args.store, &store, &shutdown) => opened?,
+        opened = open(&args.store.address, &store, &shutdown) => opened?,
         () = shutdown.cancelled() => {}
     }
     shutdown.cancelled().await;

@@ -121,6 +121,7 @@ Example:
 pub struct StoreFlag {
     /// The store: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE
     #[arg(
+        id = "store",
         long = "store",
         env = "SUMSQ_STORE",
         hide_env_values = true,
