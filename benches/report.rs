@@ -128,7 +128,7 @@ fn reports(criterion: &mut Criterion) {
         bencher.iter(|| goals(black_box(&data), &query, now));
     });
     criterion.bench_function("choices", |bencher| {
-        bencher.iter(|| choices(black_box(&data)))
+        bencher.iter(|| choices(black_box(&data)));
     });
     let activity_query = ActivityQuery::default();
     criterion.bench_function("activity", |bencher| {

@@ -239,6 +239,15 @@ async fn edits_act_as_apply_would_within_two_seconds() {
     .await;
     assert!(log().contains("imported in"), "{}", log());
 
+    // A second one would fetch everything twice.
+    let second = once(folder.path(), &[]);
+    assert_eq!(second.status.code(), Some(1));
+    let refused = text(&second.stderr);
+    assert!(
+        refused.starts_with("error: another sumsq local is at work in "),
+        "{refused}"
+    );
+
     // An annotation asks for a fetch.
     let annotated = MANIFEST.replacen(
         "metadata:\n",

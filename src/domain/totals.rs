@@ -98,9 +98,7 @@ pub fn reported_policy<'a>(policies: &BTreeMap<&'a Arc<str>, u64>) -> Option<&'a
     let random = policies.keys().find(|policy| ****policy == *RANDOM_POLICY);
     let most = policies.values().max()?;
     let largest = policies.iter().find(|(_, sum)| *sum == most);
-    random
-        .or(largest.map(|(policy, _)| policy))
-        .map(|policy| *policy)
+    random.or(largest.map(|(policy, _)| policy)).copied()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The folder: manifests, buckets, and the place of the store.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -12,6 +13,7 @@ use crate::validate::{self, Manifest};
 
 /// Where `sumsq local` keeps what it imported.
 const STATE: &str = ".sumsq";
+const BUCKETS: &str = "buckets";
 /// A manifest larger than this is none.
 const MAX_MANIFEST_BYTES: u64 = 3 << 20;
 
@@ -19,6 +21,8 @@ const MAX_MANIFEST_BYTES: u64 = 3 << 20;
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
+    /// Held as long as the folder is worked in; the system lets go of it however the process ends.
+    _at_work: Arc<File>,
 }
 
 /// What the manifests say, file by file, so that one that cannot be read leaves the others alone.
@@ -28,19 +32,19 @@ impl Folder {
     /// Makes the state folder, and the one for buckets where it is missing.
     ///
     /// # Errors
-    /// No such folder, or one that cannot be written.
+    /// No such folder, one that cannot be written, one that another process works in.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             bail!("{} is not a folder", path.display());
         }
-        let folder = Self {
-            path: path.to_owned(),
-        };
-        for part in [folder.path.join(STATE), folder.buckets()] {
+        for part in [path.join(STATE), path.join(BUCKETS)] {
             fs::create_dir_all(&part)
                 .with_context(|| format!("cannot make the folder {}", part.display()))?;
         }
-        Ok(folder)
+        Ok(Self {
+            path: path.to_owned(),
+            _at_work: Arc::new(lock(path)?),
+        })
     }
 
     #[must_use]
@@ -50,7 +54,7 @@ impl Folder {
 
     #[must_use]
     pub fn buckets(&self) -> PathBuf {
-        self.path.join("buckets")
+        self.path.join(BUCKETS)
     }
 
     #[must_use]
@@ -103,6 +107,27 @@ impl Folder {
 pub(super) fn is_manifest(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Two at work in one folder would fetch everything twice, each unaware of the other.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(STATE).join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another sumsq local is at work in {}: end it first, or `sumsq show` what it has",
+            folder.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Manifest, String> {

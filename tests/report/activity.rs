@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sumsq::domain::report::view::ActivityReport;
+use sumsq::domain::report::view::{ActivityReport, ConcernCode};
 use sumsq::domain::report::{ActivityQuery, AgentData, SourceData, activity};
 
 use crate::fixture::{data, now, rows};
@@ -117,8 +117,10 @@ fn a_week_or_day_that_is_not_over_says_so() {
         .iter()
         .map(|c| c.code)
         .collect();
-    use sumsq::domain::report::view::ConcernCode::{GoalAbsentOnDays, IncompleteDay};
-    assert_eq!(codes, [GoalAbsentOnDays, IncompleteDay]);
+    assert_eq!(
+        codes,
+        [ConcernCode::GoalAbsentOnDays, ConcernCode::IncompleteDay]
+    );
 }
 
 #[test]

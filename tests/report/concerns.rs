@@ -56,8 +56,8 @@ impl Case {
     }
 }
 
-fn at(time: &str) -> Option<jiff::Timestamp> {
-    Some(time.parse().unwrap())
+fn at(time: &str) -> jiff::Timestamp {
+    time.parse().unwrap()
 }
 
 const EVEN: [&str; 2] = ["0 A r - 1000 100/100", "0 B r - 1000 100/100"];
@@ -242,15 +242,16 @@ fn about_the_source() -> Vec<Case> {
     );
     vec![
         on(IncompleteDay, &TWO_DAYS).with(|data| {
-            data.source.imported_at = at("2026-01-06T09:00:00Z");
+            data.source.imported_at = Some(at("2026-01-06T09:00:00Z"));
         }),
         off(IncompleteDay, &TWO_DAYS).with(|data| {
-            data.source.imported_at = at("2026-01-07T00:00:00Z");
+            data.source.imported_at = Some(at("2026-01-07T00:00:00Z"));
         }),
-        on(StaleData, &EVEN).with(|data| data.source.data_as_of = at("2026-05-30T09:00:01Z")),
-        off(StaleData, &EVEN).with(|data| data.source.data_as_of = at("2026-05-31T09:00:01Z")),
+        on(StaleData, &EVEN).with(|data| data.source.data_as_of = Some(at("2026-05-30T09:00:01Z"))),
+        off(StaleData, &EVEN)
+            .with(|data| data.source.data_as_of = Some(at("2026-05-31T09:00:01Z"))),
         on(StaleData, &EVEN).with(|data| {
-            data.source.data_as_of = at("2026-05-20T09:00:01Z");
+            data.source.data_as_of = Some(at("2026-05-20T09:00:01Z"));
             data.source.description.suspend = true;
         }),
         on(LastFetchFailed, &EVEN).with(|data| data.source.last_error = Some(error)),

@@ -1,5 +1,7 @@
 //! The same totals recomputed the slow way: row by row, with maps, for random small data.
 
+#![allow(clippy::cast_precision_loss, reason = "the numbers are small")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

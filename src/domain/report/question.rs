@@ -202,7 +202,9 @@ fn arms(
         let asked = scope::one_of("baseline", asked, takes)?;
         // It may have no rows in this view, and is compared with all the same.
         let found = known.iter().find(|code| *code == asked);
-        found.into_iter().for_each(|code| _ = codes.index(code));
+        if let Some(code) = found {
+            codes.index(code);
+        }
     }
     let named = data
         .resource

@@ -193,8 +193,8 @@ fn many(report: &TestingReport, comparisons: &[Comparison]) -> String {
             parts.extend(also(report, others, "better too"));
             parts.extend(also(report, &worse, "worse"));
         }
-        (None, Some((worst, others))) => {
-            parts.push(decided(report, worst));
+        (None, Some((lowest, others))) => {
+            parts.push(decided(report, lowest));
             parts.extend(also(report, others, "worse too"));
         }
         (None, None) if !undecided.is_empty() => {
@@ -290,7 +290,7 @@ fn alarmed(report: &TestingReport, alarm: &Concern) -> String {
         }
         let by_day = stratified(report);
         if !by_day.is_empty() {
-            text = format!("{} Day by day, {by_day}.", text);
+            text = format!("{text} Day by day, {by_day}.");
         }
     }
     let others = report

@@ -58,6 +58,28 @@ pub struct Comparison {
     pub verdict: Verdict,
 }
 
+impl Comparison {
+    /// Nothing known but what was seen.
+    fn untested(difference: Option<f64>) -> Self {
+        Self {
+            difference,
+            standard_error: None,
+            degrees_of_freedom: None,
+            t: None,
+            p: None,
+            adjusted_p: None,
+            interval: None,
+            relative_difference: None,
+            relative_interval: None,
+            notes: Vec::new(),
+            always_valid: AlwaysValid::default(),
+            bayes: None,
+            minimum_detectable_difference: None,
+            verdict: Verdict::NotEnoughData,
+        }
+    }
+}
+
 /// A test's answer, whichever test it is.
 #[derive(Debug, Clone, Copy, Default)]
 struct Answer {
@@ -71,26 +93,11 @@ struct Answer {
 /// has no variance; no test where there is too little to go by.
 #[must_use]
 pub fn compare(baseline: &Moments, variation: &Moments, settings: &Settings) -> Comparison {
-    let pair = Pair::new(baseline, variation);
     let mut notes = Vec::new();
-    let difference = variation.mean_less(baseline);
-    let mut comparison = Comparison {
-        difference,
-        standard_error: None,
-        degrees_of_freedom: None,
-        t: None,
-        p: None,
-        adjusted_p: None,
-        interval: None,
-        relative_difference: relative_difference(baseline.mean(), difference, &mut notes),
-        relative_interval: None,
-        notes: Vec::new(),
-        always_valid: AlwaysValid::default(),
-        bayes: None,
-        minimum_detectable_difference: None,
-        verdict: Verdict::NotEnoughData,
-    };
-    let pair = match pair {
+    let mut comparison = Comparison::untested(variation.mean_less(baseline));
+    comparison.relative_difference =
+        relative_difference(baseline.mean(), comparison.difference, &mut notes);
+    let pair = match Pair::new(baseline, variation) {
         Ok(pair) => pair,
         Err(note) => {
             notes.push(note);

@@ -41,12 +41,13 @@ fn counts_from(first_day: u64, agents: &[(&str, u64, u64)]) -> String {
 }
 
 fn agent(name: &str, spec: Value) -> Value {
-    json!({
+    let mut resource = json!({
         "apiVersion": "sumsq.dev/v1alpha1",
         "kind": "Agent",
         "metadata": {"name": name},
-        "spec": spec,
-    })
+    });
+    resource["spec"] = spec;
+    resource
 }
 
 async fn status(operator: &Operator, name: &str) -> Value {

@@ -49,7 +49,7 @@ fn always_broken(visitors: u64, goal: GoalCounts, by: u128) -> Vec<(&'static str
         count_sumsq,
         ..goal
     };
-    let valued = |sum: i128, sumsq: i128| GoalCounts {
+    let worth = |sum: i128, sumsq: i128| GoalCounts {
         values: Some(GoalValues {
             sum: Decimal {
                 units: sum,
@@ -71,8 +71,8 @@ fn always_broken(visitors: u64, goal: GoalCounts, by: u128) -> Vec<(&'static str
             "one visitor gives no more",
             with(goal.count, count * count + 2 * by),
         ),
-        ("negative value", valued(-one - sum, sumsq)),
-        ("negative squares", valued(sum, -one - sumsq)),
+        ("negative value", worth(-one - sum, sumsq)),
+        ("negative squares", worth(sum, -one - sumsq)),
     ];
     if goal.count > 0 {
         broken.push(("no squares", with(goal.count, 0)));
@@ -81,19 +81,19 @@ fn always_broken(visitors: u64, goal: GoalCounts, by: u128) -> Vec<(&'static str
         let most = i128::pow(sum / 10_i128.pow(10) + 2, 2) * 10_i128.pow(8);
         broken.push((
             "squares of more than the value",
-            valued(sum, most * 3 / 2 + one),
+            worth(sum, most * 3 / 2 + one),
         ));
     } else {
         broken.push(("squares of no events", with(0, 2 * by)));
-        broken.push(("a value of no events", valued(one, one)));
+        broken.push(("a value of no events", worth(one, one)));
     }
     if sum > 10 * one {
-        broken.push(("a value without squares", valued(sum, 0)));
+        broken.push(("a value without squares", worth(sum, 0)));
         // Fewer squares than if all events were of visitors of their own.
         let even = (sum / one) * sum / i128::from(goal.count);
         broken.push((
             "a value too large for its squares",
-            valued(sum, even / 2 - one),
+            worth(sum, even / 2 - one),
         ));
     }
     assert!(visitors > 0 || goal.count == 0);

@@ -199,7 +199,7 @@ pub(super) fn effect_differs_by_trait(test: &Test) -> Option<Concern> {
     let arms = test.question.compared();
     let asked = arms.flat_map(|arm| test.slice.traits.iter().map(move |group| (group, arm)));
     let found = asked.filter_map(|(group, arm)| {
-        let interaction = test.interaction(group, arm).ok()?;
+        let interaction = Test::interaction(group, arm).ok()?;
         (interaction.p < ALARM_P).then_some((group, arm, interaction))
     });
     let (group, arm, interaction) = found.min_by(|a, b| a.2.p.total_cmp(&b.2.p))?;

@@ -28,7 +28,6 @@ impl<'s, 'a> Test<'s, 'a> {
 
     /// Whether the effect of `arm` is one over a group's values.
     pub(in crate::domain::report) fn interaction(
-        &self,
         group: &Group,
         arm: usize,
     ) -> Result<stats::Interaction, Note> {
@@ -50,7 +49,7 @@ impl<'s, 'a> Test<'s, 'a> {
         };
         let compared = self.question.compared().map(|arm| {
             let variation = self.question.arms[arm].code.clone();
-            match self.interaction(group, arm) {
+            match Self::interaction(group, arm) {
                 Ok(test) => TraitInteraction {
                     variation,
                     q: Some(test.q),

@@ -29,9 +29,9 @@ async fn it_reads_like_this() {
         {
           "conversions": 231.0,
           "group": "B",
-          "rate": 0.11492537313432837,
+          "rate": 0.11492537313432835,
           "value": 231.0,
-          "valuePerVisitor": 0.11492537313432837,
+          "valuePerVisitor": 0.11492537313432835,
           "visitors": 2010.0
         }
       ],
@@ -68,9 +68,9 @@ async fn it_reads_like_this() {
             {
               "conversions": 693,
               "group": "B",
-              "rate": 0.11492537313432837,
+              "rate": 0.11492537313432835,
               "value": 693.0,
-              "valuePerVisitor": 0.11492537313432837,
+              "valuePerVisitor": 0.11492537313432835,
               "visitors": 6030
             }
           ],
@@ -92,9 +92,9 @@ async fn it_reads_like_this() {
         {
           "conversions": 693,
           "group": "B",
-          "rate": 0.11492537313432837,
+          "rate": 0.11492537313432835,
           "value": 693.0,
-          "valuePerVisitor": 0.11492537313432837,
+          "valuePerVisitor": 0.11492537313432835,
           "visitors": 6030
         }
       ],
