@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use crate::story::import;
 use crate::support::postgres::{self as servers, PASSWORD, Postgres as Server};
-use crate::support::process::free_port;
+use crate::support::process::{ServerCommand, free_port, temporary_folder, wait_for};
 use crate::support::s3::Microburst;
 use crate::{begin, boxed, chain, day, end, imported, plan, source};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const QUICK: Limits = Limits {
     connections: 2,
@@ -395,4 +397,54 @@ async fn tls_is_verified_where_the_address_asks_for_it() {
     let (failed, shown) = refusal(&by(other.path())).await;
     assert!(matches!(failed, StoreError::Unreachable { .. }), "{shown}");
     assert!(shown.contains("invalid peer certificate"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_server_waits_for_it_and_serves_from_it() {
+    let server = Server::shared().await;
+    let database = server.database();
+    let folder = temporary_folder("report");
+    let listen = format!("127.0.0.1:{}", free_port());
+    // The password as the chart gives it.
+    let address = format!("postgres://postgres@127.0.0.1:{}/{database}", server.port);
+    let reports = ServerCommand::new("report", env!("CARGO_BIN_EXE_sumsq"))
+        .args([
+            "report",
+            "--listen",
+            &listen,
+            "--probe-listen",
+            "127.0.0.1:0",
+        ])
+        .env("SUMSQ_STORE", &address)
+        .env("PGPASSWORD", PASSWORD)
+        .removes(&folder)
+        .start(&folder);
+    wait_for("the wait for the store", PATIENCE, async || {
+        reports
+            .log_tail()
+            .contains("there is no store at")
+            .then_some(())
+    })
+    .await;
+    let store = open(&server.url(&database)).await;
+    let shown = source("shown");
+    import(&store, &shown, vec![("an-agent", 1, 1)]).await;
+    let described = crate::catalogue::description("Shown");
+    store.describe(shown.id, &described).await.unwrap();
+    reports
+        .ready(PATIENCE, async || get(&listen, "readyz").await.is_some())
+        .await;
+    let agents = get(&listen, "api/v1/agents").await.unwrap();
+    assert!(agents.contains("an-agent"), "{agents}");
+    let log = reports.log_tail();
+    assert!(!log.contains(PASSWORD), "{log}");
+}
+
+async fn get(listen: &str, path: &str) -> Option<String> {
+    let url = format!("http://{listen}/{path}");
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut answer = ureq::get(&url).call().ok()?;
+        answer.body_mut().read_to_string().ok()
+    });
+    asked.await.unwrap()
 }
