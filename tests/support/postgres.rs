@@ -140,7 +140,9 @@ impl Postgres {
             .arg("-k")
             .arg(&folder)
             .args(["-p", &port.to_string(), "-h", "127.0.0.1"])
-            .removes(&folder);
+            .removes(&folder)
+            // Killed, it would leave its shared memory behind.
+            .ends_by("QUIT");
         for setting in usual.iter().chain(settings) {
             command = command.args(["-c", setting]);
         }
@@ -225,16 +227,6 @@ impl Postgres {
             .env("PGPASSWORD", PASSWORD)
             .output()
             .expect("psql can be run")
-    }
-}
-
-impl Drop for Postgres {
-    /// Asked to go, it takes its shared memory with it; killed, it could not.
-    fn drop(&mut self) {
-        let running = fs::read_to_string(self.folder.join("data/postmaster.pid"));
-        if let Some(process) = running.ok().as_deref().and_then(|text| text.lines().next()) {
-            Command::new("kill").args(["-QUIT", process]).status().ok();
-        }
     }
 }
 
