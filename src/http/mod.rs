@@ -4,7 +4,7 @@
 //! In reading order: `state` (what handlers share), `router` (every address, and what stands around
 //! it: `guard`), `data` (an agent's data out of the store) with its `cache`, `lists` (data
 //! sources, agents and fetches as JSON and pages show them), `api` (JSON, CSV and the
-//! OpenAPI document), `pages`; `problem` and `conditional` are how they answer. `server` serves a
+//! OpenAPI document), `pages` with their `charts`; `problem` and `conditional` are how they answer. `server` serves a
 //! router on a listener, `probes` is the router that a kubelet and Prometheus ask.
 
 mod api;

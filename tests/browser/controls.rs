@@ -1,13 +1,10 @@
 //! Every control used, and every address that comes of it loaded again.
 
-use fantoccini::Locator;
 use serde_json::json;
 
 use crate::browser::{Browser, DEADLINE};
-use crate::site::{
-    ALARMED, BETTER, FAILING, HOSTILE, HOSTILE_PATH, SOURCE, Site, UNDECIDED, fill, get, post,
-};
-use crate::support::process::{temporary_folder, wait_for};
+use crate::site::{ALARMED, BETTER, HOSTILE, HOSTILE_PATH, Site, UNDECIDED, get};
+use crate::support::process::wait_for;
 
 /// The report's own text, without what the browser adds.
 async fn report(browser: &Browser) -> String {
@@ -367,146 +364,5 @@ async fn a_chart_shows_its_numbers_in_a_table_too() {
     let summary = browser.find(".method summary").await;
     summary.click().await.unwrap();
     assert!(browser.text(".method").await.contains("Fieller"));
-    browser.close().await;
-}
-
-#[tokio::test]
-async fn fetch_now_fetches() {
-    let site = Site::shared().await;
-    let browser = Browser::open().await;
-    browser.go(&site.at(SOURCE)).await;
-    browser.follow("form[method=post] button").await;
-    assert!(
-        browser
-            .text("[role=status]")
-            .await
-            .contains("A fetch was asked for.")
-    );
-    wait_for("the fetch", DEADLINE, async || {
-        browser.go(&site.at(SOURCE)).await;
-        let newest = "section[aria-labelledby=history-heading] tbody tr:first-child";
-        let seen = browser.text(newest).await;
-        (seen.contains("asked for") && seen.contains("Unchanged")).then_some(())
-    })
-    .await;
-    assert!(browser.console().await.is_empty());
-    browser.close().await;
-}
-
-#[tokio::test]
-async fn beside_an_operator_the_page_shows_the_command() {
-    let site = Site::shared().await.beside_an_operator().await;
-    let browser = Browser::open().await;
-    browser.go(&site.at(SOURCE)).await;
-    assert_eq!(browser.count("form[method=post]").await, 0);
-    let command = browser.text("section pre").await;
-    assert!(command.starts_with("kubectl "), "{command}");
-    assert!(
-        command.contains("sumsq.dev/fetch-requested-at="),
-        "{command}"
-    );
-    browser
-        .find("button[data-copy]")
-        .await
-        .click()
-        .await
-        .unwrap();
-    wait_for("the copy", DEADLINE, async || {
-        (browser.text("button[data-copy]").await == "Copied").then_some(())
-    })
-    .await;
-    let found = browser.axe().await;
-    assert!(found.is_empty(), "{found:?}");
-    browser.close().await;
-}
-
-#[tokio::test]
-async fn older_fetches_are_on_pages_of_their_own() {
-    let site = Site::start(temporary_folder("fetches")).await;
-    fill(&site.folder);
-    let source = "/namespaces/default/data-sources/till";
-    let logged = || -> usize {
-        let fetches = get(&site.at(&format!("/api/v1{source}/fetches?limit=100")));
-        let fetches = fetches.unwrap_or_default();
-        fetches.matches("\"completedAt\":\"").count()
-    };
-    wait_for("the first fetch", DEADLINE, async || {
-        (logged() == 1).then_some(())
-    })
-    .await;
-    for count in 2..=45 {
-        post(&site.at(&format!("/api/v1{source}/fetch")));
-        wait_for("one more fetch", DEADLINE, async || {
-            (logged() == count).then_some(())
-        })
-        .await;
-    }
-    let browser = Browser::open().await;
-    browser.go(&site.at(source)).await;
-    let rows = "section[aria-labelledby=history-heading] tbody tr";
-    let mut shown = Vec::new();
-    for page in [20, 20, 5] {
-        assert_eq!(browser.count(rows).await, page);
-        let times = "section[aria-labelledby=history-heading] tbody td:nth-child(2)";
-        shown.extend(browser.texts(times).await);
-        if page == 20 {
-            browser.follow(".pages a[rel=next]").await;
-        }
-    }
-    assert_eq!(browser.count(".pages a[rel=next]").await, 0);
-    // The oldest one is why it was fetched first, and stands last.
-    assert_eq!(
-        shown.iter().filter(|why| *why == "new data source").count(),
-        1
-    );
-    assert_eq!(shown.last().unwrap(), "new data source");
-    browser.follow(".pages a").await;
-    assert_eq!(browser.address().await, site.at(source));
-    browser.close().await;
-}
-
-#[tokio::test]
-async fn a_failure_says_what_to_do_and_when_it_is_tried_again() {
-    let site = Site::shared().await;
-    let browser = Browser::open().await;
-    browser.go(&site.at(FAILING)).await;
-    let seen = report(&browser).await;
-    for text in [
-        "Failing",
-        "NoSuchKey",
-        "none has gone well yet",
-        "Europe/Berlin (in ",
-    ] {
-        assert!(seen.contains(text), "{text} in {seen}");
-    }
-    assert!(!browser.text(".concern .hint").await.is_empty());
-    browser.close().await;
-}
-
-#[tokio::test]
-async fn times_are_in_utc_and_in_the_readers_zone_where_asked() {
-    let site = Site::shared().await;
-    let browser = Browser::open().await;
-    browser.time_zone("Asia/Tokyo").await;
-    browser.go(&site.at(SOURCE)).await;
-    let time = "section[aria-labelledby=history-heading] tbody time";
-    let utc = browser.text(time).await;
-    assert!(utc.ends_with(" UTC"), "{utc}");
-    let toggle = browser.find("[data-zone-toggle]").await;
-    toggle.click().await.unwrap();
-    let own = browser.text(time).await;
-    assert!(
-        own.ends_with(" Asia/Tokyo") && own[..16] != utc[..16],
-        "{own}"
-    );
-    // It stays so, until it is turned back.
-    browser.go(&site.at(SOURCE)).await;
-    assert_eq!(browser.text(time).await, own);
-    let toggle = browser
-        .client
-        .find(Locator::Css("[data-zone-toggle]"))
-        .await;
-    toggle.unwrap().click().await.unwrap();
-    assert_eq!(browser.text(time).await, utc);
     browser.close().await;
 }

@@ -12,3 +12,4 @@ mod everywhere;
 mod keyboard;
 mod screenshots;
 mod site;
+mod sources;

@@ -13,8 +13,8 @@ use crate::site::{ALARMED, BETTER, Site};
 
 /// What docs/images has, with the height of what is seen of it.
 const FOR_DOCS: [(&str, &str, Scheme, u32); 3] = [
-    ("testing-report", BETTER, Scheme::Light, 1180),
-    ("testing-report-alarm", ALARMED, Scheme::Dark, 1130),
+    ("testing-report", BETTER, Scheme::Light, 1020),
+    ("testing-report-alarm", ALARMED, Scheme::Dark, 1020),
     (
         "activity-report",
         "/namespaces/default/agents/checkout-button/activity?goal=purchase&measure=rate\

@@ -1,6 +1,7 @@
 //! The server that the tests look at: `sumsq local` over the quickstart, a second data source that
 //! shares an agent and names another one badly, and one whose object is not there.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub const FAILING: &str = "/namespaces/default/data-sources/vault";
 pub struct Site {
     pub base: String,
     pub folder: PathBuf,
-    _server: Server,
+    server: Server,
 }
 
 impl Site {
@@ -57,10 +58,10 @@ impl Site {
         let site = Self {
             base,
             folder,
-            _server: server,
+            server: server,
         };
         let ready = site.at("/api/v1/data-sources");
-        site._server
+        site.server
             .ready(DEADLINE, async || get(&ready).is_ok())
             .await;
         site
@@ -89,7 +90,7 @@ impl Site {
         let site = Self {
             base: format!("http://127.0.0.1:{port}"),
             folder,
-            _server: server,
+            server: server,
         };
         site.answers(SOURCE).await;
         site
@@ -97,14 +98,14 @@ impl Site {
 
     async fn answers(&self, path: &str) {
         let address = self.at(path);
-        let server = &self._server;
+        let server = &self.server;
         server.ready(DEADLINE, async || get(&address).is_ok()).await;
     }
 
     /// Until the data source has been fetched, however that went.
     async fn fetched(&self, path: &str) {
         let address = self.at(&format!("/api/v1{path}/fetches"));
-        let server = &self._server;
+        let server = &self.server;
         server
             .ready(DEADLINE, async || {
                 get(&address).is_ok_and(|body| body.contains("\"result\":\"Error\""))
@@ -181,12 +182,14 @@ fn counts() -> String {
                     let purchases = visitors / 8 + more + day % 3;
                     let returns = visitors / 40 + day % 2;
                     let mut row = |group: &str, value: &str, share: i64| {
-                        csv.push_str(&format!(
-                            "{date},\"{agent}\",{variation},{policy},{group},\"{value}\",{},{p},{p},{r},{r}\n",
+                        writeln!(
+                            csv,
+                            "{date},\"{agent}\",{variation},{policy},{group},\"{value}\",{},{p},{p},{r},{r}",
                             visitors / share,
                             p = purchases / share,
                             r = returns / share,
-                        ));
+                        )
+                        .unwrap();
                     };
                     row("", "", 1);
                     row("area", "<north> & \"\"west\"\"", 2);

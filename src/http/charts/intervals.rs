@@ -154,3 +154,41 @@ fn ticks(range: Range) -> Vec<Tick> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_is_in_the_chart_and_an_open_side_reaches_its_end() {
+        let words = Words {
+            id: "x".to_owned(),
+            title: String::new(),
+            description: String::new(),
+            unit: String::new(),
+            good_is_right: Some(true),
+        };
+        assert_eq!(IntervalChart::new(words.clone(), Vec::new()), None);
+        let row = Interval {
+            label: "<B>".to_owned(),
+            detail: String::new(),
+            text: String::new(),
+            estimate: 3.0,
+            low: Some(2.0),
+            high: None,
+            judgement: Judgement::Better,
+        };
+        let chart = IntervalChart::new(words, vec![row]).unwrap();
+        let (zero, mark) = (&chart.zero, &chart.marks[0]);
+        assert_eq!(
+            (zero.as_str(), mark.low.as_str(), mark.high.as_str()),
+            ("3.7", "65.43", "100")
+        );
+        assert!(mark.bounded_below && !mark.bounded_above);
+        let html = chart.render().unwrap();
+        assert!(
+            html.contains("&#60;B&#62;") && html.contains("better →"),
+            "{html}"
+        );
+    }
+}

@@ -12,6 +12,9 @@ pub const MOST_IN_ONE: usize = 6;
 /// Small charts beyond these are left out; the table has them all.
 pub const MOST_SMALL: usize = 24;
 
+/// Characters of a name that needs little room.
+const BRIEF: usize = 4;
+
 const TALL: f64 = 300.0;
 const SMALL: f64 = 120.0;
 /// Pixels from one name at a line's end to the next.
@@ -46,6 +49,8 @@ pub struct LineCharts {
     /// Groups with no chart of their own.
     pub left_out: usize,
     pub small: bool,
+    /// Whether the names at the lines' ends need little room.
+    pub brief: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +110,10 @@ impl LineCharts {
                 0
             },
             small,
+            brief: input
+                .series
+                .iter()
+                .all(|series| series.name.chars().count() <= BRIEF),
         })
     }
 }
@@ -272,4 +281,60 @@ fn hits(input: &Input, only: Option<usize>) -> Vec<(String, String, String)> {
             (coordinate(left), coordinate(width), text)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(groups: usize) -> Input {
+        let series = (0..groups).map(|at| Series {
+            name: format!("g{at}"),
+            values: vec![Some(1.0), None, Some(2.0), Some(3.0)],
+        });
+        Input {
+            id: "x".to_owned(),
+            title: String::new(),
+            description: String::new(),
+            columns: (1..=4).map(|day| format!("2024-03-0{day}")).collect(),
+            unfinished: true,
+            series: series.collect(),
+            from_zero: true,
+            suffix: "",
+        }
+    }
+
+    #[test]
+    fn many_groups_get_a_chart_each() {
+        assert_eq!(LineCharts::new(&input(0)), None);
+        let few = LineCharts::new(&input(MOST_IN_ONE)).unwrap();
+        assert_eq!(
+            (few.panels.len(), few.panels[0].lines.len()),
+            (1, MOST_IN_ONE)
+        );
+        let many = LineCharts::new(&input(MOST_SMALL + 3)).unwrap();
+        assert_eq!((many.panels.len(), many.left_out), (MOST_SMALL, 3));
+        assert!(many.panels.iter().all(|panel| panel.lines.len() == 1));
+    }
+
+    #[test]
+    fn a_missing_day_is_a_gap_and_an_unfinished_one_apart() {
+        let chart = LineCharts::new(&input(1)).unwrap();
+        let line = &chart.panels[0].lines[0];
+        assert_eq!(line.path, "M0 200h0M666.67 100h0");
+        assert_eq!(line.unfinished, "M666.67 100L1000 0");
+    }
+
+    #[test]
+    fn names_of_lines_that_end_together_do_not_overlap() {
+        let chart = LineCharts::new(&input(MOST_IN_ONE)).unwrap();
+        let mut places: Vec<f64> = chart.panels[0]
+            .lines
+            .iter()
+            .map(|line| line.name_at.parse().unwrap())
+            .collect();
+        places.sort_by(f64::total_cmp);
+        assert!(places.windows(2).all(|two| two[1] - two[0] >= NAME_HEIGHT));
+        assert!(places.iter().all(|y| (0.0..=TALL).contains(y)));
+    }
 }

@@ -192,3 +192,48 @@ fn hits(days: &[DayPoint]) -> Vec<Hit> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(difference: f64, half: Option<f64>) -> DayPoint {
+        DayPoint {
+            day: "2024-03-18".to_owned(),
+            complete: true,
+            difference: Some(difference),
+            band: half.map(|half| [difference - half, difference + half]),
+            text: String::new(),
+            shown: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_first_days_do_not_flatten_the_rest() {
+        let days = vec![
+            day(90.0, None),
+            day(1.0, Some(500.0)),
+            day(1.0, Some(4.0)),
+            day(1.0, Some(3.0)),
+            day(1.0, Some(2.0)),
+        ];
+        let range = common_range(std::slice::from_ref(&days)).unwrap();
+        assert!(range.low < -2.0 && range.low > -4.0, "{range:?}");
+        assert!(range.high > 4.0 && range.high < 6.0, "{range:?}");
+        let chart = TrendChart::new(String::new(), String::new(), String::new(), &days, range);
+        assert!(chart.clipped);
+        assert_eq!(common_range(&[]), None);
+    }
+
+    #[test]
+    fn a_band_that_is_not_there_yet_is_not_drawn() {
+        let days = [day(1.0, None), day(1.0, Some(1.0)), day(1.0, Some(1.0))];
+        let range = Range {
+            low: 0.0,
+            high: 2.0,
+        };
+        let chart = TrendChart::new(String::new(), String::new(), String::new(), &days, range);
+        assert_eq!(chart.band, "M500 0L1000 0L1000 190L500 190Z");
+        assert_eq!(chart.line, "M0 95L500 95L1000 95");
+    }
+}
