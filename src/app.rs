@@ -1,6 +1,7 @@
 //! The composition root and shutdown: the only place that names every adapter.
 
 mod report;
+mod store;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,9 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{
-    Args, Command, ControllerArgs, CustomResource, FetchArgs, LocalArgs, ShowArgs, StoreAddress,
-};
+use crate::args::{Args, Command, ControllerArgs, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::controller::secrets::KubeSecrets;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
@@ -33,6 +32,8 @@ use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::{self, Defaults};
 use crate::{check, controller, http, local, show};
+
+pub use self::store::{open_store, open_store_read_only};
 
 /// From the signal until fetches that still run are left to the next start. Kubernetes kills after
 /// 30 s by default; ours is over within 10.
@@ -58,6 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Controller(args) => run_to_end(run_controller(args)),
         Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
+        Command::Store(args) => run_to_end(store::run(args)),
     }
 }
 
@@ -66,9 +68,8 @@ fn show_report(args: &ShowArgs) -> Result<ExitCode> {
         return show::from_server(args, server);
     }
     runtime()?.block_on(async {
-        let StoreAddress::Sqlite(path) = &args.store;
-        let store = Sqlite::open_read_only(path).await?;
-        let shown = show::from_store(args, &store, Timestamp::now()).await;
+        let store = open_store_read_only(&args.store.address).await?;
+        let shown = show::from_store(args, store.as_ref(), Timestamp::now()).await;
         store.close().await;
         shown
     })
@@ -101,8 +102,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
     let shutdown = shutdown_signal()?;
-    let StoreAddress::Sqlite(path) = &args.store;
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).await?);
+    let store = open_store(&args.store.address).await?;
     let metrics = Arc::new(Metrics::new()?);
     let config = kube::Config::infer()
         .await

@@ -9,6 +9,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
+mod store;
+
+pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -60,6 +64,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Run everything in one process over a folder, with no cluster
     Local(LocalArgs),
+    /// Look after the store: what it holds, also of sources that are gone
+    Store(StoreArgs),
     /// Lint a CSV before it is uploaded: every problem with line and column
     Check(CheckArgs),
     /// Print one agent's Testing Report, from a store or from a report server
@@ -118,19 +124,15 @@ pub struct FetchArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Kubernetes and AWS are found the usual way: in-cluster ServiceAccount or KUBECONFIG; AWS_* variables,
-web identity, container and instance roles.
+web identity, container and instance roles. A PostgreSQL password comes from PGPASSWORD,
+PGPASSFILE or the address; sslmode=verify-full in the address has the server prove who it is.
 
-Example:
-  sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth")]
+Examples:
+  sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth
+  PGPASSWORD=... sumsq controller --store 'postgres://sumsq@db:5432/sumsq?sslmode=verify-full'")]
 pub struct ControllerArgs {
-    /// Where the data are kept
-    #[arg(
-        long,
-        env = "SUMSQ_STORE",
-        value_name = "sqlite:PATH",
-        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
-    )]
-    pub store: StoreAddress,
+    #[command(flatten)]
+    pub store: StoreFlag,
 
     /// Address of metrics and probes; port 0 picks one
     #[arg(
@@ -157,14 +159,8 @@ leave it on the loopback address and reach it by `kubectl port-forward` or an SS
 Example:
   sumsq report --store sqlite:/var/lib/sumsq/sumsq.db --listen 127.0.0.1:8080")]
 pub struct ReportArgs {
-    /// Where the data are kept
-    #[arg(
-        long,
-        env = "SUMSQ_STORE",
-        value_name = "sqlite:PATH",
-        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
-    )]
-    pub store: StoreAddress,
+    #[command(flatten)]
+    pub store: StoreFlag,
 
     /// Address of pages and API; port 0 picks one. On a loopback address probes and metrics are
     /// there, too
@@ -263,14 +259,8 @@ pub struct ShowArgs {
     #[arg(value_name = "NAMESPACE/AGENT")]
     pub agent: AgentName,
 
-    /// The store to read
-    #[arg(
-        long,
-        env = "SUMSQ_STORE",
-        value_name = "sqlite:PATH",
-        default_value = "sqlite:/var/lib/sumsq/sumsq.db"
-    )]
-    pub store: StoreAddress,
+    #[command(flatten)]
+    pub store: StoreFlag,
 
     /// Ask a report server instead of reading a store
     #[arg(long, env = "SUMSQ_SERVER", value_name = "URL")]
@@ -414,26 +404,6 @@ pub enum Output {
     Json,
 }
 
-/// Where the store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreAddress {
-    Sqlite(PathBuf),
-}
-
-impl FromStr for StoreAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(
-                path.strip_prefix("//").unwrap_or(path),
-            ))),
-            // The text is not repeated: an address of another kind may hold a password.
-            _ => Err("write sqlite:PATH, such as sqlite:/var/lib/sumsq/sumsq.db".to_owned()),
-        }
-    }
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
@@ -474,17 +444,5 @@ mod tests {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert!(duration("-5m").is_err());
         assert!(duration("soon").is_err());
-    }
-
-    #[test]
-    fn an_address_that_is_not_understood_is_not_repeated() {
-        let error = "postgres://user:secret@db/sumsq"
-            .parse::<StoreAddress>()
-            .unwrap_err();
-        assert!(!error.contains("secret"));
-        assert_eq!(
-            "sqlite:/var/lib/sumsq/sumsq.db".parse(),
-            Ok(StoreAddress::Sqlite("/var/lib/sumsq/sumsq.db".into()))
-        );
     }
 }

@@ -1,6 +1,5 @@
 //! `sumsq report`: reads the store that another process writes, and fetches nothing.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +7,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, shutdown_signal, system_clock};
+use super::{Server, open_store_read_only, shutdown_signal, system_clock};
 use crate::args::{ReportArgs, StoreAddress};
 use crate::http::{self, Probes, ReportState, StoreSlot};
 use crate::metrics::Metrics;
 use crate::store::StoreError;
-use crate::store::sqlite::Sqlite;
 
 /// Until a store that is not there yet is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     let shutdown = shutdown_signal()?;
-    let StoreAddress::Sqlite(path) = args.store;
     let metrics = Arc::new(Metrics::new()?);
     let store = StoreSlot::default();
     let probes = Probes {
@@ -36,7 +33,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     let reports = Server::bind(args.listen, router, "reports").await?;
     let probes = Server::bind(args.probe_listen, http::probes(probes), "probes").await?;
     tokio::select! {
-        opened = open(&path, &store, &shutdown) => opened?,
+        opened = open(&args.store.address, &store, &shutdown) => opened?,
         () = shutdown.cancelled() => {}
     }
     shutdown.cancelled().await;
@@ -49,16 +46,22 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
 }
 
 /// Waits for the store's writer to make it and to bring it to this version's schema.
-async fn open(path: &Path, slot: &StoreSlot, shutdown: &CancellationToken) -> Result<()> {
+async fn open(
+    address: &StoreAddress,
+    slot: &StoreSlot,
+    shutdown: &CancellationToken,
+) -> Result<()> {
     let mut told = String::new();
     while !shutdown.is_cancelled() {
-        match Sqlite::open_read_only(path).await {
+        match open_store_read_only(address).await {
             Ok(store) => {
-                slot.fill(Arc::new(store));
-                tracing::info!(path = %path.display(), "the store is open");
+                slot.fill(store);
+                tracing::info!(?address, "the store is open");
                 return Ok(());
             }
-            Err(error @ StoreError::Newer { .. }) => return Err(error).context("cannot go on"),
+            Err(error @ (StoreError::Newer { .. } | StoreError::Address { .. })) => {
+                return Err(error).context("cannot go on");
+            }
             Err(error) => {
                 // Once per reason: it is tried twice a second.
                 if told != error.to_string() {

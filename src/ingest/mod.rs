@@ -282,8 +282,32 @@ pub(crate) fn unstored(error: &StoreError) -> FetchError {
         _ => FetchError::new(
             ErrorCode::StoreError,
             error.to_string(),
-            "nothing was changed and the data of earlier fetches are served; the operator's log \
-             has the cause",
+            format!(
+                "nothing was changed and the data of earlier fetches are served; {}",
+                remedy(error)
+            ),
         ),
+    }
+}
+
+fn remedy(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unreachable { .. } => {
+            "it is tried again, as soon as the database is back that will do; see whether it runs, \
+             and whether the operator's network policy lets it through"
+        }
+        StoreError::Refused { .. } => {
+            "compare the Secret's user and password with the database's; the user must own the \
+             database's tables"
+        }
+        StoreError::NoDatabase { .. } => "make the database, owned by the store's user",
+        StoreError::ReadOnly { .. } => {
+            "after a failover the address must lead to the new primary; else look for \
+             default_transaction_read_only"
+        }
+        StoreError::TooSlow { .. } => {
+            "it is tried again; look for locks and load in the database, and at statement_timeout"
+        }
+        _ => "the operator's log has the cause",
     }
 }

@@ -1,8 +1,11 @@
 //! What was fetched, kept: one block per agent and day, and the log of every fetch.
 //!
-//! [`Store`] speaks the domain's words; [`sqlite`] is the embedded one.
+//! [`Store`] speaks the domain's words; [`relational`] says it in SQL, on [`sqlite`], the embedded
+//! one, and on [`postgres`], where one machine is outgrown.
 
 pub mod block;
+pub mod postgres;
+pub mod relational;
 pub mod report_data;
 pub mod sqlite;
 
@@ -72,6 +75,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The source that bears the name now; None where its object is gone.
     async fn source(&self, key: &SourceKey) -> Result<Option<SourceRow>, StoreError>;
+
+    /// How much a source holds.
+    async fn size(&self, id: SourceId) -> Result<Size, StoreError>;
 
     /// The sources of a namespace that hold an agent, by name; not those whose object is gone.
     async fn agent_holders(
@@ -180,6 +186,13 @@ pub struct SourceRow {
     pub version: u64,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    pub agent_days: u64,
+    /// Of their blocks.
+    pub bytes: u64,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentRow {
     pub code: String,
@@ -211,11 +224,49 @@ pub enum StoreError {
     UnknownFetch(Uuid),
     #[error("a stored block cannot be read")]
     Block(#[from] block::BlockError),
+    #[error("the block of agent {agent:?} on {day} is not the one that was stored")]
+    Damaged { agent: String, day: Day },
     #[error("cannot open the store {path}")]
     Open {
         path: String,
         #[source]
         source: sqlx::Error,
+    },
+    #[error(
+        "the store's address is not understood ({reason}); write sqlite:PATH or \
+         postgres://USER@HOST:PORT/DATABASE"
+    )]
+    Address { reason: String },
+    #[error("the database at {address} cannot be reached")]
+    Unreachable {
+        address: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("the database at {address} refuses the user, the password, or what the user may do")]
+    Refused {
+        address: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("there is no database at {address}")]
+    NoDatabase {
+        address: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("the database at {address} takes no changes: it is a standby, or set to read only")]
+    ReadOnly {
+        address: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("the database at {address} did not answer in time")]
+    TooSlow {
+        address: String,
+        /// None where it did not say so itself.
+        #[source]
+        source: Option<sqlx::Error>,
     },
     #[error("the store failed")]
     Database(#[source] sqlx::Error),

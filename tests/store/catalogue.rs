@@ -18,7 +18,7 @@ pub async fn tell(store: &dyn Store) {
     agent_resources_are_kept_and_let_go(store).await;
 }
 
-fn description(display_name: &str) -> Description {
+pub fn description(display_name: &str) -> Description {
     Description {
         display_name: display_name.into(),
         goals: vec![Goal {

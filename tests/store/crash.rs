@@ -1,7 +1,6 @@
-//! A process that is killed in the middle of an import, a hundred times, with a reader looking on:
+//! A process that is killed in the middle of an import, many times over, with a reader looking on:
 //! it sees the old data or the new, never a mixture, and the next start finishes the job.
 
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,12 +9,11 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use sumsq::domain::agent_day::Day;
 use sumsq::domain::fetch::Trigger;
-use sumsq::store::sqlite::Sqlite;
 use sumsq::store::{Store, StoreError};
 
-use crate::{begin, boxed, day, end, imported, plan, source};
+use crate::support::postgres::Postgres;
+use crate::{begin, boxed, day, end, imported, open, plan, source};
 
-const KILLS: usize = 100;
 const DAYS: i32 = 400;
 /// Where the process that is to be killed finds the store; also what makes this test binary it.
 const CHILD: &str = "SUMSQ_CRASH_TEST_STORE";
@@ -23,10 +21,10 @@ const CHILD: &str = "SUMSQ_CRASH_TEST_STORE";
 /// Not a test of its own: what the child process runs.
 #[tokio::test]
 async fn import_for_ever() {
-    let Ok(path) = std::env::var(CHILD) else {
+    let Ok(address) = std::env::var(CHILD) else {
         return;
     };
-    let store = Sqlite::open(Path::new(&path)).await.unwrap();
+    let store = open(&address).await;
     let source = source("crash");
     loop {
         let stored = store.observe(&source, 1).await.unwrap();
@@ -44,10 +42,22 @@ async fn import_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
+async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("sumsq.db");
-    let store = Arc::new(Sqlite::open(&path).await.unwrap());
+    let address = format!("sqlite:{}/sumsq.db", folder.path().display());
+    writers_die(&address, 100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies_on_postgres() {
+    let postgres = Postgres::shared().await;
+    // Where a start and a commit take a multiple of SQLite's.
+    let address = postgres.socket_url(&postgres.database());
+    writers_die(&address, 40).await;
+}
+
+async fn writers_die(address: &str, kills: u64) {
+    let store = open(address).await;
     let source = source("crash");
     store.observe(&source, 1).await.unwrap();
 
@@ -70,9 +80,9 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
         }
     });
     let mut random = rand::rng();
-    for _ in 0..KILLS {
+    for _ in 0..kills {
         let before = rows(store.as_ref()).await;
-        let mut child = start(&path);
+        let mut child = start(address);
         // It is past its start when it has imported once; then it dies at any moment of the next.
         let deadline = Instant::now() + Duration::from_mins(1);
         while rows(store.as_ref()).await == before {
@@ -90,10 +100,10 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
     stop.store(true, Ordering::Relaxed);
     let newest = reader.await.unwrap();
     assert!(
-        newest >= KILLS as u64,
+        newest >= kills,
         "each start has imported at least once: {newest}"
     );
-    assert!(looks.load(Ordering::Relaxed) > KILLS as u64);
+    assert!(looks.load(Ordering::Relaxed) > kills);
     // Whatever the last one left behind is finished by the next start.
     let stored = store.observe(&source, 1).await.unwrap();
     if let Some(row) = stored.unfinished {
@@ -111,7 +121,7 @@ async fn a_reader_sees_the_old_data_or_the_new_whenever_the_writer_dies() {
     }
 }
 
-fn start(path: &Path) -> Child {
+fn start(address: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -119,7 +129,7 @@ fn start(path: &Path) -> Child {
             "--nocapture",
             "--test-threads=1",
         ])
-        .env(CHILD, path)
+        .env(CHILD, address)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

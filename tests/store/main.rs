@@ -2,8 +2,13 @@
 
 mod catalogue;
 mod crash;
+mod distributed;
+mod postgres;
 mod sqlite;
 mod story;
+#[path = "../support/mod.rs"]
+mod support;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -12,8 +17,26 @@ use sumsq::domain::agent_day::{AgentDay, Cell, CellKey, Day, Decimal, GoalCounts
 use sumsq::domain::data_source::{SourceId, SourceKey};
 use sumsq::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Trigger};
 use sumsq::domain::plan::FetchPlan;
-use sumsq::store::{BeginFetch, EndFetch, SourceRef};
+use sumsq::store::{BeginFetch, EndFetch, SourceRef, Store};
 use uuid::Uuid;
+
+/// As the operator does.
+async fn open(address: &str) -> Arc<dyn Store> {
+    sumsq::app::open_store(&address.parse().unwrap())
+        .await
+        .unwrap()
+}
+
+/// The chain of causes, as the command line prints it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut shown = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        shown = format!("{shown}: {error}");
+        cause = error.source();
+    }
+    shown
+}
 
 fn source(name: &str) -> SourceRef {
     SourceRef {

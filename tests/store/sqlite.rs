@@ -2,7 +2,6 @@
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use std::error::Error;
 use std::path::Path;
 
 use sumsq::domain::agent_day::Day;
@@ -10,7 +9,7 @@ use sumsq::domain::fetch::Trigger;
 use sumsq::store::sqlite::Sqlite;
 use sumsq::store::{Store, StoreError};
 
-use crate::{begin, boxed, day, end, imported, plan, source};
+use crate::{begin, boxed, chain, day, end, imported, plan, source};
 
 #[tokio::test]
 async fn a_full_disk_changes_nothing_and_the_store_goes_on() {
@@ -130,16 +129,8 @@ async fn what_was_kept_is_there_after_a_restart() {
     assert_eq!(store.observe(&source, 10).await.unwrap().history, before);
 }
 
-/// The chain of causes, as the command line prints it.
 async fn failure(path: &Path) -> String {
-    let error = Sqlite::open(path).await.expect_err("it was opened");
-    let mut shown = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        shown = format!("{shown}: {error}");
-        cause = error.source();
-    }
-    shown
+    chain(&Sqlite::open(path).await.expect_err("it was opened"))
 }
 
 #[tokio::test]

@@ -4,22 +4,29 @@ use jiff::ToSpan;
 use sumsq::domain::agent_day::Day;
 use sumsq::domain::fetch::{Outcome, ReadyPolicy, Trigger};
 use sumsq::domain::plan::{CursorUpdate, FetchPlan, SlotCursor};
-use sumsq::store::sqlite::Sqlite;
 use sumsq::store::{SourceRef, Store, StoreError};
 
-use crate::{begin, boxed, day, denied, end, imported, now, plan, source};
+use crate::support::postgres::Postgres;
+use crate::{begin, boxed, day, denied, end, imported, now, open, plan, source};
 
 #[tokio::test]
 async fn on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("new/folder/sumsq.db"))
-        .await
-        .unwrap();
-    tell(&store).await;
+    let path = folder.path().join("new/folder/sumsq.db");
+    let store = open(&format!("sqlite:{}", path.display())).await;
+    tell(store.as_ref()).await;
     store.close().await;
 }
 
-async fn tell(store: &dyn Store) {
+#[tokio::test]
+async fn on_postgres() {
+    let postgres = Postgres::shared().await;
+    let store = open(&postgres.url(&postgres.database())).await;
+    tell(store.as_ref()).await;
+    store.close().await;
+}
+
+pub async fn tell(store: &dyn Store) {
     store.ping().await.unwrap();
     a_fetch_replaces_days_and_leaves_the_others(store).await;
     an_unchanged_day_is_not_written(store).await;

@@ -21,21 +21,28 @@ use std::{
 const LOG_TAIL_LINES: usize = 40;
 
 /// Runs `$@` until it ends or the standard input does, which is a pipe that the test process holds.
-/// The pipe closes however that process ends, by SIGKILL too. Then the server is killed at once,
-/// since all it has is temporary, and the folder in `$1` is removed where there is one.
+/// The pipe closes however that process ends, by SIGKILL too. Then the server gets the signal in
+/// `$2`, KILL for most, since all it has is temporary, and the folder in `$1` is removed where there
+/// is one.
 const SUPERVISOR: &str = r#"
-folder=$1; shift
+folder=$1; signal=$2; shift 2
 exec 3<&0
+told=
+trap 'told=yes' USR1
 "$@" 3<&- </dev/null &
 server=$!
 {
     read -r _ <&3
-    kill -9 "$server" 2>/dev/null
+    kill -USR1 $$
+    kill -"$signal" "$server" 2>/dev/null
+    while kill -0 "$server" 2>/dev/null; do sleep 0.02; done
     [ -z "$folder" ] || rm -rf "$folder" 2>/dev/null || { sleep 1; rm -rf "$folder"; }
 } &
 watcher=$!
 wait "$server"
 code=$?
+# Told to end: its signal has ended the first wait.
+[ -z "$told" ] || { wait "$server"; code=137; }
 # Ended by itself: leave the log to be read, and say how it ended.
 [ "$code" = 137 ] || kill "$watcher" 2>/dev/null
 wait "$watcher"
@@ -50,6 +57,7 @@ pub struct ServerCommand {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     removes: Option<PathBuf>,
+    farewell: &'static str,
 }
 
 impl ServerCommand {
@@ -60,7 +68,14 @@ impl ServerCommand {
             arguments: Vec::new(),
             environment: Vec::new(),
             removes: None,
+            farewell: "KILL",
         }
+    }
+
+    /// The signal that ends it, for a server that has to clean up what outlives it.
+    pub fn ends_by(mut self, signal: &'static str) -> Self {
+        self.farewell = signal;
+        self
     }
 
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
@@ -99,6 +114,7 @@ impl ServerCommand {
         let child = Command::new("sh")
             .args(["-c", SUPERVISOR, self.name])
             .arg(self.removes.as_deref().unwrap_or(Path::new("")))
+            .arg(self.farewell)
             .arg(&self.program)
             .args(&self.arguments)
             .envs(self.environment)

@@ -184,6 +184,7 @@ pub struct IamUser {
 pub struct Microburst {
     server: Server,
     port: u16,
+    control_port: u16,
 }
 
 impl Microburst {
@@ -202,26 +203,49 @@ impl Microburst {
             endpoint.starts_with("http://127.0.0.1:"),
             "tests reach nothing but 127.0.0.1: {endpoint}"
         );
-        let folder = temporary_folder("microburst");
         let port = free_port();
+        let arguments = ["--upstream", endpoint, "--no-resign"];
+        let microburst = Self::start(&arguments, port, port).await;
+        microburst.warm_up().await;
+        microburst
+    }
+
+    /// One in front of the PostgreSQL server at that port of 127.0.0.1.
+    pub async fn in_front_of_postgres(server: u16) -> Self {
+        let (port, control_port) = (free_port(), free_port());
+        let (upstream, control) = (format!("127.0.0.1:{server}"), control_port.to_string());
+        let arguments = ["--protocol", "postgres", "--upstream", &upstream];
+        let arguments = [&arguments[..], &["--control-port", &control]].concat();
+        Self::start(&arguments, port, control_port).await
+    }
+
+    async fn start(arguments: &[&str], port: u16, control_port: u16) -> Self {
+        let folder = temporary_folder("microburst");
         let program: PathBuf = testbed_path("SUMSQ_TEST_MICROBURST");
         let server = ServerCommand::new("microburst", program)
-            .args(["--upstream", endpoint, "--no-resign"])
+            .args(arguments)
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
             .removes(&folder)
             .start(&folder);
-        let health = format!("http://127.0.0.1:{port}/_microburst/health");
+        let health = format!("http://127.0.0.1:{control_port}/_microburst/health");
         server
             .ready(READY_DEADLINE, async || answers(&health))
             .await;
-        let microburst = Self { server, port };
-        microburst.warm_up().await;
-        microburst
+        Self {
+            server,
+            port,
+            control_port,
+        }
     }
 
     /// `http://127.0.0.1:PORT`
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where what it stands in front of is asked.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Adds rules, a list, after those that are there: of those that match, the first one fires.
@@ -262,7 +286,7 @@ impl Microburst {
     }
 
     async fn control(&self, method: &'static str, path: &str, body: Option<Value>) -> Value {
-        let url = format!("{}/_microburst/{path}", self.endpoint());
+        let url = format!("http://127.0.0.1:{}/_microburst/{path}", self.control_port);
         blocking(move || {
             let request = ureq::http::Request::builder().method(method).uri(&url);
             let response = match body {

@@ -1,0 +1,131 @@
+//! Opens the store that an address names, and `sumsq store`.
+
+mod copy;
+mod leave;
+mod list;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use uuid::Uuid;
+
+use crate::args::{StoreAddress, StoreArgs, StoreCommand};
+use crate::store::postgres::Postgres;
+use crate::store::relational::Relational;
+use crate::store::sqlite::Sqlite;
+use crate::store::{SourceRow, Store, StoreError};
+
+/// For the process that writes: makes the store where it is missing, and brings it up to date.
+///
+/// # Errors
+/// The store's own.
+pub async fn open_store(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open(path).await?),
+        StoreAddress::Postgres(url) => Arc::new(Postgres::open(url.reveal()).await?),
+    })
+}
+
+/// For a process that only reads.
+///
+/// # Errors
+/// [`StoreError::Missing`] and [`StoreError::Older`] until the one that writes has been there.
+pub async fn open_store_read_only(address: &StoreAddress) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open_read_only(path).await?),
+        StoreAddress::Postgres(url) => Arc::new(Postgres::open_read_only(url.reveal()).await?),
+    })
+}
+
+pub(super) async fn run(args: StoreArgs) -> Result<ExitCode> {
+    match args.command {
+        StoreCommand::List { store, output } => {
+            let store = open_to_read(&store.address).await?;
+            list::run(store.as_ref(), output).await
+        }
+        StoreCommand::Copy {
+            from,
+            to,
+            replace,
+            output,
+        } => {
+            if from == to {
+                bail!("--from and --to are the same store");
+            }
+            let from = open_to_read(&from).await.context("--from")?;
+            let to = open_to_write(&to).await.context("--to")?;
+            let code = copy::run(from.as_ref(), to.as_ref(), replace, output).await?;
+            to.close().await;
+            Ok(code)
+        }
+        StoreCommand::Adopt {
+            gone,
+            by,
+            on_conflict,
+            store,
+        } => {
+            let store = open_present(&store.address).await?;
+            let code = leave::adopt(store.as_ref(), &gone, &by, on_conflict).await?;
+            store.close().await;
+            Ok(code)
+        }
+        StoreCommand::Purge { gone, yes, store } => {
+            let store = open_present(&store.address).await?;
+            let code = leave::purge(store.as_ref(), &gone, yes).await?;
+            store.close().await;
+            Ok(code)
+        }
+    }
+}
+
+async fn open_to_read(address: &StoreAddress) -> Result<Box<dyn Relational>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Box::new(Sqlite::open_read_only(path).await?),
+        StoreAddress::Postgres(url) => Box::new(Postgres::open_read_only(url.reveal()).await?),
+    })
+}
+
+async fn open_to_write(address: &StoreAddress) -> Result<Box<dyn Relational>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Box::new(Sqlite::open(path).await?),
+        StoreAddress::Postgres(url) => Box::new(Postgres::open(url.reveal()).await?),
+    })
+}
+
+/// To write into a store that is there and of this version: an operator may be running on it, so it
+/// is neither made nor migrated.
+async fn open_present(address: &StoreAddress) -> Result<Box<dyn Relational>, StoreError> {
+    open_to_read(address).await?.close().await;
+    open_to_write(address).await
+}
+
+/// The source that is meant: by its id, or by its name among those that are there, or gone.
+fn find<'a>(sources: &'a [SourceRow], named: &str, present: bool) -> Result<&'a SourceRow> {
+    let id = Uuid::parse_str(named).ok();
+    let of_name: Vec<&SourceRow> = sources
+        .iter()
+        .filter(|source| id.map_or(source.key.to_string() == named, |id| source.id.0 == id))
+        .collect();
+    let matching: Vec<&SourceRow> = of_name
+        .iter()
+        .filter(|source| source.present == present)
+        .copied()
+        .collect();
+    match (matching.as_slice(), of_name.as_slice()) {
+        ([source], _) => Ok(source),
+        ([], []) => bail!(
+            "the store holds no source {named}; write NAMESPACE/NAME or an id, as `sumsq store \
+             list` shows them"
+        ),
+        ([], _) if present => bail!("{named} is gone: its DataSource does not exist"),
+        ([], _) => bail!("{named} is not gone: its DataSource exists"),
+        (several, _) => {
+            let ids: Vec<String> = several.iter().map(|source| source.id.to_string()).collect();
+            bail!(
+                "several sources were called {named}; say which by its id: {}",
+                ids.join(", ")
+            )
+        }
+    }
+}

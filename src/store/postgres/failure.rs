@@ -1,0 +1,99 @@
+//! What a server's failure is called here.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::super::StoreError;
+
+/// Where the database is, in words that may be shown: no user, no password.
+#[derive(Debug, Clone)]
+pub(super) struct Server(Arc<str>);
+
+impl Server {
+    pub(super) fn of(options: &PgConnectOptions) -> Self {
+        let place = match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        let database = options
+            .get_database()
+            .map_or(String::new(), |name| format!("/{name}"));
+        Self(format!("{place}{database}").into())
+    }
+
+    pub(super) fn missing(&self) -> StoreError {
+        StoreError::Missing {
+            path: self.0.to_string(),
+        }
+    }
+
+    /// No answer within our own patience.
+    pub(super) fn silent(&self) -> StoreError {
+        StoreError::TooSlow {
+            address: self.0.to_string(),
+            source: None,
+        }
+    }
+
+    /// By SQLSTATE (appendix A of PostgreSQL's manual), where the server could say anything.
+    pub(super) fn failure(&self, error: sqlx::Error) -> StoreError {
+        let address = self.0.to_string();
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .map(std::borrow::Cow::into_owned);
+        match (code.as_deref(), &error) {
+            // disk_full
+            (Some("53100"), _) => StoreError::Full(error),
+            // read_only_sql_transaction
+            (Some("25006"), _) => StoreError::ReadOnly {
+                address,
+                source: error,
+            },
+            // query_canceled, lock_not_available, idle_in_transaction_session_timeout
+            (Some("57014" | "55P03" | "25P03"), _) => StoreError::TooSlow {
+                address,
+                source: Some(error),
+            },
+            // invalid_catalog_name
+            (Some("3D000"), _) => StoreError::NoDatabase {
+                address,
+                source: error,
+            },
+            // invalid_authorization_specification, invalid_password, insufficient_privilege
+            (Some("28000" | "28P01" | "42501"), _) => StoreError::Refused {
+                address,
+                source: error,
+            },
+            (Some(code), _) if is_connection_lost(code) => StoreError::Unreachable {
+                address,
+                source: error,
+            },
+            (
+                None,
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed,
+            ) => StoreError::Unreachable {
+                address,
+                source: error,
+            },
+            _ => StoreError::Database(error),
+        }
+    }
+}
+
+/// connection_exception, too_many_connections, admin_shutdown, crash_shutdown, cannot_connect_now.
+fn is_connection_lost(code: &str) -> bool {
+    code.starts_with("08") || matches!(code, "53300" | "57P01" | "57P02" | "57P03")
+}
+
+pub(super) fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|found| found == code)
+}

@@ -1,0 +1,103 @@
+//! One connection to SQLite in use.
+
+use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, Transaction};
+
+use super::super::StoreError;
+use super::super::relational::{EncodedDay, Row, Session, Value};
+use super::database;
+use crate::domain::data_source::SourceId;
+
+/// Rows of one statement.
+const BATCH: usize = 64;
+
+pub(super) enum SqliteSession {
+    /// Each statement on its own.
+    Reading(PoolConnection<Sqlite>),
+    Transaction(Transaction<'static, Sqlite>),
+}
+
+impl SqliteSession {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Reading(connection) => connection,
+            Self::Transaction(transaction) => transaction,
+        }
+    }
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    async fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        statement(sql, values)
+            .execute(self.connection())
+            .await
+            .map(|result| result.rows_affected())
+            .map_err(database)
+    }
+
+    async fn rows(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        let rows = statement(sql, values)
+            .fetch_all(self.connection())
+            .await
+            .map_err(database)?;
+        Ok(rows.into_iter().map(Row::Sqlite).collect())
+    }
+
+    fn batch(&self) -> usize {
+        BATCH
+    }
+
+    async fn put_days(
+        &mut self,
+        source: SourceId,
+        days: Vec<EncodedDay>,
+    ) -> Result<u64, StoreError> {
+        let mut query =
+            QueryBuilder::new("INSERT INTO agent_day (source, agent, day, hash, block) ");
+        query.push_values(days, |mut row, day| {
+            row.push_bind(source.0)
+                .push_bind(day.agent.to_string())
+                .push_bind(day.day.0)
+                .push_bind(day.hash.to_vec())
+                .push_bind(day.block);
+        });
+        query.push(
+            " ON CONFLICT (source, agent, day) DO UPDATE SET hash = excluded.hash, \
+             block = excluded.block WHERE hash <> excluded.hash",
+        );
+        query
+            .build()
+            .execute(self.connection())
+            .await
+            .map(|result| result.rows_affected())
+            .map_err(database)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        match *self {
+            Self::Reading(_) => Ok(()),
+            Self::Transaction(transaction) => transaction.commit().await.map_err(database),
+        }
+    }
+}
+
+fn statement<'q>(
+    sql: &str,
+    values: &[Value<'_>],
+) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
+    // Every statement is written in this program; only values come from outside.
+    let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    for value in values {
+        query = match *value {
+            Value::Id(id) => query.bind(id),
+            Value::Text(text) => query.bind(text.map(str::to_owned)),
+            Value::Integer(number) => query.bind(number),
+            Value::Flag(flag) => query.bind(flag),
+            Value::Bytes(bytes) => query.bind(bytes.to_vec()),
+        };
+    }
+    query
+}
