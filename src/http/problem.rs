@@ -124,7 +124,7 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Block(_) = error {
+        if let StoreError::Block(_) | StoreError::Damaged { .. } = error {
             return Self::internal("cannot read what the store holds", &error);
         }
         tracing::warn!(error = &error as &dyn Error, "the store does not answer");

@@ -308,6 +308,7 @@ fn remedy(error: &StoreError) -> &'static str {
         StoreError::TooSlow { .. } => {
             "it is tried again; look for locks and load in the database, and at statement_timeout"
         }
+        StoreError::Replaced { .. } => "restart the operator, which then fetches everything anew",
         _ => "the operator's log has the cause",
     }
 }

@@ -209,6 +209,10 @@ pub enum StoreError {
         "the store was written by a newer version of sumsq (schema {found}, this one knows {known})"
     )]
     Newer { found: i64, known: i64 },
+    #[error(
+        "the store at {path} was removed or replaced while in use; start again to use what is there"
+    )]
+    Replaced { path: String },
     #[error("there is no store at {path} yet")]
     Missing { path: String },
     #[error(

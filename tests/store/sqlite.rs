@@ -168,3 +168,24 @@ async fn a_reader_waits_for_the_writer_and_never_writes() {
          to date by the process that writes it"
     );
 }
+
+#[tokio::test]
+async fn a_file_that_is_replaced_underneath_is_no_store_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sumsq.db");
+    let store = Sqlite::open(&path).await.unwrap();
+    let source = source("replaced");
+    crate::story::import(&store, &source, vec![("a", 1, 1)]).await;
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    for other_is_there in [false, true] {
+        if other_is_there {
+            Sqlite::open(&path).await.unwrap().close().await;
+        }
+        // Else a fetch would be logged where nobody finds it, and be wanted again and again.
+        let read = store.ping().await.map(drop);
+        let written = store.retire(source.id).await;
+        for said in [read, written] {
+            assert!(matches!(said, Err(StoreError::Replaced { .. })), "{said:?}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 
 mod session;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,39 @@ const PATIENCE: Duration = Duration::from_mins(10);
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    file: OpenFile,
+}
+
+/// Which file is open. One that is removed or replaced underneath would still take what is written,
+/// and connections made later would never show it.
+#[derive(Debug, Clone)]
+struct OpenFile {
+    path: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    fn at(path: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: Self::identity(path)?,
+        })
+    }
+
+    fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+        let metadata = std::fs::metadata(path)?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match Self::identity(&self.path) {
+            Ok(identity) if identity == self.identity => Ok(()),
+            _ => Err(StoreError::Replaced {
+                path: shown(&self.path),
+            }),
+        }
+    }
 }
 
 impl Sqlite {
@@ -96,7 +130,11 @@ impl Sqlite {
             .max_connections(READERS)
             .acquire_timeout(PATIENCE)
             .connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+        })
     }
 
     /// Opens the store at `path` for reading only; another process writes it. The folder has to be
@@ -106,6 +144,10 @@ impl Sqlite {
     /// [`StoreError::Missing`] and [`StoreError::Older`] until the writer has been there,
     /// [`StoreError::Newer`] for one of a newer version.
     pub async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let failed = |source: sqlx::Error| StoreError::Open {
+            path: shown(path),
+            source,
+        };
         if !path.exists() {
             return Err(StoreError::Missing { path: shown(path) });
         }
@@ -120,10 +162,7 @@ impl Sqlite {
             .acquire_timeout(READER_PATIENCE)
             .connect_with(options)
             .await
-            .map_err(|source| StoreError::Open {
-                path: shown(path),
-                source,
-            })?;
+            .map_err(failed)?;
         // A store whose writer has only just made it has no schema yet.
         let found: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
             .fetch_one(&readers)
@@ -133,6 +172,7 @@ impl Sqlite {
         Ok(Self {
             writer: readers.clone(),
             readers,
+            file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
         })
     }
 }
@@ -140,11 +180,13 @@ impl Sqlite {
 #[async_trait]
 impl Relational for Sqlite {
     async fn reading(&self) -> Result<Box<dyn Session>, StoreError> {
+        self.file.check()?;
         let connection = self.readers.acquire().await.map_err(database)?;
         Ok(Box::new(SqliteSession::Reading(connection)))
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Session>, StoreError> {
+        self.file.check()?;
         let transaction = self.readers.begin().await.map_err(database)?;
         Ok(Box::new(SqliteSession::Transaction(transaction)))
     }
@@ -152,6 +194,7 @@ impl Relational for Sqlite {
     /// It has the write lock from its start, so that it never has to be begun again half way; all
     /// sources share that lock.
     async fn writing(&self, _: Option<SourceId>) -> Result<Box<dyn Session>, StoreError> {
+        self.file.check()?;
         let transaction = self
             .writer
             .begin_with("BEGIN IMMEDIATE")
