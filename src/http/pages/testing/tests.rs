@@ -289,6 +289,7 @@ fn a_trusted_report_says_its_verdicts() {
 fn under_an_alarm_no_verdict_stands_anywhere() {
     let mut report = report();
     report.trustworthy = false;
+    report.sentence = "The shares of the variations moved over time.".to_owned();
     report.concerns = vec![concern(ConcernCode::AllocationDrift, Severity::Alarm)];
     report.post_stratified = Some(vec![PostStratified {
         over: Strata::Day,
