@@ -236,6 +236,8 @@ pub struct PostStratified {
     pub standard_error: Option<f64>,
     pub interval: Option<[f64; 2]>,
     pub p: Option<f64>,
+    /// min(1, family p), as the interval accounts for the family.
+    pub adjusted_p: Option<f64>,
     /// Of the visitors, 0 to 1: strata with fewer than two visitors in an arm.
     pub share_dropped: Option<f64>,
     pub note: Option<String>,

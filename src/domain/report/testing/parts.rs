@@ -77,7 +77,8 @@ impl<'s, 'a> Test<'s, 'a> {
         let mut stratified = Vec::new();
         for arm in self.question.compared() {
             stratified.extend(self.day_by_day(arm));
-            if let Some(group) = self.chosen_group() {
+            // Pooled over the days, traits would be as confounded as the whole.
+            if let Some(group) = self.chosen_group().filter(|_| !self.is_drifting()) {
                 let strata = group.values.iter().map(|value| value.arms.as_slice());
                 stratified.push(self.stratify(Strata::Trait, arm, strata));
             }
@@ -120,6 +121,7 @@ impl<'s, 'a> Test<'s, 'a> {
                 standard_error: Some(found.standard_error),
                 interval: Some(found.interval),
                 p: Some(found.p),
+                adjusted_p: Some((found.p * f64::from(settings.family)).min(1.0)),
                 share_dropped: Some(found.share_dropped),
                 note: None,
             },
@@ -130,6 +132,7 @@ impl<'s, 'a> Test<'s, 'a> {
                 standard_error: None,
                 interval: None,
                 p: None,
+                adjusted_p: None,
                 share_dropped: None,
                 note: Some(note.to_string()),
             },

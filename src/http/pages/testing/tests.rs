@@ -298,6 +298,7 @@ fn under_an_alarm_no_verdict_stands_anywhere() {
         standard_error: Some(0.006),
         interval: Some([-0.0138, 0.0098]),
         p: Some(0.74),
+        adjusted_p: Some(0.74),
         share_dropped: Some(0.0),
         note: None,
     }]);
