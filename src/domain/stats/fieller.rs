@@ -33,7 +33,14 @@ pub(super) fn relative_interval(pair: &Pair, critical: f64, allow_negative: bool
             let far = middle - root;
             [far / leading, constant / far]
         };
-        let limits = if a < 0.0 { [-high, -low] } else { [low, high] };
+        let limits = if a < 0.0 {
+            [-high, -low]
+        } else if allow_negative {
+            [low, high]
+        } else {
+            // Nothing falls by more than all of it where there is nothing below 0.
+            [low.max(-1.0), high]
+        };
         let finite = finite(limits[0]).zip(finite(limits[1]));
         return (finite.map(|(low, high)| [Some(low), Some(high)]), None);
     }

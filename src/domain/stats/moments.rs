@@ -168,15 +168,14 @@ impl Moments {
         missing > tolerance + relative
     }
 
-    /// Whether each visitor converted once or not at all: Q = S <= n, whole numbers.
+    /// Whether these are counts, of visitors who converted once or not at all: Q = S <= n. Values
+    /// that look alike are no counts: visitors worth 0 say nothing of what the next one is worth.
     #[must_use]
     pub fn is_binary(&self) -> bool {
-        let one = whole(Decimal::ONE);
         let n: I256 = self.visitors.as_();
-        self.sum == self.squares
-            && self.sum >= whole(0)
-            && self.sum <= n.saturating_mul(one)
-            && (self.sum % one).is_zero()
+        self.written.is_none()
+            && self.sum == self.squares
+            && self.sum <= n.saturating_mul(whole(Decimal::ONE))
     }
 
     /// n as a double, which is exact up to 2^53 visitors.
@@ -187,7 +186,8 @@ impl Moments {
 
     /// Mean of `self` less that of `baseline`, with its leading digits right however close the two
     /// are: (S n' - S' n) / (n n'), the numerator exact.
-    pub(super) fn mean_less(&self, baseline: &Self) -> Option<f64> {
+    #[must_use]
+    pub fn mean_less(&self, baseline: &Self) -> Option<f64> {
         let (own, others): (I512, I512) = (self.sum.as_(), baseline.sum.as_());
         let (n, m): (I512, I512) = (self.visitors.as_(), baseline.visitors.as_());
         let one: I512 = Decimal::ONE.as_();

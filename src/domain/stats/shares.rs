@@ -11,6 +11,12 @@ pub const ALARM_P: f64 = 0.001;
 /// Shares that move by less do no harm worth an alarm: one point.
 pub const ALARM_SHIFT: f64 = 0.01;
 
+/// A run of days with less of the visitors is too small to matter.
+const LEAST_SHARE_OF_RUN: f64 = 0.01;
+
+/// Unless its shares are this many standard errors from those of all days.
+const BEYOND_NOISE: f64 = 4.0;
+
 /// Visitors expected in each place, below which chi-square is not asked (W. Cochran, 1954).
 pub const LEAST_EXPECTED: f64 = 5.0;
 
@@ -61,6 +67,8 @@ pub fn sample_ratio(visitors: &[u64], weights: &[f64]) -> Option<ChiSquare> {
 pub struct Drift {
     pub chi_square: ChiSquare,
     /// The largest distance, 0 to 1, between an arm's share of a run of days and its share of all.
+    /// Of runs that hold less than 1% of the visitors only distances that are more than four
+    /// standard errors: any share of thirty people is points away from the truth by chance.
     pub largest_shift: f64,
 }
 
@@ -100,7 +108,10 @@ pub fn allocation_drift(days: &[Vec<u64>]) -> Option<Drift> {
             let share = of_arm[*arm] / total;
             let shift = run[*arm] / of_run - share;
             statistic += of_run * shift * (shift / share);
-            largest_shift = largest_shift.max(shift.abs());
+            let noise = (share * (1.0 - share) / of_run).sqrt();
+            if of_run >= LEAST_SHARE_OF_RUN * total || shift.abs() > BEYOND_NOISE * noise {
+                largest_shift = largest_shift.max(shift.abs());
+            }
         }
     }
     let df = (count(runs.len()) - 1.0) * (count(arms.len()) - 1.0);

@@ -379,3 +379,35 @@ fn notes_are_sentences() {
     insta::assert_snapshot!(Note::TooMuchDropped, @"More than 10% of the visitors stand in strata with fewer than two visitors in an arm.");
     insta::assert_snapshot!(Note::FewConversionsForAlwaysValid, @"Fewer than 40 effective conversions in an arm: the always-valid interval would be too short.");
 }
+
+#[test]
+fn amounts_are_no_counts() {
+    // Values that are whole and equal to their squares, as counts would be.
+    for (a, b) in [(("0", "0"), ("60", "60")), (("0", "0"), ("0", "0"))] {
+        let arm = |(sum, squares)| values(2000, sum, squares);
+        let compared = compare(&arm(a), &arm(b), &settings());
+        assert_eq!(
+            (compared.verdict, compared.p),
+            (Verdict::NotEnoughData, None)
+        );
+        assert!(compared.notes.contains(&Note::NoVariance), "{compared:?}");
+        assert_eq!(arm_interval(&arm(a), 0.95), None);
+    }
+    let compared = compare(&counts(2000, 0, 0), &counts(2000, 60, 60), &settings());
+    assert_eq!(compared.verdict, Verdict::Better);
+}
+
+#[test]
+fn nothing_falls_by_more_than_all_of_it() {
+    let (a, b) = (counts(100, 40, 40), counts(100, 1, 1));
+    let low = |allow_negative| {
+        let settings = Settings {
+            allow_negative,
+            confidence: 0.9999,
+            ..settings()
+        };
+        compare(&a, &b, &settings).relative_interval.unwrap()[0].unwrap()
+    };
+    assert!(low(true) < -1.0, "{}", low(true));
+    assert_eq!(low(false), -1.0);
+}

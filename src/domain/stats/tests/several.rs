@@ -158,3 +158,18 @@ fn chances_leave_out_arms_without_variance() {
         Err(Note::FewerThanTwoArms)
     );
 }
+
+#[test]
+fn a_few_people_are_no_drift() {
+    // A harmless third of a point, beyond chance since the agent is large; and at last 31 people.
+    let mut days = vec![vec![100_350, 99_650]; 15];
+    days.extend(vec![vec![99_650, 100_350]; 14]);
+    days.push(vec![18, 13]);
+    let drift = allocation_drift(&days).unwrap();
+    assert!(drift.chi_square.p < ALARM_P, "{drift:?}");
+    assert!(drift.largest_shift < ALARM_SHIFT, "{drift:?}");
+    assert!(!drift.is_alarm());
+    // A small day that is broken is told all the same.
+    days.push(vec![900, 100]);
+    assert!(allocation_drift(&days).unwrap().is_alarm());
+}
