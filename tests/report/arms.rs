@@ -280,3 +280,16 @@ fn all_goals_stand_side_by_side() {
     assert_eq!(offered, ["visits", "sales"]);
     assert_eq!(crate::fixture::report(&data, "").goal, "visits");
 }
+
+#[test]
+fn the_last_day_s_running_difference_is_that_of_the_whole() {
+    let lines = rows(&[
+        "0 A r - 1000003 333333/333333",
+        "0 B r - 1000003 333334/333334",
+        "1 A r - 999979 333331/333331",
+        "1 B r - 999983 333337/333337",
+    ]);
+    let report = report(&data(&["sales"], &lines), "");
+    let running = &report.by_day.last().unwrap().cumulative[0];
+    assert_eq!(running.difference, report.comparisons[0].difference);
+}

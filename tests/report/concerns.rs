@@ -179,6 +179,8 @@ fn about_rows() -> Vec<Case> {
         off(PolicyMixed, &EVEN),
         on(TraitTotalsDisagree, &apart),
         off(TraitTotalsDisagree, &agree),
+        // B has no totals where A has.
+        on(TraitTotalsDisagree, &[EVEN[0], "0 B r s=g 1000 120/120"]),
         on(GoalAbsentOnDays, &absent),
         off(GoalAbsentOnDays, &TWO_DAYS),
     ]

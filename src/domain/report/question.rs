@@ -179,7 +179,8 @@ fn arms(
     let mut codes = Codes::default();
     let policy = scope::policy_filter(policy);
     for row in rows.iter().flatten() {
-        if row.whole && policy.is_none_or(|policy| *policy == **row.policy) {
+        // Also one whose rows are all by trait where others have totals: it must not vanish.
+        if policy.is_none_or(|policy| *policy == **row.policy) {
             codes.index(row.variation);
         }
     }

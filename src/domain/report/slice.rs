@@ -304,13 +304,9 @@ impl<'a> Pass<'_, 'a> {
         let rows = rows.iter().filter(|row| self.question.takes(row));
         let rows: Vec<_> = rows.collect();
         for of_arm in rows.chunk_by(|a, b| a.variation == b.variation && a.policy == b.policy) {
-            let Some(whole) = of_arm.iter().find(|row| row.whole) else {
-                continue;
-            };
-            if of_arm.len() < 2 {
-                continue;
-            }
-            let total = sizes(whole, goal);
+            // Without such rows the arm's totals are 0, whatever its rows by trait say.
+            let whole = of_arm.iter().find(|row| row.whole);
+            let total = whole.map_or([0; 3], |whole| sizes(whole, goal));
             for other in of_arm.iter().filter(|row| !row.whole) {
                 let of_group = sizes(other, goal);
                 let pairs = total.into_iter().zip(of_group).zip(SIZES);

@@ -299,10 +299,9 @@ impl<'s, 'a> Test<'s, 'a> {
         let settings = &self.question.settings;
         let compared = self.question.compared().map(|arm| {
             let (baseline, variation) = (&running[0], &running[arm]);
-            let difference = variation.mean().zip(baseline.mean()).map(|(b, a)| b - a);
             CumulativeDifference {
                 variation: self.question.arms[arm].code.clone(),
-                difference: difference.filter(|difference| difference.is_finite()),
+                difference: variation.mean_less(baseline),
                 always_valid_interval: stats::always_valid_interval(
                     baseline,
                     variation,
