@@ -67,6 +67,11 @@ fn two_arms() -> Vec<Case> {
         "0 A r - 1000000 100000/100000",
         "0 B r - 1000000 100100/100100",
     ];
+    let amounts_of_nobody: &[&str] = &["0 A r - 2000 0/0/0/0", "0 B r - 2000 60/60/60/60"];
+    let hardly: &[&str] = &[
+        "0 A r - 9000000000 8999500000/8999500000",
+        "0 B r - 9000000000 8999700000/8999700000",
+    ];
     let case = |what, rows, query| Case {
         what,
         rows,
@@ -122,6 +127,8 @@ fn two_arms() -> Vec<Case> {
         case("zero baseline, counted", counted_zero, ""),
         case("nobody converts", nothing, ""),
         case("lift bounded on one side", unbounded, ""),
+        case("amounts of nobody", amounts_of_nobody, "metric=value"),
+        case("better by next to nothing", hardly, ""),
     ]
 }
 
@@ -154,6 +161,12 @@ fn other_numbers_of_arms() -> Vec<Case> {
         "0 B r - 90 0/0/0/0",
         "0 C r - 90 0/0/0/0",
     ];
+    let alike: &[&str] = &[
+        "0 A r - 9000 900/900",
+        "0 B r - 9000 900/900",
+        "0 C r - 9000 900/900",
+    ];
+    let without_totals: &[&str] = &["0 A r - 1000 100/100", "0 B r s=g 1000 120/120"];
     let case = |what, rows, query| Case {
         what,
         rows,
@@ -170,6 +183,8 @@ fn other_numbers_of_arms() -> Vec<Case> {
         case("one worse", worse, ""),
         case("all undecided", undecided, "targetLift=0.05"),
         case("nothing to compare with", none, "metric=value"),
+        case("all the same", alike, ""),
+        case("an arm with rows by trait alone", without_totals, ""),
     ]
 }
 
@@ -196,6 +211,12 @@ fn alarms() -> Vec<Case> {
         "1 B r - 6000 582/582",
     ];
     let drift_without_pairs: &[&str] = &["0 A r - 9000 450/450", "1 B r - 9000 882/882"];
+    let drift_without_many_pairs: &[&str] = &[
+        "0 A r - 9000 450/450",
+        "1 A r - 1000 100/100",
+        "1 B r - 1000 100/100",
+        "2 B r - 9000 882/882",
+    ];
     let broken: &[&str] = &["0 A r - 10000 1000/1001", "0 B r - 10000 1150/1150"];
     let few: &[&str] = &["0 A r - 5 1/1", "0 B r - 9 3/5"];
     let several: &[&str] = &["0 A r - 7 2/3", "0 B r - 9000 1/1"];
@@ -212,6 +233,11 @@ fn alarms() -> Vec<Case> {
         case("drift of three", drift_of_three, ""),
         case("drift and mismatch", drift_and_mismatch, ""),
         case("drift without a day that has both", drift_without_pairs, ""),
+        case(
+            "drift, few days that have both",
+            drift_without_many_pairs,
+            "",
+        ),
         case("a row that can't be", broken, ""),
         case("few visitors", few, ""),
         case("several alarms", several, ""),
@@ -274,4 +300,18 @@ fn a_terminal_shows_it_like_this() {
     let coloured = sumsq::domain::report::terminal::testing_text(&read(&two_arms()[3]), true);
     assert!(coloured.contains("\u{1b}["), "{coloured}");
     assert!(!shown.concat().contains('\u{1b}'));
+}
+
+#[test]
+fn a_lift_without_an_interval_is_no_headline() {
+    let lines = rows(&[
+        "0 A r - 2000 20/20/40.00/800.00",
+        "0 B r - 2000 900/900/6000.00/400000.00",
+    ]);
+    let mut data = data(&["sales"], &lines);
+    data.source.description.goals[0].numeric = true;
+    data.source.description.goals[0].allow_negative = true;
+    let report = report(&data, "confidence=0.9999");
+    assert!(report.comparisons[0].relative_difference.is_some());
+    insta::assert_snapshot!(report.sentence);
 }

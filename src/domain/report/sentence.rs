@@ -5,6 +5,7 @@ use super::view::{
     TestingReport, Verdict,
 };
 use super::words;
+use crate::domain::stats::Note;
 
 /// A lift that is nearer to none is not told as a number.
 const LEAST_LIFT: f64 = 5e-5;
@@ -56,6 +57,10 @@ fn label(report: &TestingReport) -> String {
         IntervalKind::Fixed => "interval",
         IntervalKind::AlwaysValid => "always-valid interval",
     };
+    label_of(report, kind)
+}
+
+fn label_of(report: &TestingReport, kind: &str) -> String {
     let together = if report.family > 1 {
         format!(" for {} comparisons together", report.family)
     } else {
@@ -64,16 +69,32 @@ fn label(report: &TestingReport) -> String {
     format!("{} {kind}{together}", words::confidence(report.confidence))
 }
 
-/// `9.1% higher`, `0.24 points lower`, `the same`.
+/// `9.1% higher`, `0.24 points lower`, `the same`: in the units of its interval.
 fn change(report: &TestingReport, comparison: &Comparison) -> String {
     let difference = comparison.difference.unwrap_or_default();
-    let amount = match comparison.relative_difference {
-        Some(lift) if lift.abs() < LEAST_LIFT => return "the same".into(),
-        Some(lift) => words::lift(lift),
-        None if difference == 0.0 => return "the same".into(),
+    let is_least = |lift: f64| lift.abs() < LEAST_LIFT;
+    // What was decided is not the same, however little it is.
+    let is_same = difference == 0.0
+        || !is_decided(comparison) && comparison.relative_difference.is_some_and(is_least);
+    if is_same {
+        return "the same".into();
+    }
+    let amount = match relative(comparison) {
+        Some((lift, _)) => words::lift(lift),
         None => absolute(report.metric, difference),
     };
     format!("{amount} {}", direction(difference))
+}
+
+fn is_decided(comparison: &Comparison) -> bool {
+    matches!(comparison.verdict, Verdict::Better | Verdict::Worse)
+}
+
+/// The lift and its interval, where both say something: else the difference is told, with its own.
+fn relative(comparison: &Comparison) -> Option<(f64, String)> {
+    let lift = comparison.relative_difference?;
+    let bounds = words::open_interval(comparison.relative_interval?, words::signed_percent)?;
+    (!is_decided(comparison) || lift.abs() >= LEAST_LIFT).then_some((lift, bounds))
 }
 
 fn absolute(metric: Metric, difference: f64) -> String {
@@ -93,9 +114,7 @@ fn with_whom(change: &str, variation: &str, baseline: &str) -> String {
 
 /// The relative interval where it says something, else that of the difference.
 fn bounds(report: &TestingReport, comparison: &Comparison) -> Option<String> {
-    let relative = comparison
-        .relative_interval
-        .and_then(|bounds| words::open_interval(bounds, words::signed_percent));
+    let relative = relative(comparison).map(|(_, bounds)| bounds);
     relative.or_else(|| {
         let interval = comparison.interval?;
         Some(words::difference_interval(report.metric, interval))
@@ -222,10 +241,12 @@ fn also(report: &TestingReport, comparisons: &[&Comparison], verdict: &str) -> O
         .iter()
         .map(|comparison| {
             let name = name(report, &comparison.variation);
-            match comparison.relative_difference {
-                Some(lift) => format!("{name} ({})", words::signed_percent(lift)),
-                None => name,
-            }
+            let amount = match (relative(comparison), comparison.difference) {
+                (Some((lift, _)), _) => words::signed_percent(lift),
+                (None, Some(difference)) => words::difference(report.metric, difference),
+                (None, None) => return name,
+            };
+            format!("{name} ({amount})")
         })
         .collect();
     let is = if named.len() == 1 { "is" } else { "are" };
@@ -247,15 +268,15 @@ fn undecided_all(
     baseline: &str,
 ) -> String {
     let largest = undecided[0];
-    let change = with_whom(
-        &change(report, largest),
-        &name(report, &largest.variation),
-        baseline,
-    );
+    let change = change(report, largest);
     let unknown = match names(report, unknown) {
         names if names.is_empty() => String::new(),
         names => format!("; {names} can't be compared yet"),
     };
+    if change == "the same" {
+        return format!("No variation can be told from {baseline} yet{unknown}.");
+    }
+    let change = with_whom(&change, &name(report, &largest.variation), baseline);
     format!(
         "No variation can be told from {baseline} yet; the largest difference is that {} is \
          {change}{}{}{unknown}.",
@@ -322,7 +343,12 @@ fn stratified(report: &TestingReport) -> String {
                     "{} is {} ({} {bounds})",
                     subject(report),
                     with_whom(&change, &variation, &baseline),
-                    words::confidence(report.confidence) + " interval",
+                    // Normal, however the pooled one is made.
+                    label_of(report, "interval"),
+                ),
+                None if is_dropped(stratified) => format!(
+                    "too many visitors stand on days when {variation} or {baseline} had next to \
+                     none: choose days that have both"
                 ),
                 None => {
                     format!("there are too few visitors to compare {variation} with {baseline}")
@@ -331,6 +357,10 @@ fn stratified(report: &TestingReport) -> String {
         })
         .collect();
     parts.join("; ")
+}
+
+fn is_dropped(stratified: &PostStratified) -> bool {
+    stratified.note.as_deref() == Some(&*Note::TooMuchDropped.to_string())
 }
 
 fn stratified_change(

@@ -130,6 +130,10 @@ fn table(report: &TestingReport, first: &str, colour: bool) -> Table {
         IntervalKind::Fixed => "interval",
         IntervalKind::AlwaysValid => "always-valid interval",
     };
+    let mut interval = format!("{} {interval}", words::confidence(report.confidence));
+    if report.family > 1 {
+        _ = write!(interval, ", adjusted for {}", report.family);
+    }
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -141,7 +145,7 @@ fn table(report: &TestingReport, first: &str, colour: bool) -> Table {
             "conversions".into(),
             "per visitor".into(),
             format!("against {}", report.baseline),
-            format!("{} {interval}", words::confidence(report.confidence)),
+            interval,
             if report.family > 1 { "adjusted p" } else { "p" }.into(),
             "verdict".into(),
         ]);
