@@ -79,3 +79,38 @@ fn goals_have_a_row_per_goal_metric_and_comparison() {
     let p: f64 = records[0]["p"].parse().unwrap();
     assert_eq!(Some(p), report.rows[0].p);
 }
+
+#[test]
+fn a_sheet_holds_no_verdict_that_no_page_shows() {
+    let lines = rows(&[
+        "0 A r - 9000 450/450",
+        "0 B r - 1000 48/48",
+        "1 A r - 1000 100/100",
+        "1 B r - 9000 882/882",
+    ]);
+    let drifting = data(&["sales"], &lines);
+    let shown: TestingReport = report(&drifting, "");
+    let record = &records(&testing_csv(&shown))[0];
+    assert_eq!(
+        (&*record["trustworthy"], &*record["verdict"]),
+        ("false", "")
+    );
+    assert_eq!(&*record["postStratifiedOver"], "day");
+    let stratified = &shown.post_stratified.as_ref().unwrap()[0];
+    let [low, high] = stratified.interval.unwrap();
+    for (column, number) in [
+        ("postStratifiedDifference", stratified.difference.unwrap()),
+        ("postStratifiedLow", low),
+        ("postStratifiedHigh", high),
+        ("postStratifiedP", stratified.p.unwrap()),
+    ] {
+        assert_eq!(record[column].parse(), Ok(number), "{column}");
+    }
+    let all = goals(&drifting, &parsed(""), now()).unwrap();
+    assert_eq!(records(&goals_csv(&all))[0]["verdict"], "");
+
+    // By trait where the shares stood still, of the whole alone.
+    let by_trait = records(&testing_csv(&report(&three(), "traitGroup=s")));
+    assert_eq!(by_trait[0]["postStratifiedOver"], "trait");
+    assert_eq!(by_trait[2]["postStratifiedOver"], "");
+}

@@ -1,8 +1,10 @@
 //! Downloads: exactly the view as CSV, header first, numbers unrounded.
 
-use super::view::{ActivityReport, Arm, Comparison, GoalsReport, TestingReport};
+use super::view::{
+    ActivityReport, Arm, Comparison, GoalsReport, PostStratified, Strata, TestingReport, Verdict,
+};
 
-const TESTING: [&str; 54] = [
+const TESTING: [&str; 59] = [
     "namespace",
     "dataSource",
     "agent",
@@ -57,10 +59,16 @@ const TESTING: [&str; 54] = [
     "minimumDetectableDifference",
     "daysLeft",
     "verdict",
+    "postStratifiedOver",
+    "postStratifiedDifference",
+    "postStratifiedLow",
+    "postStratifiedHigh",
+    "postStratifiedP",
 ];
 
 /// One row per comparison; where a trait group is chosen also one per value and comparison, which
-/// has the value in `traitValue`.
+/// has the value in `traitValue`. `verdict` is empty where the report is not to be trusted: a sheet
+/// that is filtered by it must not find what no page shows.
 #[must_use]
 pub fn testing_csv(report: &TestingReport) -> String {
     let whole = (
@@ -97,6 +105,9 @@ fn testing_row(
     let [relative_low, relative_high] = comparison.relative_interval.unwrap_or_default();
     let always_valid = &comparison.always_valid;
     let [valid_low, valid_high] = bounds(always_valid.interval);
+    let is_whole = trait_value == report.trait_value.as_deref();
+    let stratified = stratified(report, &comparison.variation).filter(|_| is_whole);
+    let [stratified_low, stratified_high] = bounds(stratified.and_then(|found| found.interval));
     let [visitors, conversions, sum, squares, mean, variance] = sums(arm);
     let [
         of_visitors,
@@ -160,8 +171,37 @@ fn testing_row(
         text(comparison.bayes.map(|bayes| bayes.expected_loss)),
         text(comparison.minimum_detectable_difference),
         text(comparison.days_left),
-        format!("{:?}", comparison.verdict),
+        verdict(comparison.verdict, report.trustworthy),
+        text(stratified.map(|found| over(found.over))),
+        text(stratified.and_then(|found| found.difference)),
+        stratified_low,
+        stratified_high,
+        text(stratified.and_then(|found| found.p)),
     ]
+}
+
+/// Of the whole: by day under drift, else by trait.
+fn stratified<'r>(report: &'r TestingReport, variation: &str) -> Option<&'r PostStratified> {
+    let of = |over: Strata| {
+        let mut found = report.post_stratified.iter().flatten();
+        found.find(|found| found.over == over && found.variation == variation)
+    };
+    of(Strata::Day).or_else(|| of(Strata::Trait))
+}
+
+fn over(strata: Strata) -> &'static str {
+    match strata {
+        Strata::Day => "day",
+        Strata::Trait => "trait",
+    }
+}
+
+fn verdict(verdict: Verdict, trustworthy: bool) -> String {
+    if trustworthy {
+        format!("{verdict:?}")
+    } else {
+        String::new()
+    }
 }
 
 fn sums(arm: Option<&Arm>) -> [String; 6] {
@@ -235,7 +275,7 @@ pub fn goals_csv(report: &GoalsReport) -> String {
             text(relative_high),
             text(row.p),
             text(row.adjusted_p),
-            format!("{:?}", row.verdict),
+            verdict(row.verdict, report.trustworthy),
             text(by_day.and_then(|by_day| by_day.difference)),
             by_day_low,
             by_day_high,
