@@ -119,7 +119,11 @@ fn a_week_or_day_that_is_not_over_says_so() {
         .collect();
     assert_eq!(
         codes,
-        [ConcernCode::GoalAbsentOnDays, ConcernCode::IncompleteDay]
+        [
+            ConcernCode::AllocationDrift,
+            ConcernCode::GoalAbsentOnDays,
+            ConcernCode::IncompleteDay
+        ]
     );
 }
 
@@ -150,4 +154,47 @@ fn traits_cannot_be_grouped_by_where_there_are_none() {
         error.to_string(),
         "groupBy: takes trait only where the data have traits"
     );
+}
+
+#[test]
+fn a_week_that_is_cut_is_not_complete() {
+    // From Wednesday on, though Monday has data.
+    let complete = |query: &str| -> Vec<bool> {
+        let rows = ask(&shop(), &[], query).rows;
+        rows.iter().map(|row| row.complete).collect()
+    };
+    let from = |day: &str| complete(&format!("per=week&from={day}"));
+    assert_eq!(from("2026-01-05"), [true, false]);
+    assert_eq!(from("2026-01-07"), [false, false]);
+    // Before the first day there is nothing to lack.
+    let mut late = shop();
+    late.source.days.remove(0);
+    late.source.days.remove(0);
+    let rows = ask(&late, &[], "per=week&from=2026-01-07").rows;
+    assert!(rows[0].complete);
+}
+
+#[test]
+fn shares_that_moved_are_told_beside_totals_by_variation() {
+    let lines = rows(&[
+        "0 A r - 9000 450/450",
+        "0 B r - 1000 48/48",
+        "1 A r - 1000 100/100",
+        "1 B r - 9000 882/882",
+    ]);
+    let data = data(&["sales"], &lines);
+    let has_drift = |data: &AgentData, query: &str| {
+        let concerns = ask(data, &[], query).concerns;
+        concerns
+            .iter()
+            .any(|concern| concern.code == ConcernCode::AllocationDrift)
+    };
+    assert!(has_drift(&data, "groupBy=variation&per=week"));
+    assert!(!has_drift(&data, "groupBy=none"));
+    // Within a day nothing moves.
+    assert!(!has_drift(&data, "groupBy=variation&to=2026-01-05"));
+    let mut declared = data;
+    declared.resource = Some(crate::fixture::agent(&[("A", 1.0), ("C", 1.0)]));
+    // B is not in the test.
+    assert!(!has_drift(&declared, "groupBy=variation"));
 }

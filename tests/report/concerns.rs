@@ -98,6 +98,14 @@ fn about_shares() -> Vec<Case> {
         "0 B r s=g 2000 300/300",
         "0 B r s=p 2000 120/120",
     ];
+    let moved = ["1 A r s=g 9000 900/900", "1 B r s=g 1000 100/100"];
+    let same_each_day = [
+        "0 A r s=g 20 9/9",
+        "0 B r s=g 20 9/9",
+        "1 A r s=g 20 9/9",
+        "1 B r s=g 20 9/9",
+    ];
+    let drift_beside_a_trait = [&DRIFT[..], &same_each_day].concat();
     let alike = [
         "0 A r s=g 2000 200/200",
         "0 A r s=p 2000 200/200",
@@ -126,13 +134,26 @@ fn about_shares() -> Vec<Case> {
         .asked("traitGroup=s&traitValue=g"),
         // Under all policies the visitors of r alone must keep to the shares.
         off(SampleRatioMismatch, &by_policy).asked("policy=all"),
-        on(SampleRatioMismatch, &by_policy).asked("policy=f"),
+        // A policy that draws no lots promises no shares, but an Agent may.
+        off(SampleRatioMismatch, &by_policy).asked("policy=f"),
+        on(SampleRatioMismatch, &by_policy)
+            .asked("policy=f")
+            .declaring(&[("A", 1.0), ("B", 1.0)]),
         on(AllocationDrift, &DRIFT),
+        on(
+            AllocationDrift,
+            &["0 A r - 9000 450/450", "1 B r - 9000 882/882"],
+        ),
+        // Nor does a trait hide that shares moved.
+        on(AllocationDrift, &drift_beside_a_trait).asked("traitGroup=s&traitValue=g"),
         off(AllocationDrift, &TWO_DAYS),
         on(TraitImbalance, &uneven_trait),
         off(TraitImbalance, &opposed),
         on(EffectDiffersByTrait, &opposed),
         off(EffectDiffersByTrait, &alike),
+        // Pooled over days whose shares moved there is no effect to ask about.
+        off(EffectDiffersByTrait, &[&opposed[..], &moved].concat()),
+        on(AllocationDrift, &[&opposed[..], &moved].concat()),
     ]
 }
 
@@ -221,8 +242,11 @@ fn about_arms() -> Vec<Case> {
         on(FewVisitors, &seven),
         off(FewVisitors, &eight),
         on(FewVisitors, &[]),
+        on(FewVisitors, &["0 A r - 1000 x", "0 B r - 1000 x"]),
         on(FewConversions, &thirty_nine),
         off(FewConversions, &forty),
+        // 39.6 is not told as 40.
+        on(FewConversions, &["0 A r - 1000 66/110", EVEN[1]]),
         on(DaysMissing, &gap),
         on(DaysMissing, &no_b),
         off(DaysMissing, &small_day),

@@ -217,6 +217,16 @@ fn alarms() -> Vec<Case> {
         "1 B r - 1000 100/100",
         "2 B r - 9000 882/882",
     ];
+    let drift_to_and_fro: &[&str] = &[
+        "0 A r - 9000 450/450",
+        "0 B r - 1000 48/48",
+        "1 A r - 1000 100/100",
+        "1 B r - 9000 882/882",
+        "2 A r - 9000 450/450",
+        "2 B r - 1000 48/48",
+        "3 A r - 1000 100/100",
+        "3 B r - 9000 882/882",
+    ];
     let broken: &[&str] = &["0 A r - 10000 1000/1001", "0 B r - 10000 1150/1150"];
     let few: &[&str] = &["0 A r - 5 1/1", "0 B r - 9 3/5"];
     let several: &[&str] = &["0 A r - 7 2/3", "0 B r - 9000 1/1"];
@@ -238,6 +248,7 @@ fn alarms() -> Vec<Case> {
             drift_without_many_pairs,
             "",
         ),
+        case("drift to and fro", drift_to_and_fro, ""),
         case("a row that can't be", broken, ""),
         case("few visitors", few, ""),
         case("several alarms", several, ""),

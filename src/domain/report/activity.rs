@@ -40,6 +40,7 @@ pub fn activity(
         }
     }
     let days = scope::in_view(&data.source.days, view.from, view.to);
+    let (codes, by_day) = sums.of_test(&view, data);
     Ok(ActivityReport {
         namespace: data.source.key.namespace.clone(),
         data_source: data.source.key.name.clone(),
@@ -57,7 +58,7 @@ pub fn activity(
         rows: sums.rows(&view, data, query.cumulative.unwrap_or(false)),
         totals: sums.totals(&view),
         daily_averages: sums.averages(&view),
-        concerns: concerns::of_activity(data, days, &view.goal, now),
+        concerns: concerns::of_activity(data, days, &view.goal, (&codes, &by_day), now),
         goal: view.goal,
         from: view.from,
         to: view.to,
@@ -208,6 +209,8 @@ struct Sums {
     rows: BTreeMap<Day, Vec<Cell>>,
     /// Days with data, and of those the days with the goal; by group.
     days: Vec<(u32, u32)>,
+    /// Visitors by group of each day, in order.
+    visitors: Vec<Vec<u64>>,
 }
 
 impl Sums {
@@ -215,6 +218,7 @@ impl Sums {
         Self {
             rows: BTreeMap::new(),
             days: vec![(0, 0); view.groups.len()],
+            visitors: Vec::new(),
         }
     }
 
@@ -233,6 +237,7 @@ impl Sums {
                 row[group].goal.get_or_insert_default();
             }
         }
+        let mut visitors = vec![0_u64; view.groups.len()];
         let policy = scope::policy_filter(&view.policy);
         for rows in totals::rows(day) {
             if policy.is_some_and(|policy| *policy != **rows.policy) {
@@ -261,10 +266,27 @@ impl Sums {
                     _ => view.groups.iter().position(|group| group == code),
                 };
                 if let Some(group) = group {
+                    visitors[group] = visitors[group].saturating_add(cell.visitors);
                     row[group].count(cell.visitors, goal.and_then(|goal| cell.goals.get(goal)));
                 }
             }
         }
+        self.visitors.push(visitors);
+    }
+
+    /// The variations that are groups and in the test, and their visitors by day.
+    fn of_test<'v>(&self, view: &'v View, data: &AgentData) -> (Vec<&'v str>, Vec<Vec<u64>>) {
+        let agent = data.resource.iter();
+        let declared = agent.flat_map(|agent| &agent.variations);
+        let declared: Vec<_> = declared.filter(|of| of.weight > 0.0).collect();
+        let in_test = |code: &str| declared.is_empty() || declared.iter().any(|of| of.code == code);
+        let groups = view.groups.iter().enumerate();
+        let (indices, codes): (Vec<usize>, Vec<&str>) = groups
+            .filter(|(_, code)| view.group_by == GroupBy::Variation && in_test(code))
+            .map(|(index, code)| (index, code.as_str()))
+            .unzip();
+        let of_day = |day: &Vec<u64>| indices.iter().map(|index| day[*index]).collect();
+        (codes, self.visitors.iter().map(of_day).collect())
     }
 
     fn rows(&self, view: &View, data: &AgentData, cumulative: bool) -> Vec<ActivityRow> {
@@ -283,11 +305,25 @@ impl Sums {
             rows.push(ActivityRow {
                 from,
                 to,
-                complete: end <= to && scope::is_complete(data, Self::newest(view, end)),
+                complete: end <= to
+                    && !Self::lacks_its_start(view, *start)
+                    && scope::is_complete(data, Self::newest(view, end)),
                 cells: Cell::shown(shown, view),
             });
         }
         rows
+    }
+
+    /// Whether a week has data before the first day in view.
+    fn lacks_its_start(view: &View, start: Day) -> bool {
+        let (monday, _) = week(start);
+        let mut sources = view.sources.iter();
+        view.per == Per::Week
+            && monday < view.from
+            && sources.any(|source| {
+                let before = Day(view.from.0 - 1);
+                !scope::in_view(&source.days, monday, before).is_empty()
+            })
     }
 
     /// The newest day with data in a row that ends with `end`. A total need not reach the last day

@@ -150,6 +150,16 @@ impl<'a> Question<'a> {
         self.policy != ALL_POLICIES || **rows.policy == *totals::RANDOM_POLICY
     }
 
+    /// Whether visitors are expected to keep to the arms' shares: a policy that does not draw lots
+    /// promises none, unless an Agent does.
+    pub(super) fn has_expected_shares(&self) -> bool {
+        let agent = self.data.resource.iter();
+        let mut declared = agent.flat_map(|agent| &agent.variations);
+        self.policy == ALL_POLICIES
+            || self.policy == totals::RANDOM_POLICY
+            || declared.any(|variation| variation.weight > 0.0)
+    }
+
     /// The arms in the test: index, and share.
     pub(super) fn in_test(&self) -> impl Iterator<Item = (usize, f64)> {
         let shares = self.arms.iter().map(|arm| arm.share).enumerate();

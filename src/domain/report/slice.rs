@@ -37,6 +37,8 @@ pub(super) struct DayOfSlice {
     pub has_goal: bool,
     /// Parallel to the question's arms.
     pub arms: Vec<Sums>,
+    /// Every visitor, whatever trait is in view; parallel to the question's arms.
+    pub everybody: Vec<u64>,
 }
 
 /// Sums over some cells of one arm.
@@ -179,6 +181,7 @@ impl<'a> Pass<'_, 'a> {
             .iter()
             .position(|code| **code == *question.goal.code);
         let mut arms = vec![Sums::default(); question.arms.len()];
+        let mut everybody = vec![0_u64; question.arms.len()];
         let one_day = !scope::is_visitor_days(question.data, question.days);
         for row in rows.iter().filter(|row| question.takes(row)) {
             let Some(arm) = self.codes.locate(row.variation) else {
@@ -189,6 +192,9 @@ impl<'a> Pass<'_, 'a> {
                 Some(_) => chosen,
                 None => row.whole,
             };
+            if row.whole {
+                everybody[arm] = everybody[arm].saturating_add(row.visitors);
+            }
             let drawn = question.is_drawn(row);
             if drawn && row.whole {
                 self.drawn[arm] = self.drawn[arm].saturating_add(row.visitors);
@@ -224,6 +230,7 @@ impl<'a> Pass<'_, 'a> {
             day: day.day,
             has_goal: goal.is_some(),
             arms,
+            everybody,
         }
     }
 

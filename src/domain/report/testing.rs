@@ -11,7 +11,7 @@ use super::query::{QueryError, TestingQuery};
 use super::question::{Question, Scan};
 use super::scope;
 use super::sentence::sentence;
-use super::slice::{Slice, Sums};
+use super::slice::{DayOfSlice, Slice, Sums};
 use super::view::{
     AlwaysValid, Arm, ArmOfDay, Bayes, Comparison, CumulativeDifference, DayOfTest, GoalRow,
     GoalsReport, Metric, Omnibus, Severity, TestingReport,
@@ -94,24 +94,38 @@ fn is_trustworthy(concerns: &[super::view::Concern]) -> bool {
 pub(super) struct Test<'s, 'a> {
     pub question: &'s Question<'a>,
     pub slice: &'s Slice<'a>,
-    /// Where the shares of the arms moved over time.
+    /// Where the shares of the arms moved over time: those of everybody, and where they stood
+    /// still those of the visitors in view.
     pub drift: Option<Drift>,
+    /// The visitors that the drift is of, by day and arm in the test.
+    pub drifting: Vec<Vec<u64>>,
 }
 
 impl<'s, 'a> Test<'s, 'a> {
     fn new(question: &'s Question<'a>, slice: &'s Slice<'a>) -> Self {
-        let days: Vec<Vec<u64>> = slice
-            .days
-            .iter()
-            .map(|day| {
+        let by_day = |visitors: &dyn Fn(&DayOfSlice, usize) -> u64| -> Vec<Vec<u64>> {
+            let days = slice.days.iter();
+            let of_day = |day| {
                 let in_test = question.in_test();
-                in_test.map(|(arm, _)| day.arms[arm].visitors).collect()
-            })
-            .collect();
+                in_test.map(|(arm, _)| visitors(day, arm)).collect()
+            };
+            days.map(of_day).collect()
+        };
+        let everybody = by_day(&|day, arm| day.everybody[arm]);
+        let drift = stats::allocation_drift(&everybody).filter(Drift::is_alarm);
+        // A trait that is chosen must not hide it.
+        let (drift, drifting) = match drift {
+            Some(drift) => (Some(drift), everybody),
+            None => {
+                let in_view = by_day(&|day, arm| day.arms[arm].visitors);
+                (stats::allocation_drift(&in_view), in_view)
+            }
+        };
         Self {
             question,
             slice,
-            drift: stats::allocation_drift(&days),
+            drift,
+            drifting,
         }
     }
 

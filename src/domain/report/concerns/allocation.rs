@@ -12,6 +12,10 @@ use crate::domain::stats::{self, ALARM_P, ChiSquare};
 
 /// The shares of the first and of the last fifth of the days are named.
 const PART_OF_DAYS: usize = 5;
+/// A share that moved by less from first to last went up and down between them.
+const LEAST_MOVEMENT: f64 = 0.01;
+/// Of the whole way: a step back that is no turn.
+const MOST_BACK: f64 = 0.2;
 
 /// Of everybody in these days, and where that is as it should be of those in view: a trait that is
 /// chosen must not hide a test that is broken.
@@ -52,6 +56,9 @@ fn drawn(sums: &[Sums]) -> Vec<u64> {
 
 /// `drawn`: by arm, the visitors who were assigned by lot.
 fn sample_ratio(test: &Test, drawn: &[u64]) -> Option<ChiSquare> {
+    if !test.question.has_expected_shares() {
+        return None;
+    }
     let in_test = test.question.in_test();
     let (visitors, shares): (Vec<u64>, Vec<f64>) =
         in_test.map(|(arm, share)| (drawn[arm], share)).unzip();
@@ -94,56 +101,101 @@ fn by_arm(test: &Test, value: impl Fn(usize) -> Value) -> Value {
 
 pub(super) fn allocation_drift(test: &Test) -> Option<Concern> {
     let drift = test.drift.as_ref().filter(|drift| drift.is_alarm())?;
-    Some(concern(
+    let arms = test.question.in_test();
+    let codes: Vec<&str> = arms
+        .map(|(arm, _)| test.question.arms[arm].code.as_str())
+        .collect();
+    let mut compared = test.question.compared();
+    let has_difference = |arm| {
+        test.day_by_day(arm)
+            .is_some_and(|by_day| by_day.p.is_some())
+    };
+    let hint = if compared.all(has_difference) {
+        "Go by the difference day by day, which compares each day with itself, or choose days \
+         between which the shares stood still; in the next test, keep them as they are from the \
+         first day to the last."
+    } else {
+        "Choose days on which every variation had visitors and the shares stood still; in the next \
+         test, keep them as they are from the first day to the last."
+    };
+    Some(drifting(drift, &test.drifting, &codes, hint))
+}
+
+/// Of the groups of an Activity Report that are variations in the test: their visitors by day.
+pub(super) fn drift_of_activity(days: &[Vec<u64>], codes: &[&str]) -> Option<Concern> {
+    let drift = stats::allocation_drift(days).filter(stats::Drift::is_alarm)?;
+    Some(drifting(
+        &drift,
+        days,
+        codes,
+        "Compare the variations day by day, not by their totals: those differ already where days \
+         do.",
+    ))
+}
+
+fn drifting(drift: &stats::Drift, days: &[Vec<u64>], codes: &[&str], hint: &str) -> Concern {
+    concern(
         ConcernCode::AllocationDrift,
         format!(
             "The shares of the variations moved over time ({}), so the difference over all days \
              mixes the variations with the calendar.",
-            movement(test)
+            movement(days, codes)
         ),
-        "Go by the difference day by day, which compares each day with itself, or choose days \
-         between which the shares stood still; in the next test, keep them as they are from the \
-         first day to the last.",
+        hint,
         [
             ("chiSquare", drift.chi_square.statistic.into()),
             ("df", drift.chi_square.df.into()),
             ("p", drift.chi_square.p.into()),
             ("largestShift", drift.largest_shift.into()),
         ],
-    ))
+    )
 }
 
-/// `B from 15.0% to 85.0%`: of the arm whose share moved most between the first and the last days.
-fn movement(test: &Test) -> String {
-    let days = &test.slice.days;
+/// `B from 15.0% to 85.0%`: of the arm whose share moved most between the first and the last days,
+/// where it went that way in between.
+fn movement(days: &[Vec<u64>], codes: &[&str]) -> String {
     let part = (days.len() / PART_OF_DAYS).max(1);
     let (first, last) = (&days[..part], &days[days.len() - part..]);
-    let moved = test.question.in_test().filter_map(|(arm, _)| {
-        let (before, after) = (share(test, first, arm)?, share(test, last, arm)?);
+    let moved = (0..codes.len()).filter_map(|arm| {
+        let (before, after) = (share(first, arm)?, share(last, arm)?);
         Some((arm, before, after))
     });
     let most = moved.max_by(|a, b| (a.2 - a.1).abs().total_cmp(&(b.2 - b.1).abs()));
     match most {
-        Some((arm, before, after)) if (after - before).abs() >= 0.01 => format!(
-            "{} from {} of the visitors in the first days to {} in the last",
-            test.question.arms[arm].code,
-            words::percent(before),
-            words::percent(after)
-        ),
+        Some((arm, before, after))
+            if (after - before).abs() >= LEAST_MOVEMENT && is_one_way(days, part, arm) =>
+        {
+            format!(
+                "{} from {} of the visitors in the first days to {} in the last",
+                codes[arm],
+                words::percent(before),
+                words::percent(after)
+            )
+        }
         _ => "up and down from day to day".into(),
     }
 }
 
+/// Whether an arm's share, a part of the days after the other, rose or fell all the way, but for
+/// a fifth of the whole way.
+fn is_one_way(days: &[Vec<u64>], part: usize, arm: usize) -> bool {
+    let shares: Vec<f64> = days
+        .chunks(part)
+        .filter_map(|days| share(days, arm))
+        .collect();
+    let (Some(before), Some(after)) = (shares.first(), shares.last()) else {
+        return false;
+    };
+    let way = after - before;
+    let steps = shares.windows(2).map(|pair| (pair[1] - pair[0]) / way);
+    way.abs() >= LEAST_MOVEMENT && steps.into_iter().all(|step| step > -MOST_BACK)
+}
+
 #[allow(clippy::cast_precision_loss, reason = "a share to be shown")]
-fn share(
-    test: &Test,
-    days: &[crate::domain::report::slice::DayOfSlice],
-    arm: usize,
-) -> Option<f64> {
-    let visitors =
-        |arm: usize| -> f64 { days.iter().map(|day| day.arms[arm].visitors as f64).sum() };
-    let all: f64 = test.question.in_test().map(|(arm, _)| visitors(arm)).sum();
-    (all > 0.0).then(|| visitors(arm) / all)
+fn share(days: &[Vec<u64>], arm: usize) -> Option<f64> {
+    let own: f64 = days.iter().map(|day| day[arm] as f64).sum();
+    let all: f64 = days.iter().flatten().map(|visitors| *visitors as f64).sum();
+    (all > 0.0).then(|| own / all)
 }
 
 /// The shares within each trait value, with as many questions as there are values accounted for.
@@ -194,8 +246,12 @@ pub(super) fn trait_imbalance(test: &Test) -> Option<Concern> {
     ))
 }
 
-/// Cochran's Q of every trait group and comparison.
+/// Cochran's Q of every trait group and comparison. Where shares moved over time the differences
+/// are not those of the variations, and nothing is asked of them.
 pub(super) fn effect_differs_by_trait(test: &Test) -> Option<Concern> {
+    if test.is_drifting() {
+        return None;
+    }
     let arms = test.question.compared();
     let asked = arms.flat_map(|arm| test.slice.traits.iter().map(move |group| (group, arm)));
     let found = asked.filter_map(|(group, arm)| {

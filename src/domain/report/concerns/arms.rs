@@ -30,6 +30,9 @@ pub(super) fn few_visitors(test: &Test) -> Option<Concern> {
     if least.is_some_and(|least| least >= FEWEST_VISITORS) {
         return None;
     }
+    if let Some(absent) = goal_absent(test) {
+        return Some(absent);
+    }
     let named: Vec<String> = few
         .iter()
         .filter(|(_, visitors)| *visitors < FEWEST_VISITORS)
@@ -53,6 +56,20 @@ pub(super) fn few_visitors(test: &Test) -> Option<Concern> {
             ("needed", FEWEST_VISITORS.into()),
         ],
     ))
+}
+
+/// Not that visitors lack: that nobody asked them.
+fn goal_absent(test: &Test) -> Option<Concern> {
+    let days = &test.slice.days;
+    let goal = &test.question.goal.code;
+    (!days.is_empty() && days.iter().all(|day| !day.has_goal)).then(|| {
+        concern(
+            ConcernCode::FewVisitors,
+            format!("None of these days has {goal}, so there is nothing to say."),
+            format!("Choose days that have {goal}, or export its columns for these days too."),
+            [("fewest", 0.into()), ("needed", FEWEST_VISITORS.into())],
+        )
+    })
 }
 
 pub(super) fn few_conversions(test: &Test) -> Option<Concern> {
@@ -81,10 +98,10 @@ pub(super) fn few_conversions(test: &Test) -> Option<Concern> {
 }
 
 fn conversions(effective: f64) -> String {
-    if effective < 1.5 {
-        format!("{effective:.0} conversion").replace("0 conversion", "0 conversions")
-    } else {
-        format!("{effective:.0} conversions")
+    // Cut, not rounded: 39.7 is less than 40.
+    match effective.floor() {
+        1.0 => "1 conversion".to_owned(),
+        whole => format!("{whole:.0} conversions"),
     }
 }
 

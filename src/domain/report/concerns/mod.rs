@@ -52,14 +52,17 @@ fn possible_alarms(test: &Test) -> Vec<Concern> {
     concerns
 }
 
-/// What can be wrong with an Activity Report: only what bears on counts.
+/// What can be wrong with an Activity Report: only what bears on counts. `by_day`: the visitors of
+/// the variations `codes` on each day, where those are its groups.
 pub(super) fn of_activity(
     data: &AgentData,
     days: &[AgentDay],
     goal: &str,
+    (codes, by_day): (&[&str], &[Vec<u64>]),
     now: Timestamp,
 ) -> Vec<Concern> {
     let mut concerns = Vec::new();
+    concerns.extend(allocation::drift_of_activity(by_day, codes));
     concerns.extend(source::visitor_days(data, days));
     concerns.extend(source::goal_absent(days, goal));
     concerns.extend(source::incomplete_day(data, days));

@@ -128,16 +128,25 @@ pub(super) fn policy_mixed(test: &Test) -> Option<Concern> {
             )
         }
     };
+    // A random comparison that leaves the others out is as it should be.
+    let severity = if chosen == RANDOM_POLICY {
+        Severity::Info
+    } else {
+        Severity::Warning
+    };
     let by_policy = visitors
         .iter()
         .map(|(policy, visitors)| (policy.to_string(), (*visitors).into()))
         .collect::<serde_json::Map<_, _>>();
-    Some(concern(
-        ConcernCode::PolicyMixed,
-        message,
-        hint,
-        [("policy", chosen.into()), ("visitors", by_policy.into())],
-    ))
+    Some(Concern {
+        severity,
+        ..concern(
+            ConcernCode::PolicyMixed,
+            message,
+            hint,
+            [("policy", chosen.into()), ("visitors", by_policy.into())],
+        )
+    })
 }
 
 pub(super) fn trait_totals_disagree(test: &Test) -> Option<Concern> {

@@ -87,7 +87,7 @@ impl<'s, 'a> Test<'s, 'a> {
     }
 
     /// Each day compared with itself: the difference to go by where the shares moved over time.
-    pub(super) fn day_by_day(&self, arm: usize) -> Option<PostStratified> {
+    pub(in crate::domain::report) fn day_by_day(&self, arm: usize) -> Option<PostStratified> {
         let days = self.slice.days.iter().filter(|day| day.has_goal);
         let strata = days.map(|day: &DayOfSlice| day.arms.as_slice());
         self.is_drifting()
