@@ -68,6 +68,7 @@ fn two_arms() -> Vec<Case> {
         "0 B r - 1000000 100100/100100",
     ];
     let amounts_of_nobody: &[&str] = &["0 A r - 2000 0/0/0/0", "0 B r - 2000 60/60/60/60"];
+    let often: &[&str] = &["0 A r - 1000 1490/4490", "0 B r - 1000 1500/4500"];
     let hardly: &[&str] = &[
         "0 A r - 9000000000 8999500000/8999500000",
         "0 B r - 9000000000 8999700000/8999700000",
@@ -127,6 +128,7 @@ fn two_arms() -> Vec<Case> {
         case("zero baseline, counted", counted_zero, ""),
         case("nobody converts", nothing, ""),
         case("lift bounded on one side", unbounded, ""),
+        case("more than once a visitor", often, ""),
         case("amounts of nobody", amounts_of_nobody, "metric=value"),
         case("better by next to nothing", hardly, ""),
     ]
@@ -304,6 +306,10 @@ fn a_terminal_shows_it_like_this() {
         two_arms()[0],
         other_numbers_of_arms()[5],
         alarms()[1],
+        *two_arms()
+            .iter()
+            .find(|case| case.what == "more than once a visitor")
+            .unwrap(),
     ];
     let shown =
         cases.map(|case| sumsq::domain::report::terminal::testing_text(&read(&case), false));

@@ -316,14 +316,9 @@ impl Sums {
 
     /// Whether a week has data before the first day in view.
     fn lacks_its_start(view: &View, start: Day) -> bool {
-        let (monday, _) = week(start);
-        let mut sources = view.sources.iter();
-        view.per == Per::Week
-            && monday < view.from
-            && sources.any(|source| {
-                let before = Day(view.from.0 - 1);
-                !scope::in_view(&source.days, monday, before).is_empty()
-            })
+        let (monday, before) = (week(start).0, Day(view.from.0.saturating_sub(1)));
+        let has = |source: &&SourceData| !scope::in_view(&source.days, monday, before).is_empty();
+        view.per == Per::Week && view.sources.iter().any(has)
     }
 
     /// The newest day with data in a row that ends with `end`. A total need not reach the last day

@@ -81,7 +81,7 @@ fn change(report: &TestingReport, comparison: &Comparison) -> String {
     }
     let amount = match relative(comparison) {
         Some((lift, _)) => words::lift(lift),
-        None => absolute(report.metric, difference),
+        None => absolute(report.unit(), difference),
     };
     format!("{amount} {}", direction(difference))
 }
@@ -117,7 +117,7 @@ fn bounds(report: &TestingReport, comparison: &Comparison) -> Option<String> {
     let relative = relative(comparison).map(|(_, bounds)| bounds);
     relative.or_else(|| {
         let interval = comparison.interval?;
-        Some(words::difference_interval(report.metric, interval))
+        Some(words::difference_interval(report.unit(), interval))
     })
 }
 
@@ -243,7 +243,7 @@ fn also(report: &TestingReport, comparisons: &[&Comparison], verdict: &str) -> O
             let name = name(report, &comparison.variation);
             let amount = match (relative(comparison), comparison.difference) {
                 (Some((lift, _)), _) => words::signed_percent(lift),
-                (None, Some(difference)) => words::difference(report.metric, difference),
+                (None, Some(difference)) => words::difference(report.unit(), difference),
                 (None, None) => return name,
             };
             format!("{name} ({amount})")
@@ -293,7 +293,7 @@ fn nothing_to_compare(report: &TestingReport) -> String {
             "There is only {}, and nothing to compare it with: {} is {}.",
             name(report, &arm.variation),
             subject(report),
-            words::mean(report.metric, mean)
+            words::mean(report.unit(), mean)
         ),
         None => "There are no data to compare.".into(),
     }
@@ -371,8 +371,8 @@ fn stratified_change(
     let change = if difference == 0.0 {
         "the same".to_owned()
     } else {
-        let amount = absolute(report.metric, difference);
+        let amount = absolute(report.unit(), difference);
         format!("{amount} {}", direction(difference))
     };
-    Some((change, words::difference_interval(report.metric, interval)))
+    Some((change, words::difference_interval(report.unit(), interval)))
 }

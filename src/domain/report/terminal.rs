@@ -181,7 +181,7 @@ impl Rows<'_> {
                 Some(name) if *name != arm.variation => format!("{} {name}", arm.variation),
                 _ => arm.variation.clone(),
             };
-            let mean = arm.mean.map(|mean| words::mean(self.report.metric, mean));
+            let mean = arm.mean.map(|mean| words::mean(self.report.unit(), mean));
             table.add_row([
                 Cell::new(label),
                 Cell::new(variation),
@@ -202,7 +202,7 @@ impl Rows<'_> {
         let Some(comparison) = comparison else {
             return Default::default();
         };
-        let metric = self.report.metric;
+        let metric = self.report.unit();
         if !self.verdicts {
             return self.by_day(metric, &comparison.variation);
         }

@@ -114,12 +114,11 @@ impl<'s, 'a> Test<'s, 'a> {
         let everybody = by_day(&|day, arm| day.everybody[arm]);
         let drift = stats::allocation_drift(&everybody).filter(Drift::is_alarm);
         // A trait that is chosen must not hide it.
-        let (drift, drifting) = match drift {
-            Some(drift) => (Some(drift), everybody),
-            None => {
-                let in_view = by_day(&|day, arm| day.arms[arm].visitors);
-                (stats::allocation_drift(&in_view), in_view)
-            }
+        let (drift, drifting) = if drift.is_some() {
+            (drift, everybody)
+        } else {
+            let in_view = by_day(&|day, arm| day.arms[arm].visitors);
+            (stats::allocation_drift(&in_view), in_view)
         };
         Self {
             question,

@@ -82,6 +82,20 @@ pub struct TestingReport {
     pub concerns: Vec<Concern>,
 }
 
+impl TestingReport {
+    /// In whose words means and differences are told: conversions that a visitor makes more than
+    /// once are no share of visitors, so 1.5 a visitor is not 150%.
+    #[must_use]
+    pub fn unit(&self) -> Metric {
+        let is_share = |arm: &Arm| arm.mean.is_none_or(|mean| mean <= 1.0);
+        if self.arms.iter().all(is_share) {
+            self.metric
+        } else {
+            Metric::Value
+        }
+    }
+}
+
 /// One variation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
