@@ -35,7 +35,7 @@ pub(super) fn relative_interval(pair: &Pair, critical: f64, allow_negative: bool
         };
         let limits = if a < 0.0 {
             [-high, -low]
-        } else if allow_negative {
+        } else if allow_negative || b < 0.0 {
             [low, high]
         } else {
             // Nothing falls by more than all of it where there is nothing below 0.
