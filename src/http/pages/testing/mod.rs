@@ -14,7 +14,9 @@ use super::methods;
 use super::parts::{ConcernView, DataSet, Frame, Head, Links, Note, Prose, concerns};
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::Choices;
-use crate::domain::report::view::{GoalsReport, IntervalKind, Metric, Strata, TestingReport};
+use crate::domain::report::view::{
+    GoalsReport, IntervalKind, Metric, PostStratified, Strata, TestingReport,
+};
 use crate::http::charts::intervals::IntervalChart;
 use crate::http::charts::trend::TrendChart;
 
@@ -262,20 +264,22 @@ fn drifting(report: &TestingReport) -> bool {
     stratified.into_iter().any(|by| by.over == Strata::Day)
 }
 
+/// The stratified differences that are shown: where the shares moved over time, by day alone.
+fn shown_strata(report: &TestingReport) -> impl Iterator<Item = &PostStratified> {
+    let by_day_alone = drifting(report);
+    let stratified = report.post_stratified.iter().flatten();
+    stratified.filter(move |by| !by_day_alone || by.over == Strata::Day)
+}
+
 fn strata_words(report: &TestingReport) -> (&'static str, &'static str) {
-    let over = report
-        .post_stratified
-        .as_ref()
-        .and_then(|strata| strata.first())
-        .map(|first| first.over);
-    match over {
+    match shown_strata(report).next().map(|first| first.over) {
         Some(Strata::Trait) => (
             "trait",
             "The same difference with every trait value given its weight among all visitors: it does not move when the variations happen to hold a different mix.",
         ),
         _ => (
             "day",
-            "The split between variations changed over time, so the pooled difference above mixes it with everything else that changed. This one compares within each day: read this one.",
+            "The split between variations changed over time, so the difference over all days mixes the variations with the calendar. This one compares within each day: read this one.",
         ),
     }
 }

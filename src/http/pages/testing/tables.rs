@@ -339,8 +339,7 @@ pub(super) fn interval_note(view: &View<'_>) -> String {
 
 pub(super) fn strata(view: &View<'_>) -> Vec<Stratum> {
     let unit = view.unit;
-    let strata = view.report.post_stratified.iter().flatten();
-    strata
+    super::shown_strata(view.report)
         .map(|stratum| {
             let precision = half_width(stratum.interval)
                 .or(stratum.standard_error)
