@@ -7,7 +7,7 @@ use crate::http::charts::coordinate;
 use crate::http::charts::intervals::Judgement;
 use crate::http::pages::format::{self, NONE, Unit};
 use crate::http::pages::links;
-use crate::http::pages::parts::{Mark, judgement};
+use crate::http::pages::parts::{Mark, judgement, sentence};
 
 #[derive(Debug)]
 pub struct Row {
@@ -23,6 +23,7 @@ pub struct Row {
     pub difference: String,
     pub interval: String,
     pub relative: String,
+    /// Or why there is none.
     pub relative_interval: String,
     pub p: String,
     pub verdict: Mark,
@@ -86,7 +87,11 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
     // Where the shares moved, only the difference that compares each day with itself is told.
     let by_day = row.post_stratified.as_ref();
     let (difference, interval, p) = match by_day {
-        Some(by_day) => (by_day.difference, by_day.interval, by_day.p),
+        Some(by_day) => (
+            by_day.difference,
+            by_day.interval,
+            by_day.adjusted_p.or(by_day.p),
+        ),
         None => (row.difference, row.interval, row.adjusted_p.or(row.p)),
     };
     let precision =
@@ -126,6 +131,7 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
         relative_interval: row
             .relative_interval
             .and_then(|bounds| words::open_interval(bounds, words::signed_percent))
+            .or_else(|| row.note.as_deref().map(sentence))
             .unwrap_or_default(),
         p: p.map_or(NONE.to_owned(), words::p_value),
         verdict: Mark::verdict(row.verdict),

@@ -57,6 +57,9 @@ pub struct TestingPage<'a> {
     arm_interval_heading: String,
     interval_heading: String,
     unit_heading: &'static str,
+    /// What the p of the interval in force, and that of any other, accounts for.
+    p_heading: String,
+    adjusted_heading: String,
     shows_value: bool,
     shows_best: bool,
     shows_days_left: bool,
@@ -129,6 +132,8 @@ impl<'a> TestingPage<'a> {
             arm_interval_heading: format!("{} interval", confidence(report)),
             interval_heading: interval_words(report),
             unit_heading: view.unit.of_differences(),
+            p_heading: p_words(report),
+            adjusted_heading: adjusted_words(report),
             shows_value: report.metric == Metric::Value,
             shows_best: report.chance_to_be_best.is_some() && report.trustworthy,
             shows_days_left: report.target_lift.is_some(),
@@ -238,17 +243,38 @@ fn mean_heading(metric: Metric) -> &'static str {
     }
 }
 
-/// `95% interval`, `95% always-valid interval, adjusted for 3`.
+/// `95% interval`, `95% always-valid interval, adjusted for 3 comparisons`.
 fn interval_words(report: &TestingReport) -> String {
     let kind = match report.interval {
         IntervalKind::Fixed => "interval",
         IntervalKind::AlwaysValid => "always-valid interval",
     };
-    let confidence = confidence(report);
-    if report.family > 1 {
-        format!("{confidence} {kind}, adjusted for {}", report.family)
+    with_adjustment(format!("{} {kind}", confidence(report)), report)
+}
+
+/// `always valid, adjusted for 3 comparisons`; nothing for the p of one fixed interval.
+fn p_words(report: &TestingReport) -> String {
+    match report.interval {
+        IntervalKind::Fixed => adjusted_words(report),
+        IntervalKind::AlwaysValid => with_adjustment("always valid".to_owned(), report),
+    }
+}
+
+fn with_adjustment(said: String, report: &TestingReport) -> String {
+    let adjusted = adjusted_words(report);
+    if adjusted.is_empty() {
+        said
     } else {
-        format!("{confidence} {kind}")
+        format!("{said}, {adjusted}")
+    }
+}
+
+/// `adjusted for 3 comparisons`; nothing where there is one.
+fn adjusted_words(report: &TestingReport) -> String {
+    if report.family > 1 {
+        format!("adjusted for {} comparisons", report.family)
+    } else {
+        String::new()
     }
 }
 
@@ -284,5 +310,7 @@ fn strata_words(report: &TestingReport) -> (&'static str, &'static str) {
     }
 }
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod tests;
