@@ -117,7 +117,7 @@ impl<'a> TestingPage<'a> {
             head: head(&view, &facts.data_sources),
             sentence: Prose(report.sentence.clone()),
             judged: report.trustworthy,
-            concerns: concerns(&report.concerns),
+            concerns: concerns_of(report),
             form: form::Form::new(&view, facts.choices, facts.data_sources.len()),
             links: Links::new(&view.address, "testing", &view.pairs),
             goals: goals::rows(&view, facts.goals, range),
@@ -220,6 +220,18 @@ pub(super) fn switch(address: &str, chosen: &str, all: &[String]) -> Vec<DataSet
             name: name.clone(),
         })
         .collect()
+}
+
+/// What the sentence above says already is not said again below it.
+fn concerns_of(report: &TestingReport) -> Vec<ConcernView> {
+    let mut concerns = concerns(&report.concerns);
+    for concern in &mut concerns {
+        let message = concern.message.0.trim_end_matches('.').to_lowercase();
+        if report.sentence.to_lowercase().starts_with(&message) {
+            concern.message.0.clear();
+        }
+    }
+    concerns
 }
 
 fn goal_name(report: &TestingReport) -> String {

@@ -1,7 +1,7 @@
 //! The chosen goal: its variations, their comparisons with the baseline, and the intervals drawn.
 
 use super::View;
-use super::goals::half_width;
+use super::goals::precision_of;
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::view;
 use crate::domain::report::words;
@@ -99,6 +99,11 @@ fn one_arm(view: &View<'_>, arm: &view::Arm, all: u64) -> Arm {
         conversions: words::count(arm.conversions),
         mean: or_none(arm.mean, mean),
         interval: arm.interval.map_or(String::new(), |[low, high]| {
+            // Student's interval knows nothing of what a rate can be.
+            let low = match view.unit {
+                Unit::Rate => low.max(0.0),
+                Unit::Value => low,
+            };
             format!("{} to {}", mean(low), mean(high))
         }),
         value_per_conversion: or_none(arm.value_per_conversion, format::number),
@@ -192,9 +197,11 @@ pub(super) fn relative_interval(comparison: &view::Comparison) -> String {
 
 /// How well the difference is known.
 pub(super) fn precision(comparison: &view::Comparison) -> f64 {
-    half_width(comparison.interval)
-        .or(comparison.standard_error.filter(|error| *error > 0.0))
-        .unwrap_or_else(|| comparison.difference.unwrap_or_default().abs() / 10.0)
+    precision_of(
+        comparison.difference,
+        comparison.interval,
+        comparison.standard_error,
+    )
 }
 
 /// What the numbers themselves don't say.
@@ -349,9 +356,8 @@ pub(super) fn strata(view: &View<'_>) -> Vec<Stratum> {
     let unit = view.unit;
     super::shown_strata(view.report)
         .map(|stratum| {
-            let precision = half_width(stratum.interval)
-                .or(stratum.standard_error)
-                .unwrap_or_default();
+            let precision =
+                precision_of(stratum.difference, stratum.interval, stratum.standard_error);
             Stratum {
                 variation: stratum.variation.clone(),
                 difference: or_none(stratum.difference, |x| {

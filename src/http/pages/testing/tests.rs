@@ -1,6 +1,9 @@
 use askama::Template;
 
 use super::*;
+
+mod words;
+
 use crate::domain::agent_day::Day;
 use crate::domain::report::Choice;
 use crate::domain::report::view::{
@@ -232,11 +235,14 @@ fn choices() -> Choices {
 }
 
 fn render(report: &TestingReport) -> String {
-    let goals = goals(report);
+    render_with(report, &goals(report))
+}
+
+fn render_with(report: &TestingReport, goals: &GoalsReport) -> String {
     let choices = choices();
     let page = TestingPage::new(&Facts {
         report,
-        goals: Some(&goals),
+        goals: Some(goals),
         choices: &choices,
         good_direction: GoodDirection::Increase,
         data_sources: vec!["shop-conversions".to_owned(), "till".to_owned()],
@@ -363,7 +369,7 @@ fn where_the_split_moved_what_is_pooled_over_the_days_has_to_be_asked_for() {
         let html = render(&report);
         let said = without_methods(&html);
         let (open, pooled) = said.split_once("<details class=\"pooled\">").unwrap();
-        assert!(open.contains("−0.2 points"), "the stratified difference");
+        assert!(open.contains("−0.20 points"), "the stratified difference");
         let relative = report.comparisons[0].relative_difference.unwrap();
         let lift = crate::domain::report::words::signed_percent(relative);
         for number in [&lift, "40.74%", "42.42%", "F = 2.310", "+1.68", "+3.21"] {
