@@ -96,7 +96,9 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
         None => (row.difference, row.interval, row.adjusted_p.or(row.p)),
     };
     let precision = precision_of(difference, interval, None);
-    let mean = |mean: Option<f64>| mean.map_or(NONE.to_owned(), |mean| unit.mean(mean, precision));
+    // The baseline's mean has the same digits beside a small difference as beside a large one.
+    let known = half_width(interval).unwrap_or(precision);
+    let mean = |mean: Option<f64>| mean.map_or(NONE.to_owned(), |mean| unit.mean(mean, known));
     let metric = match row.metric {
         Metric::Rate => "rate",
         Metric::Value => "value",

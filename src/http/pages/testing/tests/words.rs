@@ -92,6 +92,15 @@ fn a_number_has_the_same_digits_wherever_it_stands() {
     );
     assert!(html.contains("<td class=\"n strong\">+1.68<"), "the table");
     assert!(html.contains("<td class=\"n\">+1.68 points<"), "all goals");
+    // A's mean beside B's and beside C's.
+    report.comparisons[0].difference = Some(0.000_12);
+    let html = render(&report);
+    assert!(html.contains("+0.012 points<"));
+    assert_eq!(
+        html.matches("<td class=\"n means\">40.74%</td>").count(),
+        4,
+        "two rates"
+    );
     // Far smaller than its interval, it has the sentence's two digits.
     let mut report = drifted();
     for by_day in report.post_stratified.iter_mut().flatten() {
