@@ -349,6 +349,20 @@ async fn an_alarm_leaves_no_verdict_on_the_page() {
 }
 
 #[tokio::test]
+async fn on_a_phone_the_means_of_all_goals_make_room_for_the_differences() {
+    let site = Site::shared().await;
+    let browser = Browser::open().await;
+    for (width, seen) in [(1280, true), (320, false)] {
+        browser.resize(width, 800).await;
+        browser.go(&site.at(BETTER)).await;
+        let heading = browser.text(".goals thead").await;
+        assert_eq!(heading.contains("Its mean"), seen, "{heading}");
+        assert!(heading.contains("Difference"), "{heading}");
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_chart_shows_its_numbers_in_a_table_too() {
     let site = Site::shared().await;
     let browser = Browser::open().await;

@@ -73,6 +73,19 @@ async fn a_denied_fetch_shows_the_statements_to_paste() {
 }
 
 #[tokio::test]
+async fn whether_data_are_fresh_is_not_told_as_an_agents_health() {
+    let page = Site::filled().await.get("/").await.body;
+    let (sources, agents) = page.split_once("id=\"agents-heading\"").unwrap();
+    let (health, data) = (
+        "<th scope=\"col\">Health</th>",
+        "<th scope=\"col\">Data</th>",
+    );
+    assert!(sources.contains(health) && !sources.contains(data));
+    assert!(agents.contains(data) && !agents.contains(health));
+    assert!(agents.contains("Fresh"), "{agents}");
+}
+
+#[tokio::test]
 async fn a_wrong_parameter_is_told_beside_a_way_back() {
     let site = Site::filled().await;
     let page = site
