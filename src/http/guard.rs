@@ -129,18 +129,14 @@ fn body_bytes(headers: &HeaderMap) -> u64 {
 }
 
 /// Gives every answer its headers; a problem outside of `/api` comes in the pages' clothes.
-pub(super) async fn dress(
-    State(state): State<ReportState>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn dress(request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/api/") {
         return with_headers(next.run(request).await, API_POLICY);
     }
-    let method = request.method().clone();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions().get::<Problem>()
-        && let Some(mut page) = super::pages::problem(problem, &state)
+        && let Some(mut page) = super::pages::problem(problem, uri.path())
     {
         *page.status_mut() = problem.status();
         for name in [header::RETRY_AFTER, header::ALLOW, header::CACHE_CONTROL] {

@@ -5,7 +5,7 @@ use std::any::Any;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -23,7 +23,7 @@ pub fn router(state: ReportState) -> Router {
         .merge(api::routes())
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn_with_state(state.clone(), guard::dress))
+        .layer(from_fn(guard::dress))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(state.clone(), guard::limit))
         .layer(CatchPanicLayer::custom(panicked))

@@ -307,31 +307,36 @@ async fn a_search_finds_agents_and_data_sources() {
     browser.close().await;
 }
 
+const OPEN_POOLED: &str = "document.querySelector('details.pooled').open = true";
+
 #[tokio::test]
 async fn an_alarm_leaves_no_verdict_on_the_page() {
     let site = Site::shared().await;
     let browser = Browser::open().await;
-    browser.go(&site.at(ALARMED)).await;
-    let seen = report(&browser).await;
-    for word in ["Better", "Worse", "Undecided", "better →", "← worse"] {
-        assert!(!seen.contains(word), "{word} in {seen}");
+    let by_trait = format!("{ALARMED}?traitGroup=loyalty-status");
+    for path in [ALARMED, &by_trait] {
+        browser.go(&site.at(path)).await;
+        let seen = report(&browser).await;
+        for word in ["Better", "Worse", "Undecided", "better →", "← worse"] {
+            assert!(!seen.contains(word), "{word} in {seen}");
+        }
+        let judged = browser.count(".better, .worse, .undecided, .verdict").await;
+        assert_eq!(judged, 0, "{path}");
+        for words in [
+            "ALARM",
+            "The split changed over time",
+            "Difference by day, weighted together",
+        ] {
+            assert!(seen.contains(words), "{words} in {seen}");
+        }
+        // What is pooled over the days, or over those of a trait's values, has to be asked for.
+        for pooled in ["Relative interval", "+1.37", "+26.3%", "+28.1%", "6.25%"] {
+            assert!(!seen.contains(pooled), "{pooled} in {seen}");
+        }
+        browser.run(OPEN_POOLED, vec![]).await;
+        let opened = report(&browser).await;
+        assert!(opened.contains("+28.1%"), "{opened}");
     }
-    assert_eq!(
-        browser.count(".better, .worse, .undecided, .verdict").await,
-        0
-    );
-    assert!(
-        seen.contains("ALARM") && seen.contains("The split changed over time"),
-        "{seen}"
-    );
-    assert!(
-        seen.contains("Difference by day, weighted together"),
-        "{seen}"
-    );
-    assert!(
-        !seen.contains("Relative interval") && !seen.contains("+28.1%"),
-        "what is pooled over the days has to be asked for: {seen}"
-    );
     // Where there is none, the verdict stands.
     browser.go(&site.at(BETTER)).await;
     assert!(
@@ -340,6 +345,20 @@ async fn an_alarm_leaves_no_verdict_on_the_page() {
             .await
             .contains(&"Better".to_owned())
     );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn on_a_phone_the_means_of_all_goals_make_room_for_the_differences() {
+    let site = Site::shared().await;
+    let browser = Browser::open().await;
+    for (width, seen) in [(1280, true), (320, false)] {
+        browser.resize(width, 800).await;
+        browser.go(&site.at(BETTER)).await;
+        let heading = browser.text(".goals thead").await;
+        assert_eq!(heading.contains("Its mean"), seen, "{heading}");
+        assert!(heading.contains("Difference"), "{heading}");
+    }
     browser.close().await;
 }
 

@@ -8,6 +8,7 @@ mod fixture;
 mod headers;
 mod limits;
 mod metrics;
+mod pages;
 mod schemathesis;
 mod server;
 #[path = "../support/mod.rs"]

@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::parts::{Frame, sentence};
+use crate::http::problem::Problem;
 
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
@@ -10,21 +11,50 @@ pub struct ErrorPage {
     frame: Frame,
     status: u16,
     heading: &'static str,
+    /// The one that is wrong, as the address spells it.
+    parameter: Option<String>,
     detail: String,
     advice: &'static str,
+    /// Of the report that was asked for, where its parameters are wrong.
+    agent_link: Option<String>,
 }
 
 impl ErrorPage {
+    /// `path` as it was asked for, encoded.
     #[must_use]
-    pub fn new(status: u16, detail: &str) -> Self {
+    pub fn new(problem: &Problem, path: &str) -> Self {
+        let status = problem.status().as_u16();
         let (heading, advice) = words(status);
+        let prefix = problem.about().map(|name| format!("{name}: "));
+        let takes = prefix.and_then(|prefix| problem.detail().strip_prefix(&prefix));
         Self {
             frame: Frame::new(heading),
             status,
             heading,
-            detail: sentence(detail),
+            parameter: problem
+                .about()
+                .filter(|_| takes.is_some())
+                .map(str::to_owned),
+            // What follows the parameter's name and a colon is no new sentence.
+            detail: takes.map_or_else(
+                || sentence(problem.detail()),
+                |takes| format!("{}.", takes.trim_end_matches('.')),
+            ),
             advice,
+            agent_link: (status == 400).then(|| agent(path)).flatten(),
         }
+    }
+}
+
+/// The agent's own page, where the path is one of its reports.
+fn agent(path: &str) -> Option<String> {
+    let segments: Vec<&str> = path.split('/').collect();
+    match segments[..] {
+        ["", "namespaces", namespace, "agents", code]
+        | ["", "namespaces", namespace, "agents", code, _] => {
+            Some(format!("/namespaces/{namespace}/agents/{code}"))
+        }
+        _ => None,
     }
 }
 
@@ -46,5 +76,36 @@ fn words(status: u16) -> (&'static str, &'static str) {
         ),
         503 | 504 => ("Not right now", "Reload the page in a moment."),
         _ => ("That did not work", ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_parameter_keeps_its_name_and_the_agent_is_a_click_away() {
+        let problem = Problem::parameter("confidence", "a number from 0.5 to 0.9999");
+        let report = "/namespaces/growth/agents/a%2Fb%20c";
+        let said = "<span class=\"code\">confidence</span>: a number from 0.5 to 0.9999.";
+        let link = format!("<a href=\"{report}\">");
+        for path in [report.to_owned(), format!("{report}/activity")] {
+            let html = ErrorPage::new(&problem, &path).render().unwrap();
+            assert!(html.contains(said) && html.contains(&link), "{html}");
+        }
+        // What is not there is not linked to.
+        let missing = Problem::new(StatusCode::NOT_FOUND, "there is no agent x");
+        for (problem, path) in [
+            (&missing, report),
+            (&problem, "/"),
+            (&problem, "/namespaces/a/b"),
+        ] {
+            let html = ErrorPage::new(problem, path).render().unwrap();
+            assert!(!html.contains("/agents/"), "{html}");
+        }
+        let html = ErrorPage::new(&missing, report).render().unwrap();
+        assert!(html.contains("There is no agent x."), "{html}");
     }
 }

@@ -49,7 +49,7 @@ const COMPARISONS: &[Note] = &[
     ),
     note(
         "p",
-        "How often chance alone would show a difference at least as large, were there none. Adjusted: times the number of comparisons (Bonferroni), as the intervals and the verdict are.",
+        "How often chance alone would show a difference at least as large, were there none. Adjusted: times the number of comparisons (Bonferroni), as the intervals and the verdict are; the small number below is without that.",
     ),
     note(
         "Always valid",

@@ -48,7 +48,8 @@ pub(super) fn routes() -> Router<ReportState> {
 }
 
 /// A problem in the pages' clothes, for addresses outside of `/api`; None: as JSON.
-pub(super) fn problem(problem: &Problem, _state: &ReportState) -> Option<Response> {
-    let page = error::ErrorPage::new(problem.status().as_u16(), problem.detail());
+/// `path` is the one that was asked for.
+pub(super) fn problem(problem: &Problem, path: &str) -> Option<Response> {
+    let page = error::ErrorPage::new(problem, path);
     page.render().ok().map(|html| Html(html).into_response())
 }

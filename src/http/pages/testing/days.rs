@@ -1,8 +1,7 @@
 //! The cumulative difference by day, drawn and in a table.
 
 use super::View;
-use super::goals::half_width;
-use super::tables::or_none;
+use super::tables::{or_none, precision};
 use crate::domain::report::view::{CumulativeDifference, DayOfTest};
 use crate::domain::report::words;
 use crate::http::charts::trend::{DayPoint, TrendChart, common_range};
@@ -95,8 +94,13 @@ fn of<'a>(day: &'a DayOfTest, variation: &str) -> Option<&'a CumulativeDifferenc
 
 fn numbers(view: &View<'_>, found: &CumulativeDifference) -> (String, String) {
     let unit = view.unit;
-    let precision = half_width(found.always_valid_interval)
-        .unwrap_or_else(|| found.difference.unwrap_or_default().abs() / 10.0);
+    // The digits of the tables: on the last day the two are one number.
+    let comparisons = &view.report.comparisons;
+    let precision = comparisons
+        .iter()
+        .find(|comparison| comparison.variation == found.variation)
+        .map(precision)
+        .unwrap_or_default();
     let range = found
         .always_valid_interval
         .map_or(String::new(), |[low, high]| {

@@ -7,7 +7,7 @@ use crate::http::charts::coordinate;
 use crate::http::charts::intervals::Judgement;
 use crate::http::pages::format::{self, NONE, Unit};
 use crate::http::pages::links;
-use crate::http::pages::parts::{Mark, judgement};
+use crate::http::pages::parts::{Mark, judgement, sentence};
 
 #[derive(Debug)]
 pub struct Row {
@@ -24,6 +24,8 @@ pub struct Row {
     pub interval: String,
     pub relative: String,
     pub relative_interval: String,
+    /// Why there is no relative interval.
+    pub note: Option<String>,
     pub p: String,
     pub verdict: Mark,
     pub spark: Option<Spark>,
@@ -86,12 +88,17 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
     // Where the shares moved, only the difference that compares each day with itself is told.
     let by_day = row.post_stratified.as_ref();
     let (difference, interval, p) = match by_day {
-        Some(by_day) => (by_day.difference, by_day.interval, by_day.p),
+        Some(by_day) => (
+            by_day.difference,
+            by_day.interval,
+            by_day.adjusted_p.or(by_day.p),
+        ),
         None => (row.difference, row.interval, row.adjusted_p.or(row.p)),
     };
-    let precision =
-        half_width(interval).unwrap_or_else(|| difference.unwrap_or_default().abs() / 10.0);
-    let mean = |mean: Option<f64>| mean.map_or(NONE.to_owned(), |mean| unit.mean(mean, precision));
+    let precision = precision_of(difference, interval, None);
+    // The baseline's mean has the same digits beside a small difference as beside a large one.
+    let known = half_width(interval).unwrap_or(precision);
+    let mean = |mean: Option<f64>| mean.map_or(NONE.to_owned(), |mean| unit.mean(mean, known));
     let metric = match row.metric {
         Metric::Rate => "rate",
         Metric::Value => "value",
@@ -127,11 +134,37 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
             .relative_interval
             .and_then(|bounds| words::open_interval(bounds, words::signed_percent))
             .unwrap_or_default(),
+        note: row
+            .note
+            .as_deref()
+            .filter(|_| {
+                row.relative_interval
+                    .is_none_or(|bounds| bounds == [None, None])
+            })
+            .map(sentence),
         p: p.map_or(NONE.to_owned(), words::p_value),
         verdict: Mark::verdict(row.verdict),
         spark: range
             .filter(|_| by_day.is_none())
             .and_then(|range| spark(row, range, trustworthy)),
+    }
+}
+
+/// How well a difference is known, for the digits that it and its bounds are shown with wherever
+/// they stand: half its interval, or its standard error, or a tenth of itself. A difference far
+/// smaller than that gets one digit more, so that it is not rounded to another number than the
+/// sentence has.
+pub(super) fn precision_of(
+    difference: Option<f64>,
+    interval: Option<[f64; 2]>,
+    standard_error: Option<f64>,
+) -> f64 {
+    let size = difference.unwrap_or_default().abs();
+    let known = half_width(interval).or(standard_error.filter(|error| *error > 0.0));
+    match known {
+        None => size / 10.0,
+        Some(known) if size > 0.0 => size.clamp(known / 10.0, known),
+        Some(known) => known,
     }
 }
 

@@ -14,7 +14,9 @@ use super::methods;
 use super::parts::{ConcernView, DataSet, Frame, Head, Links, Note, Prose, concerns};
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::Choices;
-use crate::domain::report::view::{GoalsReport, IntervalKind, Metric, Strata, TestingReport};
+use crate::domain::report::view::{
+    GoalsReport, IntervalKind, Metric, PostStratified, Strata, TestingReport,
+};
 use crate::http::charts::intervals::IntervalChart;
 use crate::http::charts::trend::TrendChart;
 
@@ -55,6 +57,9 @@ pub struct TestingPage<'a> {
     arm_interval_heading: String,
     interval_heading: String,
     unit_heading: &'static str,
+    /// What the p of the interval in force, and that of any other, accounts for.
+    p_heading: String,
+    adjusted_heading: String,
     shows_value: bool,
     shows_best: bool,
     shows_days_left: bool,
@@ -112,7 +117,7 @@ impl<'a> TestingPage<'a> {
             head: head(&view, &facts.data_sources),
             sentence: Prose(report.sentence.clone()),
             judged: report.trustworthy,
-            concerns: concerns(&report.concerns),
+            concerns: concerns_of(report),
             form: form::Form::new(&view, facts.choices, facts.data_sources.len()),
             links: Links::new(&view.address, "testing", &view.pairs),
             goals: goals::rows(&view, facts.goals, range),
@@ -127,6 +132,8 @@ impl<'a> TestingPage<'a> {
             arm_interval_heading: format!("{} interval", confidence(report)),
             interval_heading: interval_words(report),
             unit_heading: view.unit.of_differences(),
+            p_heading: p_words(report),
+            adjusted_heading: adjusted_words(report),
             shows_value: report.metric == Metric::Value,
             shows_best: report.chance_to_be_best.is_some() && report.trustworthy,
             shows_days_left: report.target_lift.is_some(),
@@ -215,6 +222,18 @@ pub(super) fn switch(address: &str, chosen: &str, all: &[String]) -> Vec<DataSet
         .collect()
 }
 
+/// What the sentence above says already is not said again below it.
+fn concerns_of(report: &TestingReport) -> Vec<ConcernView> {
+    let mut concerns = concerns(&report.concerns);
+    for concern in &mut concerns {
+        let message = concern.message.0.trim_end_matches('.').to_lowercase();
+        if report.sentence.to_lowercase().starts_with(&message) {
+            concern.message.0.clear();
+        }
+    }
+    concerns
+}
+
 fn goal_name(report: &TestingReport) -> String {
     report
         .goal_display_name
@@ -236,17 +255,38 @@ fn mean_heading(metric: Metric) -> &'static str {
     }
 }
 
-/// `95% interval`, `95% always-valid interval, adjusted for 3`.
+/// `95% interval`, `95% always-valid interval, adjusted for 3 comparisons`.
 fn interval_words(report: &TestingReport) -> String {
     let kind = match report.interval {
         IntervalKind::Fixed => "interval",
         IntervalKind::AlwaysValid => "always-valid interval",
     };
-    let confidence = confidence(report);
-    if report.family > 1 {
-        format!("{confidence} {kind}, adjusted for {}", report.family)
+    with_adjustment(format!("{} {kind}", confidence(report)), report)
+}
+
+/// `always valid, adjusted for 3 comparisons`; nothing for the p of one fixed interval.
+fn p_words(report: &TestingReport) -> String {
+    match report.interval {
+        IntervalKind::Fixed => adjusted_words(report),
+        IntervalKind::AlwaysValid => with_adjustment("always valid".to_owned(), report),
+    }
+}
+
+fn with_adjustment(said: String, report: &TestingReport) -> String {
+    let adjusted = adjusted_words(report);
+    if adjusted.is_empty() {
+        said
     } else {
-        format!("{confidence} {kind}")
+        format!("{said}, {adjusted}")
+    }
+}
+
+/// `adjusted for 3 comparisons`; nothing where there is one.
+fn adjusted_words(report: &TestingReport) -> String {
+    if report.family > 1 {
+        format!("adjusted for {} comparisons", report.family)
+    } else {
+        String::new()
     }
 }
 
@@ -262,23 +302,27 @@ fn drifting(report: &TestingReport) -> bool {
     stratified.into_iter().any(|by| by.over == Strata::Day)
 }
 
+/// The stratified differences that are shown: where the shares moved over time, by day alone.
+fn shown_strata(report: &TestingReport) -> impl Iterator<Item = &PostStratified> {
+    let by_day_alone = drifting(report);
+    let stratified = report.post_stratified.iter().flatten();
+    stratified.filter(move |by| !by_day_alone || by.over == Strata::Day)
+}
+
 fn strata_words(report: &TestingReport) -> (&'static str, &'static str) {
-    let over = report
-        .post_stratified
-        .as_ref()
-        .and_then(|strata| strata.first())
-        .map(|first| first.over);
-    match over {
+    match shown_strata(report).next().map(|first| first.over) {
         Some(Strata::Trait) => (
             "trait",
             "The same difference with every trait value given its weight among all visitors: it does not move when the variations happen to hold a different mix.",
         ),
         _ => (
             "day",
-            "The split between variations changed over time, so the pooled difference above mixes it with everything else that changed. This one compares within each day: read this one.",
+            "The split between variations changed over time, so the difference over all days mixes the variations with the calendar. This one compares within each day: read this one.",
         ),
     }
 }
 
+#[cfg(test)]
+mod agreement;
 #[cfg(test)]
 mod tests;

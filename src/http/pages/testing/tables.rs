@@ -1,7 +1,7 @@
 //! The chosen goal: its variations, their comparisons with the baseline, and the intervals drawn.
 
 use super::View;
-use super::goals::half_width;
+use super::goals::precision_of;
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::view;
 use crate::domain::report::words;
@@ -34,8 +34,9 @@ pub struct Row {
     pub interval: String,
     pub relative: String,
     pub relative_interval: String,
+    /// Adjusted, as the interval is.
     pub p: String,
-    pub adjusted_p: String,
+    pub unadjusted_p: String,
     pub always_valid: String,
     pub always_valid_p: String,
     pub chance: String,
@@ -98,6 +99,11 @@ fn one_arm(view: &View<'_>, arm: &view::Arm, all: u64) -> Arm {
         conversions: words::count(arm.conversions),
         mean: or_none(arm.mean, mean),
         interval: arm.interval.map_or(String::new(), |[low, high]| {
+            // Student's interval knows nothing of what a rate can be.
+            let low = match view.unit {
+                Unit::Rate => low.max(0.0),
+                Unit::Value => low,
+            };
             format!("{} to {}", mean(low), mean(high))
         }),
         value_per_conversion: or_none(arm.value_per_conversion, format::number),
@@ -122,11 +128,12 @@ pub(super) fn comparisons(view: &View<'_>) -> Vec<Row> {
     view.report
         .comparisons
         .iter()
-        .map(|comparison| comparison_row(view.unit, comparison, view.report.trustworthy))
+        .map(|comparison| comparison_row(view, comparison))
         .collect()
 }
 
-fn comparison_row(unit: Unit, comparison: &view::Comparison, trustworthy: bool) -> Row {
+fn comparison_row(view: &View<'_>, comparison: &view::Comparison) -> Row {
+    let (unit, family) = (view.unit, view.report.family);
     let precision = precision(comparison);
     let range = |[low, high]: [f64; 2]| {
         format!(
@@ -136,21 +143,22 @@ fn comparison_row(unit: Unit, comparison: &view::Comparison, trustworthy: bool) 
         )
     };
     // A chance to win is as good as a verdict: not where nothing may be concluded.
-    let bayes = comparison.bayes.filter(|_| trustworthy);
+    let bayes = comparison.bayes.filter(|_| view.report.trustworthy);
     Row {
         variation: comparison.variation.clone(),
         difference: or_none(comparison.difference, |x| unit.difference(x, precision)),
         interval: comparison.interval.map(range).unwrap_or_default(),
         relative: or_none(comparison.relative_difference, words::signed_percent),
         relative_interval: relative_interval(comparison),
-        p: or_none(comparison.p, words::p_value),
-        adjusted_p: comparison
-            .adjusted_p
-            .map(words::p_value)
+        p: or_none(comparison.adjusted_p.or(comparison.p), words::p_value),
+        unadjusted_p: comparison
+            .p
+            .filter(|_| family > 1)
+            .map(|p| format!("{} alone", words::p_value(p)))
             .unwrap_or_default(),
         always_valid: or_none(comparison.always_valid.interval, range),
         always_valid_p: match (comparison.always_valid.p, &comparison.always_valid.note) {
-            (Some(p), _) => format!("p {}", words::p_value(p)),
+            (Some(p), _) => format!("p {}", words::p_value(adjusted(p, family))),
             (None, Some(_)) => "not yet".to_owned(),
             (None, None) => String::new(),
         },
@@ -164,6 +172,11 @@ fn comparison_row(unit: Unit, comparison: &view::Comparison, trustworthy: bool) 
         days_left: or_none(comparison.days_left, |days| words::count(days.into())),
         verdict: Mark::verdict(comparison.verdict),
     }
+}
+
+/// By Bonferroni, as the interval beside it accounts for the family.
+fn adjusted(p: f64, family: u32) -> f64 {
+    (p * f64::from(family)).min(1.0)
 }
 
 /// Far smaller than the difference as a rule, and so with digits of its own.
@@ -184,9 +197,11 @@ pub(super) fn relative_interval(comparison: &view::Comparison) -> String {
 
 /// How well the difference is known.
 pub(super) fn precision(comparison: &view::Comparison) -> f64 {
-    half_width(comparison.interval)
-        .or(comparison.standard_error.filter(|error| *error > 0.0))
-        .unwrap_or_else(|| comparison.difference.unwrap_or_default().abs() / 10.0)
+    precision_of(
+        comparison.difference,
+        comparison.interval,
+        comparison.standard_error,
+    )
 }
 
 /// What the numbers themselves don't say.
@@ -339,12 +354,10 @@ pub(super) fn interval_note(view: &View<'_>) -> String {
 
 pub(super) fn strata(view: &View<'_>) -> Vec<Stratum> {
     let unit = view.unit;
-    let strata = view.report.post_stratified.iter().flatten();
-    strata
+    super::shown_strata(view.report)
         .map(|stratum| {
-            let precision = half_width(stratum.interval)
-                .or(stratum.standard_error)
-                .unwrap_or_default();
+            let precision =
+                precision_of(stratum.difference, stratum.interval, stratum.standard_error);
             Stratum {
                 variation: stratum.variation.clone(),
                 difference: or_none(stratum.difference, |x| {
@@ -362,7 +375,7 @@ pub(super) fn strata(view: &View<'_>) -> Vec<Stratum> {
                         .trim_start_matches('+')
                         .to_owned()
                 }),
-                p: or_none(stratum.p, words::p_value),
+                p: or_none(stratum.adjusted_p.or(stratum.p), words::p_value),
                 dropped: or_none(stratum.share_dropped, |share| format::percent(share, 1)),
                 note: stratum.note.as_deref().map(sentence).unwrap_or_default(),
             }

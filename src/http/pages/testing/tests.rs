@@ -1,6 +1,9 @@
 use askama::Template;
 
 use super::*;
+
+mod words;
+
 use crate::domain::agent_day::Day;
 use crate::domain::report::Choice;
 use crate::domain::report::view::{
@@ -232,11 +235,14 @@ fn choices() -> Choices {
 }
 
 fn render(report: &TestingReport) -> String {
-    let goals = goals(report);
+    render_with(report, &goals(report))
+}
+
+fn render_with(report: &TestingReport, goals: &GoalsReport) -> String {
     let choices = choices();
     let page = TestingPage::new(&Facts {
         report,
-        goals: Some(&goals),
+        goals: Some(goals),
         choices: &choices,
         good_direction: GoodDirection::Increase,
         data_sources: vec!["shop-conversions".to_owned(), "till".to_owned()],
@@ -285,63 +291,28 @@ fn a_trusted_report_says_its_verdicts() {
     }
 }
 
-#[test]
-fn under_an_alarm_no_verdict_stands_anywhere() {
+/// As the domain tells it where the shares of the variations moved over time.
+fn drifted() -> TestingReport {
     let mut report = report();
     report.trustworthy = false;
     report.sentence = "The shares of the variations moved over time.".to_owned();
     report.concerns = vec![concern(ConcernCode::AllocationDrift, Severity::Alarm)];
-    report.post_stratified = Some(vec![PostStratified {
+    let by_day = |variation: &str| PostStratified {
         over: Strata::Day,
-        variation: "B".to_owned(),
+        variation: variation.to_owned(),
         difference: Some(-0.002),
         standard_error: Some(0.006),
         interval: Some([-0.0138, 0.0098]),
         p: Some(0.74),
-        adjusted_p: Some(0.74),
+        adjusted_p: Some(1.0),
         share_dropped: Some(0.0),
         note: None,
-    }]);
-    let html = render(&report);
-    // How a verdict is made is not one.
-    let said = without_methods(&html);
-    for word in VERDICTS {
-        assert!(!said.contains(word), "{word}");
-    }
-    for class in [
-        "class=\"verdict",
-        "interval better",
-        "interval worse",
-        "93.1%",
-    ] {
-        assert!(!said.contains(class), "{class}");
-    }
-    // What is pooled over the days has to be asked for.
-    let (open, pooled) = said.split_once("<details class=\"pooled\">").unwrap();
-    assert!(open.contains("−0.2 points"), "the stratified difference");
-    let lift = crate::domain::report::words::signed_percent(
-        report.comparisons[0].relative_difference.unwrap(),
-    );
-    assert!(!open.contains(&lift) && pooled.contains(&lift), "{lift}");
-    assert!(!open.contains("Relative interval"));
-    assert!(said.contains(">Alarm<"));
+    };
+    report.post_stratified = Some(vec![by_day("B"), by_day("C")]);
+    report
 }
 
-fn without_methods(html: &str) -> String {
-    let mut said = String::new();
-    let mut rest = html;
-    while let Some((before, after)) = rest.split_once("<details class=\"method\">") {
-        said.push_str(before);
-        rest = after
-            .split_once("</details>")
-            .map_or("", |(_, after)| after);
-    }
-    said + rest
-}
-
-#[test]
-fn traits_are_drawn_and_tested() {
-    let mut report = report();
+fn with_traits(mut report: TestingReport) -> TestingReport {
     report.trait_group = Some("country".to_owned());
     report.by_trait = Some(
         ["DE", "AT", "<script>"]
@@ -361,7 +332,73 @@ fn traits_are_drawn_and_tested() {
         left_out: vec!["CH".to_owned()],
         note: None,
     }]);
-    let html = render(&report);
+    report
+}
+
+#[test]
+fn under_an_alarm_no_verdict_stands_anywhere() {
+    let html = render(&drifted());
+    // How a verdict is made is not one.
+    let said = without_methods(&html);
+    for word in VERDICTS {
+        assert!(!said.contains(word), "{word}");
+    }
+    for class in [
+        "class=\"verdict",
+        "interval better",
+        "interval worse",
+        "93.1%",
+    ] {
+        assert!(!said.contains(class), "{class}");
+    }
+    assert!(said.contains(">Alarm<"));
+}
+
+#[test]
+fn where_the_split_moved_what_is_pooled_over_the_days_has_to_be_asked_for() {
+    let mut by_trait = with_traits(drifted());
+    // Strata of traits are pooled over the days too.
+    let strata = by_trait.post_stratified.as_mut().unwrap();
+    strata.push(PostStratified {
+        over: Strata::Trait,
+        difference: Some(0.0321),
+        interval: Some([0.03, 0.034]),
+        ..strata[0].clone()
+    });
+    for report in [drifted(), by_trait] {
+        let html = render(&report);
+        let said = without_methods(&html);
+        let (open, pooled) = said.split_once("<details class=\"pooled\">").unwrap();
+        assert!(open.contains("−0.20 points"), "the stratified difference");
+        let relative = report.comparisons[0].relative_difference.unwrap();
+        let lift = crate::domain::report::words::signed_percent(relative);
+        for number in [&lift, "40.74%", "42.42%", "F = 2.310", "+1.68", "+3.21"] {
+            assert!(!open.contains(number), "{number}");
+        }
+        for number in [&lift, "40.74%", "42.42%", "F = 2.310", "+1.68"] {
+            assert!(pooled.contains(number), "{number}");
+        }
+        assert!(!said.contains("+3.21"), "a stratum of a trait");
+        assert!(!open.contains("Relative interval") && !open.contains(" above"));
+        assert_eq!(pooled.contains("By country"), report.by_trait.is_some());
+    }
+}
+
+fn without_methods(html: &str) -> String {
+    let mut said = String::new();
+    let mut rest = html;
+    while let Some((before, after)) = rest.split_once("<details class=\"method\">") {
+        said.push_str(before);
+        rest = after
+            .split_once("</details>")
+            .map_or("", |(_, after)| after);
+    }
+    said + rest
+}
+
+#[test]
+fn traits_are_drawn_and_tested() {
+    let html = render(&with_traits(report()));
     assert!(html.contains("Q = 1.900 with 1 degree of freedom, p = 0.168, over DE and AT."));
     assert!(html.contains("Left out for too few conversions: CH."));
     assert!(html.contains("traitValue=%3Cscript%3E"));

@@ -1,6 +1,7 @@
 //! One comparison by the values of a trait, with the test of whether they differ.
 
 use super::View;
+use super::goals::half_width;
 use super::tables::{good_is_right, interval, or_none, p_words, precision};
 use crate::domain::report::view::{TraitInteraction, TraitOfTest};
 use crate::domain::report::words;
@@ -134,10 +135,9 @@ fn row(view: &View<'_>, value: &TraitOfTest, variation: &str) -> Row {
         .find(|comparison| comparison.variation == variation);
     let precision = comparison.map(precision).unwrap_or_default();
     let unit = view.unit;
+    let known = half_width(comparison.and_then(|found| found.interval)).unwrap_or(precision);
     let mean = |arm: Option<&crate::domain::report::view::Arm>| {
-        or_none(arm.and_then(|arm| arm.mean), |mean| {
-            unit.mean(mean, precision)
-        })
+        or_none(arm.and_then(|arm| arm.mean), |mean| unit.mean(mean, known))
     };
     let pairs = links::replaced(&view.pairs, "traitValue", Some(&value.value));
     Row {

@@ -1,0 +1,101 @@
+//! Pages as browsers get them.
+
+use axum::http::StatusCode;
+
+use crate::fixture::{Site, denied, goal};
+
+/// What follows `before` in the page, up to the next quote.
+fn addresses<'a>(page: &'a str, before: &str) -> Vec<&'a str> {
+    let found = page.split(before).skip(1);
+    found.map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_pages_load_is_kept_for_ever_and_changes_its_address() {
+    let site = Site::filled().await;
+    let page = site.get("/").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let mut loaded = addresses(&page.body, "href=\"/assets/");
+    loaded.extend(addresses(&page.body, "src=\"/assets/"));
+    let mut kinds = Vec::new();
+    for name in &loaded {
+        let asset = site.get(&format!("/assets/{name}")).await;
+        assert_eq!(asset.status, StatusCode::OK, "{name}");
+        assert_eq!(
+            asset.header("cache-control"),
+            Some("public, max-age=31536000, immutable"),
+            "{name}"
+        );
+        let hash = name.split('.').nth(1).unwrap();
+        let content = blake3::hash(asset.body.as_bytes()).to_hex();
+        assert_eq!(hash, &content[..hash.len()], "{name}");
+        kinds.push(asset.header("content-type").unwrap().to_owned());
+    }
+    kinds.sort();
+    let expected = [
+        "image/svg+xml",
+        "text/css; charset=utf-8",
+        "text/javascript; charset=utf-8",
+    ];
+    assert_eq!(kinds, expected);
+    let other = site.get("/assets/style.0000000000000000.css").await;
+    assert_eq!(other.status, StatusCode::NOT_FOUND);
+    assert_eq!(other.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn a_denied_fetch_shows_the_statements_to_paste() {
+    let site = Site::filled().await;
+    let address = "/namespaces/growth/data-sources/denied";
+    let goals = [goal("g-signup", false)];
+    let source = site.source("growth", "denied", &goals).await;
+    let before = site.get(address).await.body;
+    assert!(!before.contains("Add to the"));
+    let mut error = denied();
+    let mut for_the_key = error.policies[0].clone();
+    for_the_key.target = "key policy".into();
+    for_the_key.statement = "{\n  \"Action\": \"kms:Decrypt\"\n}".into();
+    error.policies.push(for_the_key);
+    site.fail(&source, error).await;
+    let page = site.get(address).await;
+    assert_eq!(page.status, StatusCode::OK);
+    for shown in [
+        "<strong class=\"code\">AccessDenied</strong>",
+        "is not authorized to perform: s3:GetObject",
+        "Let the bucket&#39;s policy allow it.",
+        "Add to the bucket policy:</p><button type=\"button\" hidden data-copy>Copy</button>",
+        "aria-label=\"Statement for the bucket policy\">{&#34;Effect&#34;: &#34;Allow&#34;}</pre>",
+        "Add to the key policy:</p><button type=\"button\" hidden data-copy>Copy</button>",
+        ">{\n  &#34;Action&#34;: &#34;kms:Decrypt&#34;\n}</pre>",
+    ] {
+        assert!(page.body.contains(shown), "{shown} in {}", page.body);
+    }
+}
+
+#[tokio::test]
+async fn whether_data_are_fresh_is_not_told_as_an_agents_health() {
+    let page = Site::filled().await.get("/").await.body;
+    let (sources, agents) = page.split_once("id=\"agents-heading\"").unwrap();
+    let (health, data) = (
+        "<th scope=\"col\">Health</th>",
+        "<th scope=\"col\">Data</th>",
+    );
+    assert!(sources.contains(health) && !sources.contains(data));
+    assert!(agents.contains(data) && !agents.contains(health));
+    assert!(agents.contains("Fresh"), "{agents}");
+}
+
+#[tokio::test]
+async fn a_wrong_parameter_is_told_beside_a_way_back() {
+    let site = Site::filled().await;
+    let page = site
+        .get("/namespaces/growth/agents/agent-1/activity?per=year")
+        .await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    for shown in [
+        "<span class=\"code\">per</span>: ",
+        "<a href=\"/namespaces/growth/agents/agent-1\">",
+    ] {
+        assert!(page.body.contains(shown), "{shown} in {}", page.body);
+    }
+}
