@@ -1,6 +1,7 @@
 //! From an address to a page.
 
 use askama::Template;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -16,12 +17,14 @@ use crate::domain::data_source::GoodDirection;
 use crate::domain::report::query::{ActivityQuery, TestingQuery};
 use crate::domain::report::view::GroupBy;
 use crate::domain::report::{self, AgentData, Choices};
+use crate::http::conditional::Etag;
 use crate::http::data::Loaded;
 use crate::http::guard::same_site;
 use crate::http::parameters::{Names, Pairs};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
 
+const HTML: &str = "text/html; charset=utf-8";
 /// A search is at most so long.
 const MOST_SEARCHED: usize = 200;
 
@@ -91,6 +94,9 @@ pub(super) async fn testing(
     if etag.is_held(&headers) {
         return Ok(etag.not_modified());
     }
+    if let Some(page) = state.answers.get(etag.as_str()) {
+        return Ok(etag.with(HTML, page));
+    }
     let (choices, loaded) = with_choices(&state, loaded).await?;
     if let Some(pairs) = mended(&pairs, &choices) {
         return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
@@ -112,7 +118,7 @@ pub(super) async fn testing(
             rendered(&page)
         })
         .await?;
-    Ok(etag.with("text/html; charset=utf-8", body))
+    Ok(kept(&state, &etag, body))
 }
 
 pub(super) async fn activity(
@@ -127,6 +133,9 @@ pub(super) async fn activity(
     let etag = loaded.etag(&view("activity"), pairs.all(), &state);
     if etag.is_held(&headers) {
         return Ok(etag.not_modified());
+    }
+    if let Some(page) = state.answers.get(etag.as_str()) {
+        return Ok(etag.with(HTML, page));
     }
     let (choices, loaded) = with_choices(&state, loaded).await?;
     if let Some(pairs) = mended(&pairs, &choices) {
@@ -145,7 +154,15 @@ pub(super) async fn activity(
             rendered(&ActivityPage::new(&report, &choices, &data_sources))
         })
         .await?;
-    Ok(etag.with("text/html; charset=utf-8", body))
+    Ok(kept(&state, &etag, body))
+}
+
+/// The same page for the next one who asks for it.
+fn kept(state: &ReportState, etag: &Etag, page: String) -> Response {
+    let page = Bytes::from(page);
+    let key = etag.as_str().to_owned();
+    state.answers.put(key, page.clone(), page.len());
+    etag.with(HTML, page)
 }
 
 /// Content addressed: what lies at an address never changes.
