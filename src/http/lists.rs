@@ -203,6 +203,9 @@ fn display_name(resources: &[AgentResource], code: &str) -> Option<String> {
     in_force(resources, code)?.agent.display_name.clone()
 }
 
+/// An agent of a source, which it shares with all the others of that source.
+type Held = (Arc<SourceRow>, AgentRow);
+
 fn agent_views(
     sources: Vec<SourceRow>,
     resources: &[AgentResource],
@@ -217,7 +220,7 @@ fn agent_views(
             (source.id, (Arc::new(source), health))
         })
         .collect();
-    let mut by_agent: BTreeMap<(&str, String), Vec<(Arc<SourceRow>, AgentRow)>> = BTreeMap::new();
+    let mut by_agent: BTreeMap<(&str, String), Vec<Held>> = BTreeMap::new();
     for (id, agent) in held {
         if let Some((source, _)) = by_id.get(&id) {
             let key = (source.key.namespace.as_str(), agent.code.clone());

@@ -87,7 +87,7 @@ impl Site {
         let slot = StoreSlot::holding(Arc::clone(&store) as Arc<dyn Store>);
         let state = ReportState::new(slot, Arc::clone(&metrics), Arc::new(now));
         Self {
-            folder: folder,
+            folder,
             store,
             metrics,
             state,
