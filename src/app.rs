@@ -195,7 +195,8 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         };
         let state = ReportState::new(store, metrics, system_clock())
             .with_fetch_now(Arc::new(FetchFromFolder(fetch_requests)));
-        let router = http::router(state).merge(http::probes(probes));
+        let router = http::router_at(args.listen.ip(), state, probes);
+        tell_who_reads(args.listen);
         Some(Server::bind(args.listen, router, "reports").await?)
     };
     let mut local = local::Local::new(
@@ -272,6 +273,13 @@ struct FetchFromFolder(local::FetchRequests);
 impl http::FetchNow for FetchFromFolder {
     async fn fetch_now(&self, source: &SourceKey) -> bool {
         self.0.fetch_now(source).await
+    }
+}
+
+/// Reports have no login: said where others than this machine can reach them.
+fn tell_who_reads(listen: SocketAddr) {
+    if !listen.ip().to_canonical().is_loopback() {
+        tracing::warn!(%listen, "whoever reaches this address reads every report: there is no login");
     }
 }
 

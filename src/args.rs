@@ -208,7 +208,7 @@ pub struct LocalArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Address of reports, metrics and probes; port 0 picks one
+    /// Address of reports; port 0 picks one. On a loopback address metrics and probes are there, too
     #[arg(
         long,
         env = "SUMSQ_LISTEN",

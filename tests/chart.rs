@@ -76,3 +76,23 @@ fn by_default_it_is_sqlite_on_a_volume() {
     assert!(deployment.contains("\"value\":\"sqlite:/var/lib/sumsq/sumsq.db\""));
     assert!(!deployment.contains("PGPASSWORD"), "{deployment}");
 }
+
+/// The file system of the image is read-only: what SQLite or a download puts down needs a place.
+#[test]
+fn every_container_has_a_place_for_temporary_files() {
+    let documents = render("report.enabled=true");
+    let pod = &of_kind(&documents, "Deployment")[0]["spec"]["template"]["spec"];
+    let named = |list: &Value, key: &str, value: &str| {
+        let list = list.as_array().unwrap();
+        let found = list.iter().find(|entry| entry[key] == value);
+        found.unwrap_or_else(|| panic!("no {value}")).clone()
+    };
+    for container in pod["containers"].as_array().unwrap() {
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        let mount = named(&container["volumeMounts"], "mountPath", "/tmp");
+        let volume = named(&pod["volumes"], "name", mount["name"].as_str().unwrap());
+        assert!(volume["emptyDir"].is_object(), "{volume}");
+    }
+    let report = named(&pod["volumes"], "name", "report-tmp");
+    assert_eq!(report["emptyDir"]["sizeLimit"], "256Mi");
+}

@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use sumsq::domain::report::view::{ConcernCode, TestingReport, Verdict};
 use support::process::{ServerCommand, free_port, wait_for};
 use tempfile::TempDir;
@@ -278,6 +280,48 @@ async fn edits_act_as_apply_would_within_two_seconds() {
 
     server.signal("INT");
     assert_eq!(server.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_for_a_while_ends_nothing() {
+    let folder = folder();
+    let server = ServerCommand::new("local", SUMSQ)
+        .args(["local", folder.path().to_str().unwrap(), "--listen"])
+        .arg(format!("127.0.0.1:{}", free_port()))
+        .start(folder.path());
+    let said = async |what: &str| {
+        wait_for(what, Duration::from_secs(30), async || {
+            let log = fs::read_to_string(server.log_path()).unwrap_or_default();
+            log.contains(what).then_some(())
+        })
+        .await;
+    };
+    said("waiting for schedules and for edits").await;
+    let path = folder.path().join(".sumsq/sumsq.db");
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut store = options.connect().await.unwrap();
+    sqlx::query(
+        "CREATE TRIGGER refused BEFORE UPDATE ON data_source \
+         BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    )
+    .execute(&mut store)
+    .await
+    .unwrap();
+    let other = MANIFEST.replace("key: counts.csv", "key: other.csv");
+    fs::write(folder.path().join("counts.yaml"), other).unwrap();
+    said("it is tried again in 5 s").await;
+    sqlx::query("DROP TRIGGER refused")
+        .execute(&mut store)
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    said("failed: NoSuchKey").await;
+
+    // One that was replaced stays so.
+    fs::rename(&path, path.with_extension("gone")).unwrap();
+    fs::write(folder.path().join("counts.yaml"), MANIFEST).unwrap();
+    said("was removed or replaced while in use").await;
+    assert_eq!(server.ended(Duration::from_secs(20)).await.code(), Some(1));
 }
 
 #[tokio::test]

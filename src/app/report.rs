@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, open_store_read_only, shutdown_signal, system_clock};
+use super::{Server, open_store_read_only, shutdown_signal, system_clock, tell_who_reads};
 use crate::args::{ReportArgs, StoreAddress};
 use crate::http::{self, Probes, ReportState, StoreSlot};
 use crate::metrics::Metrics;
@@ -26,10 +26,8 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
         readiness: Arc::new(|| None),
     };
     let state = ReportState::new(store.clone(), metrics, system_clock());
-    let mut router = http::router(state);
-    if args.listen.ip().is_loopback() {
-        router = router.merge(http::probes(probes.clone()));
-    }
+    let router = http::router_at(args.listen.ip(), state, probes.clone());
+    tell_who_reads(args.listen);
     let reports = Server::bind(args.listen, router, "reports").await?;
     let probes = Server::bind(args.probe_listen, http::probes(probes), "probes").await?;
     tokio::select! {

@@ -1,6 +1,6 @@
 //! What an object refers to, looked up: I/O and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -67,6 +67,11 @@ impl Namespaces {
 
     pub(super) fn forget(&self, object: &impl ResourceExt) {
         self.lock().remove(&object.uid().unwrap_or_default());
+    }
+
+    /// Of objects that are there no more nothing is kept.
+    pub(super) fn retain(&self, objects: &HashSet<String>) {
+        self.lock().retain(|object, _| objects.contains(object));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::{Lookup, ObjectRef};
+use kube::runtime::reflector::{self, Lookup, ObjectRef};
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -157,6 +157,16 @@ impl Shared {
     }
 }
 
+/// Whether the object that was looked at is there no more. Another one that bears its name by now is
+/// looked at later: looks of one name never overlap.
+fn has_gone<K>(listed: &reflector::Store<K>, object: &K) -> bool
+where
+    K: Lookup<DynamicType = ()> + Clone + 'static,
+{
+    let now = listed.get(&ObjectRef::from_obj(object));
+    now.is_none_or(|now| now.uid() != object.uid())
+}
+
 /// Tried again soon: what failed is the API server or the store, never the object.
 #[allow(
     clippy::needless_pass_by_value,
@@ -172,4 +182,35 @@ where
         "will look again"
     );
     Action::requeue(Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+
+    fn object(uid: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some("counts".to_owned());
+        object.metadata.namespace = Some("growth".to_owned());
+        object.metadata.uid = Some(uid.to_owned());
+        object
+    }
+
+    #[test]
+    fn an_object_has_gone_when_its_uid_is_listed_no_more() {
+        let (listed, mut writer) = reflector::store();
+        let looked_at = object("first");
+        assert!(has_gone(&listed, &looked_at), "nothing is listed yet");
+        writer.apply_watcher_event(&Event::Apply(looked_at.clone()));
+        assert!(!has_gone(&listed, &looked_at));
+        writer.apply_watcher_event(&Event::Delete(looked_at.clone()));
+        assert!(has_gone(&listed, &looked_at));
+        // The name is another's.
+        writer.apply_watcher_event(&Event::Apply(object("second")));
+        assert!(has_gone(&listed, &looked_at));
+        assert!(!has_gone(&listed, &object("second")));
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Tags are weak: the same view compressed is the same view.
 
+use std::sync::OnceLock;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,10 +16,14 @@ use super::problem::Problem;
 pub(super) struct Etag(String);
 
 impl Etag {
-    /// Of everything that the view depends on; the program's version is one of them.
+    /// Of everything that the view depends on; the program is one of them.
     pub(super) fn of(depends_on: &impl Serialize) -> Self {
+        Self::by(build(), depends_on)
+    }
+
+    fn by(build: &str, depends_on: &impl Serialize) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        hasher.update(build.as_bytes());
         // Lengths are part of JSON's shape: no two lists of parts read the same.
         hasher.update(&serde_json::to_vec(depends_on).unwrap_or_default());
         Self(format!("W/\"{}\"", &hasher.finalize().to_hex()[..32]))
@@ -65,6 +71,17 @@ impl Etag {
     }
 }
 
+/// Names the program that answers: two builds of one version may show the same data differently.
+fn build() -> &'static str {
+    static BUILD: OnceLock<String> = OnceLock::new();
+    BUILD.get_or_init(|| {
+        let file = std::env::current_exe().and_then(std::fs::metadata).ok();
+        let written = file.as_ref().and_then(|file| file.modified().ok());
+        let bytes = file.as_ref().map(std::fs::Metadata::len);
+        format!("{} {bytes:?} {written:?}", env!("CARGO_PKG_VERSION"))
+    })
+}
+
 /// A small answer, tagged by what it says.
 pub(super) fn json(request: &HeaderMap, value: &impl Serialize) -> Result<Response, Problem> {
     let body = serde_json::to_vec(value)
@@ -75,4 +92,19 @@ pub(super) fn json(request: &HeaderMap, value: &impl Serialize) -> Result<Respon
     } else {
         etag.with("application/json", body)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_of_the_same_version_tags_otherwise() {
+        let here = Etag::of(&"view");
+        assert_eq!(here, Etag::by(build(), &"view"));
+        assert_ne!(here, Etag::by(env!("CARGO_PKG_VERSION"), &"view"));
+        assert_ne!(Etag::by("0.1.0 a", &"view"), Etag::by("0.1.0 b", &"view"));
+        // What tells builds apart is known here: the length and the time of the file that runs.
+        assert!(build().contains("Some(SystemTime"), "{}", build());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::cache::bytes_of;
@@ -10,14 +11,12 @@ use super::problem::Problem;
 use super::state::ReportState;
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::SourceKey;
-use crate::domain::report::{AgentData, SourceData};
+use crate::domain::report::{AgentData, MAX_SLOTS_COUNTED, SourceData};
 use crate::store::SourceRow;
 use crate::store::report_data::{AgentSources, Holder};
 
 /// A reading that meets an import begins anew, so often.
 const ATTEMPTS: usize = 3;
-/// More missed slots than this read alike.
-const MOST_MISSED: u32 = 1_000;
 
 /// One agent of one source, and what names the state of what was read.
 #[derive(Debug, Clone)]
@@ -41,7 +40,7 @@ impl Loaded {
             .description
             .as_ref()
             .zip(source.last_success_at)
-            .map(|(description, last)| description.slots_missed(last, now, MOST_MISSED));
+            .map(|(description, last)| description.slots_missed(last, now, MAX_SLOTS_COUNTED));
         let today = Day::from_unix_seconds(now.as_second()).map(|day| day.0);
         let agent = &self.sources.code;
         Etag::of(&(view, agent, &self.version, missed, today, query))
@@ -75,7 +74,7 @@ impl ReportState {
             } else {
                 let data = Arc::new(sources.load(store, &holder).await?);
                 let still = store.source(&holder.source.key).await?;
-                if still.map(|row| row.version) != Some(holder.source.version) {
+                if still.map(|row| SourceState::of(&row)) != Some(SourceState::of(&holder.source)) {
                     // An import came in between: days and times would not belong together.
                     continue;
                 }
@@ -130,11 +129,34 @@ impl ReportState {
     }
 }
 
+/// What names the state of one source. Its version alone does not: ids follow from names, and the
+/// versions of one that was deleted and entered again begin anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct SourceState {
+    id: String,
+    uid: String,
+    version: u64,
+    imported_at: Option<Timestamp>,
+    last_fetch_at: Option<Timestamp>,
+}
+
+impl SourceState {
+    pub(super) fn of(source: &SourceRow) -> Self {
+        Self {
+            id: source.id.to_string(),
+            uid: source.uid.clone(),
+            version: source.version,
+            imported_at: source.imported_at,
+            last_fetch_at: source.last_fetch_at,
+        }
+    }
+}
+
 /// The sources' versions cover their data, their descriptions and how their fetches went.
 fn version(sources: &AgentSources, holder: &Holder) -> String {
     #[derive(Serialize)]
     struct DependsOn<'a> {
-        sources: Vec<(String, u64)>,
+        sources: Vec<SourceState>,
         chosen: &'a str,
         resource: Option<&'a crate::domain::agent::Agent>,
     }
@@ -142,7 +164,7 @@ fn version(sources: &AgentSources, holder: &Holder) -> String {
         sources: sources
             .holders
             .iter()
-            .map(|holder| (holder.source.id.to_string(), holder.source.version))
+            .map(|holder| SourceState::of(&holder.source))
             .collect(),
         chosen: &holder.source.key.name,
         resource: sources.resource.as_ref().map(|resource| &resource.agent),

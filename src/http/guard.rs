@@ -1,8 +1,10 @@
 //! What stands around every address: limits, deadlines, metrics, headers that keep browsers safe.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -101,6 +103,38 @@ pub(super) async fn limit(
     }
 }
 
+/// Where only this machine's own clients are served: a name that leads here by somebody else's DNS
+/// would make their page one of ours, to browsers. The machine's name for itself and addresses are
+/// nobody else's to give.
+pub(super) async fn own_host(
+    State(state): State<ReportState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let named = request.headers().get_all(header::HOST).iter();
+    let foreign = named.into_iter().any(|host| !is_own(host.to_str().ok()))
+        || (request.uri().host().is_some_and(|host| !is_own(Some(host))));
+    if state.is_loopback_only() && foreign {
+        let detail = "this server is asked as localhost or by its address";
+        return Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// `localhost` or an address, with or without a port.
+fn is_own(host: Option<&str>) -> bool {
+    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else {
+        return false;
+    };
+    let host = authority.host();
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<Ipv4Addr>().is_ok()
+        || host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok())
+}
+
 /// Browsers say whether one of our own pages asks; other clients say nothing.
 ///
 /// # Errors
@@ -172,4 +206,40 @@ fn with_headers(mut response: Response, policy: HeaderValue) -> Response {
         headers.entry(name).or_insert(value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_name_it_is() {
+        for own in [
+            "localhost",
+            "localhost:8080",
+            "LOCALHOST:1",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "10.1.2.3:80",
+            "[::1]",
+            "[::1]:8080",
+        ] {
+            assert!(is_own(Some(own)), "{own}");
+        }
+        for foreign in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "evil-localhost",
+            "",
+            "[::1",
+            "::1",
+            "a b",
+        ] {
+            assert!(!is_own(Some(foreign)), "{foreign}");
+        }
+        assert!(!is_own(None));
+    }
 }

@@ -3,6 +3,7 @@
 mod views;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -30,11 +31,15 @@ impl ReportState {
     pub async fn data_sources(&self) -> Result<Vec<SourceView>, Problem> {
         let now = self.now();
         let sources = self.store()?.sources().await?;
-        Ok(sources
-            .iter()
-            .filter(|source| source.present)
-            .map(|source| SourceView::of(source, now))
-            .collect())
+        // Schedules are worked out for each of them: not by the threads that serve.
+        self.compute(move || {
+            Ok(sources
+                .iter()
+                .filter(|source| source.present)
+                .map(|source| SourceView::of(source, now))
+                .collect())
+        })
+        .await
     }
 
     /// Every agent of those, by namespace and code.
@@ -46,7 +51,9 @@ impl ReportState {
         let sources = store.sources().await?;
         let resources = store.agent_resources(None).await?;
         let held = store.agent_list().await?;
-        Ok(agent_views(&sources, &resources, &held, self.now()))
+        let now = self.now();
+        self.compute(move || Ok(agent_views(sources, &resources, held, now)))
+            .await
     }
 
     /// # Errors
@@ -196,19 +203,28 @@ fn display_name(resources: &[AgentResource], code: &str) -> Option<String> {
     in_force(resources, code)?.agent.display_name.clone()
 }
 
+/// An agent of a source, which it shares with all the others of that source.
+type Held = (Arc<SourceRow>, AgentRow);
+
 fn agent_views(
-    sources: &[SourceRow],
+    sources: Vec<SourceRow>,
     resources: &[AgentResource],
-    held: &[(SourceId, AgentRow)],
+    held: Vec<(SourceId, AgentRow)>,
     now: Timestamp,
 ) -> Vec<AgentView> {
-    let by_id: BTreeMap<SourceId, &SourceRow> =
-        sources.iter().map(|source| (source.id, source)).collect();
-    let mut by_agent: BTreeMap<(&str, &str), Vec<(SourceRow, AgentRow)>> = BTreeMap::new();
+    // A source holds thousands of agents: its schedule is looked at once.
+    let by_id: BTreeMap<SourceId, (Arc<SourceRow>, Health)> = sources
+        .into_iter()
+        .map(|source| {
+            let health = health(&source, now);
+            (source.id, (Arc::new(source), health))
+        })
+        .collect();
+    let mut by_agent: BTreeMap<(&str, String), Vec<Held>> = BTreeMap::new();
     for (id, agent) in held {
-        if let Some(source) = by_id.get(id) {
-            let key = (source.key.namespace.as_str(), agent.code.as_str());
-            let held = ((*source).clone(), agent.clone());
+        if let Some((source, _)) = by_id.get(&id) {
+            let key = (source.key.namespace.as_str(), agent.code.clone());
+            let held = (Arc::clone(source), agent);
             by_agent.entry(key).or_default().push(held);
         }
     }
@@ -221,11 +237,12 @@ fn agent_views(
         .into_iter()
         .filter_map(|((namespace, code), held)| {
             let resources = by_namespace.get(namespace).map_or(&[][..], Vec::as_slice);
-            let sources = AgentSources::of(code, held, resources)?;
+            let sources = AgentSources::of(&code, held, resources)?;
             let newest = sources.chosen(None)?;
+            let (_, health) = by_id.get(&newest.source.id)?;
             Some(AgentView {
                 namespace: namespace.to_owned(),
-                code: code.to_owned(),
+                code,
                 display_name: sources
                     .resource
                     .as_ref()
@@ -235,7 +252,7 @@ fn agent_views(
                     .iter()
                     .map(|holder| holder.source.key.name.clone())
                     .collect(),
-                health: health(&newest.source, now),
+                health: *health,
                 days: newest.agent.days,
                 first_day: newest.agent.first_day,
                 last_day: newest.agent.last_day,

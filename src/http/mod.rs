@@ -26,6 +26,6 @@ pub use data::Loaded;
 pub use guard::HttpLimits;
 pub use probes::{Probes, Readiness, probes};
 pub use problem::Problem;
-pub use router::{documented, router};
+pub use router::{documented, router, router_at};
 pub use server::{Server, ServerLimits};
 pub use state::{Clock, FetchNow, ReportState, StoreSlot};

@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,6 +11,10 @@ use axum::routing::get;
 
 use super::state::StoreSlot;
 use crate::metrics::Metrics;
+use crate::store::StoreError;
+
+/// The kubelet takes a probe without an answer for a failure.
+const LIFE_WITHIN: Duration = Duration::from_secs(1);
 
 /// `None` when ready, else the sentence that says what is missing.
 pub type Readiness = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
@@ -31,10 +36,23 @@ impl std::fmt::Debug for Probes {
 /// `/healthz`, `/readyz` and `/metrics`.
 pub fn probes(state: Probes) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(state)
+}
+
+/// A store whose file is no longer the one at its path is the one thing that a start anew mends: the
+/// kubelet restarts what says so. All other trouble would outlast a restart, or passes without.
+async fn healthz(State(probes): State<Probes>) -> Response {
+    if let Some(store) = probes.store.get()
+        // A store that is busy is no reason for an end.
+        && let Ok(Err(error @ StoreError::Replaced { .. })) =
+            tokio::time::timeout(LIFE_WITHIN, store.ping()).await
+    {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+    }
+    "ok\n".into_response()
 }
 
 /// Ready is: caches synced and the store answers.

@@ -1,6 +1,7 @@
 //! Every address of the report server, and what stands around it.
 
 use std::any::Any;
+use std::net::IpAddr;
 
 use axum::Router;
 use axum::extract::Request;
@@ -12,23 +13,38 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 
+use super::probes::Probes;
 use super::problem::Problem;
 use super::state::ReportState;
 use super::{api, guard, pages};
 
 /// The report server: JSON, CSV, pages. Probes are not in it; see [`super::probes()`].
 pub fn router(state: ReportState) -> Router {
-    // Outermost last: a panic is a 500 that is counted, and so is a refusal.
+    // Outermost last: a panic is a 500 and a refusal a problem, dressed and counted as any other.
     pages::routes()
         .merge(api::routes())
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(state.clone(), guard::limit))
+        .layer(from_fn_with_state(state.clone(), guard::own_host))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(guard::dress))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(from_fn_with_state(state.clone(), guard::limit))
-        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), guard::measure))
         .with_state(state)
+}
+
+/// What listens on `address`: where that is this machine's alone, the probes and metrics too, and
+/// only for who asks by its own name.
+pub fn router_at(address: IpAddr, state: ReportState, probes: Probes) -> Router {
+    let loopback = address.to_canonical().is_loopback();
+    let state = state.loopback_only(loopback);
+    let reports = router(state.clone());
+    if !loopback {
+        return reports;
+    }
+    let probes = super::probes(probes).layer(from_fn_with_state(state, guard::own_host));
+    reports.merge(probes)
 }
 
 /// The OpenAPI document of everything under `/api`.

@@ -67,6 +67,7 @@ pub struct ReportState {
     /// None where another process fetches.
     pub fetch_now: Option<Arc<dyn FetchNow>>,
     limits: HttpLimits,
+    loopback_only: bool,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) agents: Arc<Cache<Arc<AgentData>>>,
@@ -88,6 +89,7 @@ impl ReportState {
             in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
             downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
             limits,
+            loopback_only: false,
             agents: Arc::new(Cache::of_bytes(AGENTS_BYTES)),
             answers: Arc::new(Cache::of_bytes(ANSWERS_BYTES)),
             builders: Arc::new(Semaphore::new(
@@ -102,6 +104,18 @@ impl ReportState {
         self.downloads = Arc::new(Semaphore::new(limits.downloads_in_flight));
         self.limits = limits;
         self
+    }
+
+    /// Whether only this machine's own clients are to be served: those that ask by its own name for
+    /// itself, or by an address.
+    #[must_use]
+    pub fn loopback_only(mut self, loopback_only: bool) -> Self {
+        self.loopback_only = loopback_only;
+        self
+    }
+
+    pub(super) fn is_loopback_only(&self) -> bool {
+        self.loopback_only
     }
 
     #[must_use]

@@ -83,9 +83,25 @@ struct Flight {
 #[derive(Debug, Clone)]
 struct Trouble {
     record: FetchRecord,
-    /// The request as it stood when this fetch was begun.
-    requested: Option<String>,
+    /// The requests as they stood when this fetch was begun.
+    asked: Asked,
     failures: u32,
+}
+
+/// The requests of an object's annotations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    requested: Option<String>,
+    force_requested: Option<String>,
+}
+
+impl Asked {
+    fn by(wanted: &Wanted) -> Self {
+        Self {
+            requested: wanted.requested.clone(),
+            force_requested: wanted.force_requested.clone(),
+        }
+    }
 }
 
 impl Engine {
@@ -222,6 +238,7 @@ impl Engine {
             flight.cancel.cancel();
         }
         lock(&self.troubles).remove(&id);
+        lock(&self.identified).remove(&id);
         if delete_data {
             self.ingest.store.delete(id).await
         } else {
@@ -271,7 +288,7 @@ impl Engine {
             cancel: flight.cancel.clone(),
             known: known(&source, &plan, stored),
             reader: stored.reader.clone(),
-            requested: wanted.requested.clone(),
+            asked: Asked::by(wanted),
             begin: BeginFetch {
                 source: source.id,
                 uid: source.uid.clone(),
@@ -304,16 +321,30 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let found = engine.ingest.reader(&source).await;
-            let Some(reader) = found.filter(|found| Some(found) != known.as_ref()) else {
-                return;
+            let Some(reader) = engine.ingest.reader(&source).await else {
+                return engine.ask_again(&source);
             };
+            if known.as_ref() == Some(&reader) {
+                return;
+            }
             match engine.ingest.store.set_reader(source.id, &reader).await {
                 Ok(()) => engine.notify(&source.key),
-                Err(error) => warn(&source.key, &error, "the reader cannot be stored"),
+                Err(error) => {
+                    warn(&source.key, &error, "the reader cannot be stored");
+                    engine.ask_again(&source);
+                }
             }
         };
         self.pool.submit(&namespace, job.boxed());
+    }
+
+    /// The next look asks again whose identity reads: this time it could not be had, or not be kept.
+    fn ask_again(&self, source: &DataSource) {
+        let mut identified = lock(&self.identified);
+        // What another spec has asked since stands.
+        if identified.get(&source.id) == Some(&source.object.identity) {
+            identified.remove(&source.id);
+        }
     }
 
     /// Where not even a failure could be logged, the failure is shown from memory until its
@@ -323,7 +354,7 @@ impl Engine {
         let trouble = lock(&self.troubles).get(&source.id).cloned()?;
         let until = trouble.record.completed_at? + backoff(trouble.failures);
         // A request that has come since is a reason to try at once.
-        let asked = wanted.requested != trouble.requested;
+        let asked = Asked::by(wanted) != trouble.asked;
         if until <= now || asked || trouble.record.fingerprint != source.fingerprint() {
             return None;
         }

@@ -1,6 +1,7 @@
 //! A real S3 endpoint on this machine over `DIR/buckets`, read by the same client as any other.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -17,6 +18,9 @@ use uuid::Uuid;
 use crate::domain::fetch::FetchError;
 use crate::ingest::Secrets;
 use crate::object::SecretCredentials;
+
+/// After a failed accept (no file descriptors left) some connections have to end first.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// Serves until it is dropped.
 #[derive(Debug)]
@@ -123,6 +127,7 @@ impl S3 for Buckets {
 async fn accept(listener: TcpListener, service: S3Service) {
     loop {
         let Ok((socket, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
         let service = service.clone();

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use agents::Agents;
 pub use bucket_server::{BucketServer, FolderSecrets};
+use fetch_requests::FetchRequest;
 pub use fetch_requests::{FetchRequests, PendingRequests, fetch_requests};
 pub use folder::Folder;
 pub use screen::Screen;
@@ -33,10 +34,14 @@ use summary::{SourceSummary, Summary};
 use crate::args::Output;
 use crate::domain::data_source::{DeletionPolicy, SourceKey};
 use crate::ingest::engine::Engine;
+use crate::store::StoreError;
 use crate::validate::Defaults;
 
 /// Editors write a file in several steps: look when they are through.
 const EDIT_SETTLES: Duration = Duration::from_millis(200);
+
+/// From a failure of the store until it is tried again.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// One run of `sumsq local`.
 #[derive(Debug)]
@@ -107,7 +112,7 @@ impl Local {
     /// Runs schedules and follows edits until `shutdown`.
     ///
     /// # Errors
-    /// A folder that cannot be watched, a store that fails.
+    /// A folder that cannot be watched or read, a store that fails at the start or is replaced.
     pub async fn serve(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let (edited, mut edits) = mpsc::unbounded_channel();
         let _watcher = self.folder.watch(edited)?;
@@ -122,6 +127,7 @@ impl Local {
             "waiting for schedules and for edits in {}; Ctrl-C ends",
             self.folder.path().display()
         ));
+        let mut again = None;
         loop {
             let next = self
                 .sources
@@ -129,33 +135,69 @@ impl Local {
                 .values()
                 .filter_map(|entry| entry.until)
                 .min();
-            tokio::select! {
+            let went = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                Some(key) = self.ended.recv() => self.advance(&key).await?,
+                Some(key) = self.ended.recv() => self.advance(&key).await,
                 Some(request) = fetch_requests::next(&mut self.requests) => {
-                    let token = Uuid::now_v7().to_string();
-                    let known = self.sources.request(&request.source, token);
-                    let source = request.answer(known);
-                    self.advance(&source).await?;
+                    let source = self.take(request);
+                    self.advance(&source).await
                 }
                 Some(()) = edits.recv() => {
                     tokio::time::sleep(EDIT_SETTLES).await;
                     while edits.try_recv().is_ok() {}
-                    self.follow_edits().await?;
+                    self.follow_edits().await
                 }
-                () = until(next, self.engine.now()) => {
-                    let now = self.engine.now();
-                    let due: Vec<_> = self.sources.in_force.iter()
-                        .filter(|(_, entry)| entry.until.is_some_and(|until| until <= now))
-                        .map(|(key, _)| key.clone())
-                        .collect();
-                    for key in due {
-                        self.advance(&key).await?;
-                    }
+                () = until(next, self.engine.now()), if again.is_none() => {
+                    self.advance_due().await
                 }
-            }
-            self.tell_of_agents().await?;
+                () = at(again) => self.follow_edits().await,
+            };
+            let went = match went {
+                Ok(()) => self.tell_of_agents().await,
+                failed => failed,
+            };
+            again = match went {
+                Ok(()) => None,
+                Err(error) => Some(self.outlive(error)?),
+            };
         }
+    }
+
+    /// A store that fails may answer again: a full disk is emptied, a lock is let go. One that was
+    /// replaced stays so. Gives the time to look at everything again.
+    fn outlive(&self, error: anyhow::Error) -> Result<Instant> {
+        match error.chain().find_map(|cause| cause.downcast_ref()) {
+            None | Some(StoreError::Replaced { .. }) => Err(error),
+            Some(_) => {
+                self.screen.say(&format!(
+                    "{error:#}; it is tried again in {} s",
+                    STORE_AGAIN.as_secs()
+                ));
+                Ok(Instant::now() + STORE_AGAIN)
+            }
+        }
+    }
+
+    async fn advance_due(&mut self) -> Result<()> {
+        let now = self.engine.now();
+        let due: Vec<_> = self
+            .sources
+            .in_force
+            .iter()
+            .filter(|(_, entry)| entry.until.is_some_and(|until| until <= now))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.advance(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes the request, and says whether there is such a source.
+    fn take(&mut self, request: FetchRequest) -> SourceKey {
+        let token = Uuid::now_v7().to_string();
+        let known = self.sources.request(&request.source, token);
+        request.answer(known)
     }
 
     /// Begins what is due and waits until every source stands: fetched, or with nothing to fetch.
@@ -189,7 +231,14 @@ impl Local {
                 }
             }
             if !pending.is_empty() {
-                looks.extend(self.ended.recv().await);
+                // A reader who asks for a fetch meanwhile does not wait until all the others stand.
+                tokio::select! {
+                    ended = self.ended.recv() => looks.extend(ended),
+                    Some(request) = fetch_requests::next(&mut self.requests) => {
+                        let source = self.take(request);
+                        looks.push(source);
+                    }
+                }
             }
         }
         Ok(summaries.into_values().collect())
@@ -283,6 +332,13 @@ impl Local {
             self.screen.say(&line);
         }
         Ok(())
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,6 +2,7 @@
 //! is about, and its days.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::{AgentRow, SourceRow, Store, StoreError};
 use crate::domain::agent::{AgentResource, in_force};
@@ -22,7 +23,7 @@ pub struct AgentSources {
 /// A source and what it holds of the agent.
 #[derive(Debug, Clone)]
 pub struct Holder {
-    pub source: SourceRow,
+    pub source: Arc<SourceRow>,
     pub agent: AgentRow,
 }
 
@@ -47,15 +48,18 @@ impl AgentSources {
 
     /// As [`AgentSources::find`], of what is known already.
     #[must_use]
-    pub fn of(
+    pub fn of<S: Into<Arc<SourceRow>>>(
         code: &str,
-        held: Vec<(SourceRow, AgentRow)>,
+        held: Vec<(S, AgentRow)>,
         resources: &[AgentResource],
     ) -> Option<Self> {
         let resource = in_force(resources, code).cloned();
         let mut holders: Vec<_> = held
             .into_iter()
-            .map(|(source, agent)| Holder { source, agent })
+            .map(|(source, agent)| Holder {
+                source: source.into(),
+                agent,
+            })
             .filter(|holder| holder.shares_a_goal(resource.as_ref()))
             .collect();
         holders.sort_by(|a, b| {

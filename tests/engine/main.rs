@@ -171,3 +171,33 @@ async fn what_is_deleted_while_it_is_fetched_leaves_nothing_behind() {
     let standing = world.settle().await;
     assert_eq!(told(&standing), [(Trigger::Created, "Imported", 1)]);
 }
+
+#[tokio::test]
+async fn a_request_is_heard_while_the_store_is_in_trouble() {
+    type Ask = fn(&mut World, &str);
+    let asks: [Ask; 2] = [
+        |world, token| world.wanted.requested = Some(token.to_owned()),
+        |world, token| world.wanted.force_requested = Some(token.to_owned()),
+    ];
+    for ask in asks {
+        let mut world = World::new("2026-01-01T10:00:00Z").await;
+        world.log_ends(false).await;
+        let mut standing = world.settle().await;
+        world.pass(&standing);
+        standing = world.settle().await;
+        assert_eq!(told(&standing), [(Trigger::Created, "StoreError", 2)]);
+        // It is tried at once, and the backoff starts anew.
+        let before = standing.stored.history[0].id;
+        ask(&mut world, "first");
+        standing = world.settle().await;
+        assert_ne!(standing.stored.history[0].id, before);
+        assert_eq!(told(&standing)[0].2, 1);
+        assert_eq!(standing.until, Some(world.after_seconds(30)));
+        world.log_ends(true).await;
+        ask(&mut world, "second");
+        standing = world.settle().await;
+        let outcomes: Vec<_> = told(&standing).iter().map(|told| told.1).collect();
+        assert!(!outcomes.contains(&"StoreError"), "{outcomes:?}");
+        assert!(outcomes.contains(&"Imported"), "{outcomes:?}");
+    }
+}

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use sumsq::domain::fetch::{FetchRecord, Trigger};
 use sumsq::domain::plan::{PlanSettings, Waiting};
 use sumsq::ingest::engine::{Engine, Standing, Wanted};
@@ -86,11 +88,33 @@ impl World {
         }
     }
 
+    /// Whether the store can write down how fetches end.
+    pub(crate) async fn log_ends(&self, can: bool) {
+        let path = self.folder.path().join("sumsq.db");
+        let options = SqliteConnectOptions::new().filename(path);
+        let mut connection = options.connect().await.unwrap();
+        let statement = if can {
+            "DROP TRIGGER refused"
+        } else {
+            "CREATE TRIGGER refused BEFORE UPDATE OF completed_at ON \"fetch\" \
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        };
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
     /// The same object with another spec.
     pub(crate) fn edit(&mut self, from: &str, to: &str) {
         assert!(MANIFEST.contains(from), "{from}");
         let edited = wanted(&MANIFEST.replace(from, to));
         self.wanted.source = edited.source;
+    }
+
+    pub(crate) fn after_seconds(&self, seconds: i64) -> Timestamp {
+        *self.clock.lock().unwrap() + jiff::Span::new().seconds(seconds)
     }
 
     pub(crate) fn set(&self, now: &str) {

@@ -34,7 +34,7 @@ pub fn now() -> Timestamp {
 
 /// A store of its own, with its folder.
 pub struct Site {
-    _folder: TempDir,
+    folder: TempDir,
     pub store: Arc<Sqlite>,
     pub metrics: Arc<Metrics>,
     pub state: ReportState,
@@ -87,7 +87,7 @@ impl Site {
         let slot = StoreSlot::holding(Arc::clone(&store) as Arc<dyn Store>);
         let state = ReportState::new(slot, Arc::clone(&metrics), Arc::new(now));
         Self {
-            _folder: folder,
+            folder,
             store,
             metrics,
             state,
@@ -112,6 +112,13 @@ impl Site {
         site.import(&elsewhere, &sales[..1], DOCUMENT).await;
         site.store.put_agent(&resource()).await.unwrap();
         site
+    }
+
+    /// As where a volume is swapped underneath.
+    pub fn replace_store_file(&self) {
+        let path = self.folder.path().join("sumsq.db");
+        std::fs::rename(&path, path.with_extension("gone")).unwrap();
+        std::fs::write(&path, "").unwrap();
     }
 
     pub fn with_limits(mut self, limits: HttpLimits) -> Self {

@@ -1,12 +1,18 @@
 //! Caching, compression, and what keeps browsers safe.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_compression::tokio::bufread::GzipDecoder;
 use axum::body::to_bytes;
 use axum::http::{Method, StatusCode};
+use sumsq::domain::data_source::SourceId;
+use sumsq::http::{HttpLimits, Probes, StoreSlot, router_at};
+use sumsq::store::Store;
 use tokio::io::AsyncReadExt;
 use tower::ServiceExt;
 
-use crate::fixture::{DOCUMENT, Site, denied, goal, request};
+use crate::fixture::{Answer, DOCUMENT, Site, denied, goal, request};
 
 const ADDRESSES: &[&str] = &[
     "/api/openapi.json",
@@ -72,6 +78,64 @@ async fn a_tag_changes_with_what_it_stands_for() {
 }
 
 #[tokio::test]
+async fn data_that_were_entered_anew_are_not_the_data_that_were_deleted() {
+    let site = Site::filled().await;
+    let goals = [goal("g-sales", true)];
+    let addresses = [
+        "/api/v1/namespaces/ops/agents/agent-1/activity",
+        "/api/v1/namespaces/ops/agents/agent-1/testing",
+        "/api/v1/namespaces/ops/data-sources/internal-conversions/counts.csv",
+        "/namespaces/ops/agents/agent-1",
+    ];
+    let mut before = Vec::new();
+    for address in addresses {
+        before.push(site.get(address).await);
+    }
+    let key = "ops/internal-conversions";
+    let version = async || {
+        let sources = site.store.sources().await.unwrap();
+        let found = sources.iter().find(|row| row.key.to_string() == key);
+        found.unwrap().version
+    };
+    let first = version().await;
+    let id = SourceId::derive("ops", "internal-conversions");
+    site.store.delete(id).await.unwrap();
+    let source = site.source("ops", "internal-conversions", &goals).await;
+    let other = DOCUMENT.replace("A,10,", "A,7654,");
+    site.import(&source, &goals, &other).await;
+    assert_eq!(version().await, first, "else this shows nothing");
+    for (address, before) in addresses.into_iter().zip(before) {
+        let etag = before.header("etag").unwrap();
+        let now = site.ask_again(address, etag).await;
+        assert_eq!(now.status, StatusCode::OK, "{address}");
+        let told = now
+            .body
+            .replace([',', '\u{202f}', '\u{2009}', '\u{a0}'], "");
+        assert!(told.contains("7654"), "{address}: {}", now.body);
+    }
+}
+
+#[tokio::test]
+async fn a_download_follows_what_the_importer_does_not_date() {
+    let site = Site::filled().await;
+    let counts = "/api/v1/namespaces/growth/data-sources/signups/counts.csv";
+    let etag = site.get(counts).await.header("etag").unwrap().to_owned();
+    let id = SourceId::derive("growth", "signups");
+    let imported_at = async || {
+        let sources = site.store.sources().await.unwrap();
+        let row = sources.into_iter().find(|row| row.id == id).unwrap();
+        row.imported_at
+    };
+    let imported = imported_at().await;
+    let goals = [goal("g-signup", false), goal("other", false)];
+    site.source("growth", "signups", &goals).await;
+    assert_eq!(imported_at().await, imported);
+    let again = site.ask_again(counts, &etag).await;
+    assert_eq!(again.status, StatusCode::OK);
+    assert_ne!(again.header("etag"), Some(etag.as_str()));
+}
+
+#[tokio::test]
 async fn answers_are_compressed_for_who_takes_it() {
     let site = Site::filled().await;
     for address in ADDRESSES {
@@ -127,6 +191,19 @@ async fn every_answer_keeps_browsers_safe() {
     }
     let page = site.get("/no/such/page").await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
+    safe_page(&page);
+}
+
+/// As pages are, also where the page is a problem's.
+fn safe_page(page: &Answer) {
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+    assert!(page.body.starts_with("<!"), "{}", page.body);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+
     assert_eq!(
         page.header("content-security-policy"),
         Some(
@@ -134,6 +211,96 @@ async fn every_answer_keeps_browsers_safe() {
              form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         )
     );
+}
+
+/// Refusals come from the outer layers: they are no less safe, and no less readable.
+#[tokio::test]
+async fn refusals_and_accidents_are_safe_too() {
+    let of = |limits: HttpLimits| async move { Site::filled().await.with_limits(limits) };
+    let whole = of(HttpLimits::default()).await;
+    let busy = of(HttpLimits {
+        requests_in_flight: 0,
+        ..HttpLimits::default()
+    })
+    .await;
+    let slow = of(HttpLimits {
+        answer_within: Duration::ZERO,
+        ..HttpLimits::default()
+    })
+    .await;
+    let mut broken = of(HttpLimits::default()).await;
+    broken.state.clock = Arc::new(|| panic!("no clock"));
+    let long = format!("search={}", "x".repeat(9000));
+    for (site, query, status) in [
+        (&whole, long.as_str(), StatusCode::URI_TOO_LONG),
+        (&busy, "", StatusCode::SERVICE_UNAVAILABLE),
+        (&slow, "", StatusCode::GATEWAY_TIMEOUT),
+        (&broken, "", StatusCode::INTERNAL_SERVER_ERROR),
+    ] {
+        let page = site.get(&format!("/?{query}")).await;
+        assert_eq!(page.status, status);
+        safe_page(&page);
+        let answer = site.get(&format!("/api/v1/agents?{query}")).await;
+        assert_eq!(answer.status, status);
+        answer.problem();
+        assert_eq!(
+            answer.header("content-security-policy"),
+            Some("default-src 'none'; frame-ancestors 'none'"),
+            "{status}"
+        );
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let busy_page = busy.get("/").await;
+    assert_eq!(busy_page.header("retry-after"), Some("2"));
+}
+
+#[tokio::test]
+async fn a_name_of_somebody_else_is_not_answered_on_loopback() {
+    let site = Site::filled().await;
+    let probes = || Probes {
+        metrics: Arc::clone(&site.metrics),
+        store: StoreSlot::holding(site.store.clone()),
+        readiness: Arc::new(|| None),
+    };
+    let ask = async |listen: &str, address: &str, host: Option<&str>| {
+        let router = router_at(listen.parse().unwrap(), site.state.clone(), probes());
+        let mut asking = request(Method::GET, address);
+        if let Some(host) = host {
+            asking.headers_mut().insert("host", host.parse().unwrap());
+        }
+        router.oneshot(asking).await.unwrap().status()
+    };
+    let refused = StatusCode::MISDIRECTED_REQUEST;
+    for address in ["/", "/api/v1/agents", "/metrics", "/healthz", "/no/such"] {
+        let found = match address {
+            "/no/such" => StatusCode::NOT_FOUND,
+            _ => StatusCode::OK,
+        };
+        for listen in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            for own in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
+                assert_eq!(
+                    ask(listen, address, Some(own)).await,
+                    found,
+                    "{own}{address}"
+                );
+            }
+            assert_eq!(ask(listen, address, None).await, found, "{address}");
+            let foreign = Some("evil.example:8080");
+            assert_eq!(ask(listen, address, foreign).await, refused, "{address}");
+        }
+    }
+    // A target in the absolute form names a host, too.
+    let absolute = "http://evil.example/api/v1/agents";
+    assert_eq!(ask("::1", absolute, Some("localhost")).await, refused);
+    // Where others are served as well, the name is theirs to choose; metrics are not there.
+    let named = Some("reports.example");
+    let everywhere = "0.0.0.0";
+    assert_eq!(
+        ask(everywhere, "/api/v1/agents", named).await,
+        StatusCode::OK
+    );
+    let metrics = ask(everywhere, "/metrics", named).await;
+    assert_eq!(metrics, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use sumsq::http::{HttpLimits, ReportState, StoreSlot, router};
+use sumsq::http::{HttpLimits, Probes, ReportState, StoreSlot, probes, router};
 use sumsq::metrics::Metrics;
 use tower::ServiceExt;
 
@@ -122,4 +122,33 @@ async fn a_store_that_fails_tells_only_the_log() {
         );
         assert_eq!(answer.header("retry-after"), Some("2"));
     }
+}
+
+#[tokio::test]
+async fn only_a_store_that_was_replaced_is_a_reason_to_start_anew() {
+    let site = Site::filled().await;
+    let probes = probes(Probes {
+        metrics: Arc::clone(&site.metrics),
+        store: StoreSlot::holding(site.store.clone()),
+        readiness: Arc::new(|| None),
+    });
+    let life = async || {
+        let response = probes.clone().oneshot(request(Method::GET, "/healthz"));
+        response.await.unwrap().status()
+    };
+    assert_eq!(life().await, StatusCode::OK);
+    site.replace_store_file();
+    assert_eq!(life().await, StatusCode::SERVICE_UNAVAILABLE);
+    // A store that fails otherwise fails after a restart, too.
+    let site = Site::filled().await;
+    sumsq::store::Store::close(&*site.store).await;
+    let probes = sumsq::http::probes(Probes {
+        metrics: Arc::clone(&site.metrics),
+        store: StoreSlot::holding(site.store.clone()),
+        readiness: Arc::new(|| None),
+    });
+    let asking = |address| probes.clone().oneshot(request(Method::GET, address));
+    assert_eq!(asking("/healthz").await.unwrap().status(), StatusCode::OK);
+    let ready = asking("/readyz").await.unwrap().status();
+    assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
 }

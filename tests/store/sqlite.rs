@@ -161,7 +161,24 @@ async fn a_reader_waits_for_the_writer_and_never_writes() {
         .execute(&mut connection)
         .await
         .unwrap();
-    let older = Sqlite::open_read_only(&path).await.unwrap_err();
+    let older = Sqlite::open_read_only(&path).await;
+    // Only a missing table says that the writer has not been there yet.
+    sqlx::query("ALTER TABLE _sqlx_migrations RENAME COLUMN version TO other")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let unreadable = Sqlite::open_read_only(&path).await;
+    assert!(
+        matches!(unreadable, Err(StoreError::Open { .. })),
+        "{unreadable:?}"
+    );
+    sqlx::query("DROP TABLE _sqlx_migrations")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let unmade = Sqlite::open_read_only(&path).await;
+    assert!(matches!(unmade, Err(StoreError::Older { found: 0, .. })));
+    let older = older.unwrap_err();
     assert_eq!(
         older.to_string(),
         "the store is of an older version of sumsq (schema 1, this one reads 2); it is brought up \

@@ -460,6 +460,21 @@ async fn a_new_object_has_the_data_and_not_the_past(store: &dyn Store) {
         Some("\"etag\""),
         "the data are still that object's"
     );
+    // A fetch that the old object began ends after it: what reports show has changed all the same.
+    let version = async || {
+        let found = store.source(&new.key).await.unwrap();
+        found.unwrap().version
+    };
+    let late = begin(&old, plan(Trigger::Manual));
+    let late = store.begin_fetch(&late).await.unwrap();
+    let before = version().await;
+    let days = boxed(vec![day("a", 1, 2)]);
+    store
+        .import(&end(&old, late, imported(1)), days)
+        .await
+        .unwrap();
+    assert_eq!(visitors(store, &new, "a").await, [(1, 2)]);
+    assert!(version().await > before);
 }
 
 async fn retired_and_deleted_sources(store: &dyn Store) {

@@ -93,7 +93,9 @@ async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Err
             Err(problem) => unreadable::look(problem, &context).await,
         }
     };
-    context.shared.look(look).await
+    let result = context.shared.look(look).await;
+    context.ends_where_its_object_did(&object).await;
+    result
 }
 
 async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {

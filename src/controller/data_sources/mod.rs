@@ -39,6 +39,7 @@ type Watched = DeserializeGuard<DataSource>;
 struct Context {
     shared: Arc<Shared>,
     defaults: Defaults,
+    listed: reflector::Store<Watched>,
     /// Specs that have been parsed, by the object's UID, with their generation: what does not
     /// change is not judged again at every look.
     parsed: Mutex<HashMap<String, (i64, Arc<ValidSource>)>>,
@@ -53,12 +54,13 @@ pub(super) async fn run(
 ) {
     let api = shared.watched::<Watched>();
     let shutdown = shared.shutdown.clone();
+    let (reader, writer) = reflector::store();
     let context = Arc::new(Context {
         shared,
         defaults,
+        listed: reader.clone(),
         parsed: Mutex::default(),
     });
-    let (reader, writer) = reflector::store();
     let watched = Arc::clone(&context);
     let objects = watcher(api, watcher::Config::default())
         .default_backoff()
@@ -109,6 +111,7 @@ async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Err
         }
     });
     let result = context.shared.look(look).await;
+    context.ends_where_its_object_did(&object).await;
     // Whatever was the occasion, agents that it holds may have changed with it.
     let source = Touched::Source(dereference::key(object.as_ref()));
     context.shared.touch(source);

@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::Context;
+use super::{Context, Watched};
 use crate::controller::publish::Reported;
-use crate::controller::{Error, LONGEST_LOOK, Touched, dereference};
+use crate::controller::{Error, LONGEST_LOOK, Touched, dereference, has_gone};
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{SourceId, SourceKey};
 use crate::store::SourceRow;
@@ -62,6 +62,13 @@ impl Context {
         Ok(Action::await_change())
     }
 
+    /// A look that was under way when its object went has entered it again: then it goes again.
+    pub(super) async fn ends_where_its_object_did(&self, object: &Watched) {
+        if has_gone(&self.listed, object) {
+            self.gone(object).await;
+        }
+    }
+
     /// The object is gone: its fetch ends, its series end, its data stay.
     pub(super) async fn gone(&self, object: &impl ResourceExt) {
         let key = dereference::key(object);
@@ -71,16 +78,16 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&object.uid().unwrap_or_default());
-        let sources = match self.shared.engine.store().sources().await {
-            Ok(sources) => sources,
-            Err(error) => {
-                tracing::warn!(source = %key, error = &error as &dyn std::error::Error,
-                    "a deletion will be noted at the next start");
-                return;
+        // The watch of all the others waits for this.
+        let retired = tokio::time::timeout(LONGEST_LOOK, async {
+            if let Some(row) = self.shared.engine.store().source(&key).await? {
+                self.retire(row.id, &key).await;
             }
-        };
-        for row in sources.iter().filter(|row| row.present && row.key == key) {
-            self.retire(row.id, &key).await;
+            Ok(())
+        });
+        if let Err(error) = retired.await.unwrap_or(Err(Error::TimedOut)) {
+            tracing::warn!(source = %key, error = &error as &dyn std::error::Error,
+                "a deletion will be noted at the next start");
         }
     }
 
@@ -91,6 +98,7 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|uid, _| uids.contains(uid));
+        self.shared.namespaces.retain(&uids);
         let retired = tokio::time::timeout(LONGEST_LOOK, async {
             let ids = self.shared.namespaces.source_ids(present).await?;
             for row in self.shared.engine.store().sources().await? {

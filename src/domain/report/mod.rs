@@ -27,6 +27,7 @@ use super::fetch::FetchError;
 
 pub use activity::activity;
 pub use choices::{Choice, Choices, choices};
+pub use concerns::MAX_SLOTS_COUNTED;
 pub use query::{ActivityQuery, QueryError, TestingQuery};
 pub use testing::{goals, testing};
 

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::counts_csv::write::Columns;
 use crate::http::conditional::Etag;
+use crate::http::data::SourceState;
 use crate::http::parameters::{Names, Pairs, day, whole};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
@@ -68,7 +69,7 @@ pub(super) async fn counts(
         some => Some(whole("part", some, 1, (1, MOST_PARTS))?),
     };
     let source = state.source(&namespace, &name).await?;
-    let etag = Etag::of(&("counts.csv", source.id, source.imported_at, pairs.all()));
+    let etag = Etag::of(&("counts.csv", SourceState::of(&source), pairs.all()));
     if etag.is_held(&headers) {
         return Ok(etag.not_modified());
     }
@@ -168,9 +169,7 @@ impl Wanted {
         let days = store.agent_days(self.source.id, agent, from, to).await?;
         // Agents are read one after the other: an import in between would mix two files' data.
         let now = store.source(&self.source.key).await?;
-        if now.map(|now| (now.id, now.imported_at))
-            != Some((self.source.id, self.source.imported_at))
-        {
+        if now.map(|now| SourceState::of(&now)) != Some(SourceState::of(&self.source)) {
             return Err(Problem::unavailable(
                 "the data change just now; try again in a moment",
             ));

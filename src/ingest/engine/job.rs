@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Engine, Trouble, lock, warn};
+use super::{Asked, Engine, Trouble, lock, warn};
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
 use crate::ingest::{Ended, Ingest, Known, unstored};
@@ -24,8 +24,8 @@ pub(super) struct Job {
     pub(super) known: Known,
     /// As the store has it.
     pub(super) reader: Option<String>,
-    /// As the annotation had it.
-    pub(super) requested: Option<String>,
+    /// As the annotations had it.
+    pub(super) asked: Asked,
     pub(super) cancel: CancellationToken,
 }
 
@@ -147,8 +147,10 @@ impl Job {
 
     fn remember(&self, failure: FetchError) {
         let mut troubles = lock(&self.engine.troubles);
+        // As with failures that could be logged, a new request starts the backoff anew.
         let failures = troubles
             .get(&self.source.id)
+            .filter(|trouble| trouble.asked == self.asked)
             .map_or(0, |trouble| trouble.failures)
             + 1;
         let record = FetchRecord {
@@ -161,10 +163,9 @@ impl Job {
             attempts: failures,
             outcome: Some(Outcome::Failed(failure)),
         };
-        let requested = self.requested.clone();
         let trouble = Trouble {
             record,
-            requested,
+            asked: self.asked.clone(),
             failures,
         };
         troubles.insert(self.source.id, trouble);

@@ -159,7 +159,7 @@ pub(super) async fn complete_import(
     writing
         .execute(
             "UPDATE data_source SET etag = $2, etag_fingerprint = $3, \"rows\" = $4, \
-             imported_at = $5 WHERE id = $1",
+             imported_at = $5, version = version + 1 WHERE id = $1",
             &[
                 end.source.into(),
                 (&end.etag).into(),

@@ -156,6 +156,7 @@ impl Sqlite {
             .create_if_missing(false)
             .busy_timeout(READER_PATIENCE)
             .pragma("trusted_schema", "OFF")
+            .pragma("temp_store", "MEMORY")
             .pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -164,10 +165,13 @@ impl Sqlite {
             .await
             .map_err(failed)?;
         // A store whose writer has only just made it has no schema yet.
-        let found: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        let found = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
             .fetch_one(&readers)
-            .await
-            .unwrap_or_default();
+            .await;
+        let found: i64 = match found {
+            Err(error) if is_no_schema(&error) => 0,
+            found => found.map_err(failed)?,
+        };
         readable(found, newest_version(&MIGRATIONS))?;
         Ok(Self {
             writer: readers.clone(),
@@ -207,6 +211,12 @@ impl Relational for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+fn is_no_schema(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.message().starts_with("no such table"))
 }
 
 /// A full disk has a name of its own: it is the one failure that only the platform can mend.

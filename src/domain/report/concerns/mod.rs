@@ -9,6 +9,7 @@ mod source;
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub use self::source::MAX_SLOTS_COUNTED;
 use super::AgentData;
 use super::testing::Test;
 use super::view::{Concern, ConcernCode, Severity};

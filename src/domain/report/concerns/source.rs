@@ -11,7 +11,7 @@ use crate::domain::report::view::{Concern, ConcernCode};
 /// From so many missed slots on data are stale.
 const STALE_SLOTS: u32 = 2;
 /// No more are counted: each takes its time, and more say no more.
-const MAX_SLOTS_COUNTED: u32 = 30;
+pub const MAX_SLOTS_COUNTED: u32 = 30;
 
 pub(super) fn visitor_days(data: &AgentData, days: &[AgentDay]) -> Option<Concern> {
     scope::is_visitor_days(data, days).then(|| {
