@@ -87,13 +87,13 @@ impl TestingReport {
     /// once are no share of visitors, so 1.5 a visitor is not 150%.
     #[must_use]
     pub fn unit(&self) -> Metric {
-        let is_share = |arm: &Arm| arm.mean.is_none_or(|mean| mean <= 1.0);
-        if self.arms.iter().all(is_share) {
-            self.metric
-        } else {
-            Metric::Value
-        }
+        unit(self.metric, self.arms.iter().map(|arm| arm.mean))
     }
+}
+
+fn unit(metric: Metric, means: impl IntoIterator<Item = Option<f64>>) -> Metric {
+    let is_share = means.into_iter().flatten().all(|mean| mean <= 1.0);
+    if is_share { metric } else { Metric::Value }
 }
 
 /// One variation.
@@ -335,6 +335,14 @@ pub struct GoalRow {
     /// By day, under drift: the difference to go by then.
     pub post_stratified: Option<PostStratified>,
     pub note: Option<String>,
+}
+
+impl GoalRow {
+    /// As [`TestingReport::unit`].
+    #[must_use]
+    pub fn unit(&self) -> Metric {
+        unit(self.metric, [self.baseline_mean, self.mean])
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

@@ -83,7 +83,7 @@ pub(super) fn rows(view: &View<'_>, goals: Option<&GoalsReport>, range: Option<f
 }
 
 fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
-    let unit = Unit::from(row.metric);
+    let unit = Unit::from(row.unit());
     let trustworthy = view.report.trustworthy;
     // Where the shares moved, only the difference that compares each day with itself is told.
     let by_day = row.post_stratified.as_ref();

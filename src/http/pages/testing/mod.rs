@@ -104,7 +104,7 @@ impl<'a> TestingPage<'a> {
         let report = facts.report;
         let view = View {
             report,
-            unit: Unit::from(report.metric),
+            unit: Unit::from(report.unit()),
             pairs: report.query_pairs(),
             address: links::agent(&report.namespace, &report.agent),
             good_direction: facts.good_direction,

@@ -417,3 +417,13 @@ fn an_incomplete_last_day_is_marked() {
     let html = render(&report);
     assert!(!html.contains("unfinished") && !html.contains("dot open"));
 }
+
+#[test]
+fn what_happens_more_than_once_a_visitor_is_no_percentage() {
+    let mut report = report();
+    for arm in &mut report.arms {
+        arm.mean = arm.mean.map(|mean| mean + 1.0);
+    }
+    let html = render(&report);
+    assert!(!html.contains(" points"), "{html}");
+}
