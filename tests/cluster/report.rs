@@ -180,6 +180,7 @@ async fn the_container_has_what_it_needs_and_no_more() {
         mounts,
         [
             "store at /var/lib/sumsq",
+            "report-tmp at /tmp",
             "no-token at /var/run/secrets/kubernetes.io/serviceaccount"
         ]
     );
