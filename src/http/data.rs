@@ -69,7 +69,16 @@ impl ReportState {
                 .clone();
             let version = version(&sources, &holder);
             let key = format!("{version} {code}");
-            let data = if let Some(data) = self.agents.get(&key) {
+            let mut held = self.agents.get(&key);
+            // Decoded days take megabytes: few are read at a time, and who waited finds them read.
+            let turn = match held {
+                Some(_) => None,
+                None => Some(self.loads.acquire().await),
+            };
+            if turn.is_some() {
+                held = self.agents.get(&key);
+            }
+            let data = if let Some(data) = held {
                 data
             } else {
                 let data = Arc::new(sources.load(store, &holder).await?);

@@ -15,6 +15,8 @@ use crate::domain::report::AgentData;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
+/// Agents whose days are being read from the store and decoded.
+const AGENTS_READ_AT_ONCE: usize = 2;
 /// Decoded agents; one of 90 days x 4 variations x 20 traits x 5 goals takes 5 MB.
 const AGENTS_BYTES: usize = 24 << 20;
 const ANSWERS_BYTES: usize = 8 << 20;
@@ -73,6 +75,7 @@ pub struct ReportState {
     pub(super) agents: Arc<Cache<Arc<AgentData>>>,
     /// Bodies by their ETag.
     pub(super) answers: Arc<Cache<Bytes>>,
+    pub(super) loads: Arc<Semaphore>,
     /// Reports are computed by as many threads as there are cores, and never by those that serve.
     builders: Arc<Semaphore>,
 }
@@ -92,6 +95,7 @@ impl ReportState {
             loopback_only: false,
             agents: Arc::new(Cache::of_bytes(AGENTS_BYTES)),
             answers: Arc::new(Cache::of_bytes(ANSWERS_BYTES)),
+            loads: Arc::new(Semaphore::new(AGENTS_READ_AT_ONCE)),
             builders: Arc::new(Semaphore::new(
                 std::thread::available_parallelism().map_or(2, usize::from),
             )),
