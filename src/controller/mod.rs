@@ -8,6 +8,7 @@ mod agents;
 mod data_sources;
 mod dereference;
 mod events;
+pub mod lease;
 mod publish;
 pub mod secrets;
 
