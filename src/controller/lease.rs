@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -164,13 +165,16 @@ impl<L: Leases> Candidate<L> {
     }
 
     /// Waits until this replica holds the Lease, through every failure of the API server.
-    pub async fn acquire(mut self) -> Holder<L> {
+    /// `stands_by` says whether it knows that another one does.
+    pub async fn acquire(mut self, stands_by: &AtomicBool) -> Holder<L> {
         let rhythm = self.election.rhythm;
         let mut told = String::new();
         loop {
             let asked = Instant::now();
             let mut wake = asked + rhythm.look_every;
-            match timeout(rhythm.renew_every, self.attempt()).await {
+            let attempt = timeout(rhythm.renew_every, self.attempt()).await;
+            stands_by.store(matches!(attempt, Ok(Ok(_))), Ordering::Release);
+            match attempt {
                 Ok(Ok(Attempt::Taken(lease))) => {
                     tracing::info!(lease = self.election.lease, "this replica leads");
                     return Holder {
@@ -375,7 +379,7 @@ impl<L: Leases> Holder<L> {
     }
 
     /// Gives the Lease up, so that another replica leads at once. Nothing is written after this.
-    pub async fn release(mut self) {
+    pub async fn release(self) {
         self.leadership.prolong(Instant::now());
         let mut lease = self.lease.clone();
         let spec = lease.spec.get_or_insert_default();

@@ -213,6 +213,8 @@ pub enum StoreError {
         "the store at {path} was removed or replaced while in use; start again to use what is there"
     )]
     Replaced { path: String },
+    #[error("another operator has the store at {path} open")]
+    InUse { path: String },
     #[error("there is no store at {path} yet")]
     Missing { path: String },
     #[error(

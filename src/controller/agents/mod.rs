@@ -18,7 +18,7 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 
 use super::publish::Reported;
-use super::{Error, LONGEST_WAIT, Shared, Touched, on_error};
+use super::{Error, LONGEST_WAIT, Shared, Touched, of_shard, on_error};
 use crate::crd::agent::Agent;
 use crate::domain::agent::{AgentResource, in_force};
 use crate::domain::agent_status::{Standing, agent_status};
@@ -46,7 +46,7 @@ struct Context {
 /// Agents, or the operator may not read them, everything else goes on.
 pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<Touched>) {
     let api = shared.watched::<Watched>();
-    let shutdown = shared.shutdown.clone();
+    let (shutdown, shard) = (shared.shutdown.clone(), shared.shard);
     let (reader, writer) = reflector::store();
     let context = Arc::new(Context {
         judge: Judge::new(Arc::clone(&shared.engine)),
@@ -55,7 +55,8 @@ pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<To
         parsed: Mutex::default(),
     });
     let watched = Arc::clone(&context);
-    let objects = watcher(api, watcher::Config::default())
+    let events = of_shard(watcher(api, watcher::Config::default()), shard);
+    let objects = events
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)

@@ -20,7 +20,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::publish::Reported;
-use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
+use super::{
+    Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, of_shard, on_error,
+};
 use crate::crd;
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
@@ -53,7 +55,7 @@ pub(super) async fn run(
     synced: Arc<AtomicBool>,
 ) {
     let api = shared.watched::<Watched>();
-    let shutdown = shared.shutdown.clone();
+    let (shutdown, shard) = (shared.shutdown.clone(), shared.shard);
     let (reader, writer) = reflector::store();
     let context = Arc::new(Context {
         shared,
@@ -62,7 +64,8 @@ pub(super) async fn run(
         parsed: Mutex::default(),
     });
     let watched = Arc::clone(&context);
-    let objects = watcher(api, watcher::Config::default())
+    let events = of_shard(watcher(api, watcher::Config::default()), shard);
+    let objects = events
         .default_backoff()
         // What is not needed is not kept: field managers' records are half of an object's size.
         .modify(|object| object.managed_fields_mut().clear())

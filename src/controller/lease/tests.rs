@@ -105,6 +105,17 @@ fn candidate(server: &Server, identity: &str) -> Candidate<Server> {
     Candidate::new(server.clone(), election)
 }
 
+async fn leads(server: &Server, identity: &str) -> Holder<Server> {
+    candidate(server, identity)
+        .acquire(&AtomicBool::new(false))
+        .await
+}
+
+fn waits(server: &Server, identity: &str) -> tokio::task::JoinHandle<Holder<Server>> {
+    let (server, identity) = (server.clone(), identity.to_owned());
+    tokio::spawn(async move { leads(&server, &identity).await })
+}
+
 /// How long that takes, by the paused clock.
 async fn seconds<T>(wait: impl Future<Output = T>) -> (f64, T) {
     let begun = Instant::now();
@@ -117,7 +128,7 @@ const FOREVER: Duration = Duration::from_hours(1);
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_missing_or_given_up_is_taken_at_once() {
     let server = Server::default();
-    let (waited, first) = seconds(candidate(&server, "a").acquire()).await;
+    let (waited, first) = seconds(leads(&server, "a")).await;
     assert!(waited < 0.01, "{waited}");
     assert!(first.leadership().holds());
     let spec = server.spec();
@@ -126,7 +137,7 @@ async fn a_lease_that_is_missing_or_given_up_is_taken_at_once() {
     assert_eq!(spec.lease_transitions, Some(0));
 
     let leadership = first.leadership();
-    let waiting = tokio::spawn(candidate(&server, "b").acquire());
+    let waiting = waits(&server, "b");
     sleep(Duration::from_secs(2)).await;
     first.release().await;
     assert!(!leadership.holds(), "nothing is written after the release");
@@ -140,8 +151,8 @@ async fn a_lease_that_is_missing_or_given_up_is_taken_at_once() {
 #[tokio::test(start_paused = true)]
 async fn whoever_dies_is_followed_when_the_lease_has_not_changed_for_its_duration() {
     let server = Server::default();
-    let mut first = candidate(&server, "a").acquire().await;
-    let waiting = tokio::spawn(candidate(&server, "b").acquire());
+    let mut first = leads(&server, "a").await;
+    let waiting = waits(&server, "b");
     // It renews for a minute: nobody takes it meanwhile.
     timeout(
         Duration::from_mins(1),
@@ -164,8 +175,8 @@ async fn whoever_dies_is_followed_when_the_lease_has_not_changed_for_its_duratio
 async fn the_other_s_clock_is_not_believed() {
     for offset_hours in [-48, 48] {
         let server = Server::default();
-        let mut first = candidate(&server, "a").acquire().await;
-        let waiting = tokio::spawn(candidate(&server, "b").acquire());
+        let mut first = leads(&server, "a").await;
+        let waiting = waits(&server, "b");
         for _ in 0..10 {
             sleep(Duration::from_secs(5)).await;
             first.renew().await.unwrap();
@@ -186,9 +197,9 @@ async fn the_other_s_clock_is_not_believed() {
 #[tokio::test(start_paused = true)]
 async fn of_many_that_wait_one_leads() {
     let server = Server::default();
-    let first = candidate(&server, "a").acquire().await;
+    let first = leads(&server, "a").await;
     let waiting: Vec<_> = (0..20)
-        .map(|number| tokio::spawn(candidate(&server, &format!("b{number}")).acquire()))
+        .map(|number| waits(&server, &format!("b{number}")))
         .collect();
     sleep(Duration::from_secs(3)).await;
     drop(first);
@@ -205,7 +216,7 @@ async fn who_cannot_renew_stops_before_another_may_begin() {
     let cases: [fn(&mut State); 2] = [|state| state.down = true, |state| state.silent = true];
     for fails in cases {
         let server = Server::default();
-        let mut holder = candidate(&server, "a").acquire().await;
+        let mut holder = leads(&server, "a").await;
         let leadership = holder.leadership();
         holder.renew().await.unwrap();
         fails(&mut server.lock());
@@ -223,7 +234,7 @@ async fn who_cannot_renew_stops_before_another_may_begin() {
 #[tokio::test(start_paused = true)]
 async fn a_short_failure_is_sat_out() {
     let server = Server::default();
-    let mut holder = candidate(&server, "a").acquire().await;
+    let mut holder = leads(&server, "a").await;
     server.lock().down = true;
     let mends = server.clone();
     tokio::spawn(async move {
@@ -242,7 +253,7 @@ async fn a_short_failure_is_sat_out() {
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_is_lost_and_a_label_of_others_are_no_loss() {
     let server = Server::default();
-    let mut holder = candidate(&server, "a").acquire().await;
+    let mut holder = leads(&server, "a").await;
     server.lock().loses_answer = true;
     holder.renew().await.unwrap();
     server.edit(|lease| {
@@ -291,7 +302,7 @@ async fn whoever_finds_the_lease_taken_or_gone_has_lost() {
     ];
     for taken in cases {
         let server = Server::default();
-        let mut holder = candidate(&server, "a").acquire().await;
+        let mut holder = leads(&server, "a").await;
         taken(&server);
         let lost = holder.renew().await.unwrap_err();
         insta::allow_duplicates! {
@@ -308,8 +319,8 @@ async fn whoever_finds_the_lease_taken_or_gone_has_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_container_that_starts_again_leads_at_once_under_its_pod_s_name() {
     let server = Server::default();
-    let mut before = candidate(&server, "a").acquire().await;
-    let (waited, again) = seconds(candidate(&server, "a").acquire()).await;
+    let mut before = leads(&server, "a").await;
+    let (waited, again) = seconds(leads(&server, "a")).await;
     assert!(waited < 0.01, "{waited}");
     assert!(again.leadership().holds());
     before.renew().await.unwrap_err();
@@ -319,7 +330,7 @@ async fn a_container_that_starts_again_leads_at_once_under_its_pod_s_name() {
 async fn while_the_api_server_is_away_candidates_wait() {
     let server = Server::default();
     server.lock().down = true;
-    let waiting = tokio::spawn(candidate(&server, "a").acquire());
+    let waiting = waits(&server, "a");
     sleep(FOREVER).await;
     server.lock().down = false;
     server.lock().silent = true;

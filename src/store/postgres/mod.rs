@@ -105,13 +105,30 @@ impl Postgres {
     /// As [`Postgres::open`].
     pub async fn open_with(url: &str, limits: Limits) -> Result<Self, StoreError> {
         let store = Self::lazy(url, limits, false)?;
-        let mut connection = store.connect().await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The store in the database at `url`, of which nothing is asked yet.
+    ///
+    /// # Errors
+    /// An address that is not understood.
+    pub fn attach(url: &str) -> Result<Self, StoreError> {
+        Self::lazy(url, Limits::default(), false)
+    }
+
+    /// Brings it to this version's schema.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.connect().await?;
         MIGRATIONS
             .run(&mut connection)
             .await
-            .map_err(|error| store.migration_error(error))?;
+            .map_err(|error| self.migration_error(error))?;
         connection.close().await.ok();
-        Ok(store)
+        Ok(())
     }
 
     /// Opens the store for reading only; another process writes it. A standby will do.

@@ -3,6 +3,7 @@
 //! What is committed stays committed (write-ahead log, `synchronous = FULL`); a process that dies in
 //! between leaves what was there.
 
+mod lock;
 mod session;
 
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +16,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub use self::lock::WriterLock;
 use self::session::SqliteSession;
 use super::StoreError;
 use super::relational::{Relational, Session, newest_version, readable};
