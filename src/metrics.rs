@@ -39,6 +39,7 @@ pub struct Metrics {
     ready: IntGaugeVec,
     agent_trustworthy: IntGaugeVec,
     leader: IntGaugeVec,
+    fenced_fetches: IntCounter,
     reconcile_duration: Histogram,
     reconcile_errors: IntCounter,
     status_writes: IntCounter,
@@ -167,6 +168,13 @@ impl Metrics {
                     &["shard"],
                 )?,
             )?,
+            fenced_fetches: register(
+                &registry,
+                IntCounter::new(
+                    "sumsq_fenced_fetches_total",
+                    "Fetches that were refused since another replica had taken their source.",
+                )?,
+            )?,
             reconcile_duration: register(
                 &registry,
                 Histogram::with_opts(
@@ -234,6 +242,11 @@ impl Metrics {
         self.leader
             .with_label_values(&[&shard.to_string()])
             .set(i64::from(leads));
+    }
+
+    /// A fetch was refused since another replica has its source.
+    pub fn fenced(&self) {
+        self.fenced_fetches.inc();
     }
 
     /// One fetch has ended.

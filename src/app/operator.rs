@@ -60,7 +60,7 @@ pub(super) async fn run(args: ControllerArgs) -> Result<ExitCode> {
         shutdown,
     };
     // Whoever has lost the Lease stops at once: fetches under way end with the process.
-    process.run().await?;
+    Box::pin(process.run()).await?;
     server.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -112,7 +112,7 @@ impl Process {
             return Ok(());
         };
         let mut post = post?;
-        let opened = post.while_held(self.open_store());
+        let opened = Box::pin(post.while_held(self.open_store()));
         let store = match shutdown.run_until_cancelled(opened).await {
             Some(Ok(Ok(store))) => store,
             Some(Err(lost)) => return Err(lost),
@@ -200,7 +200,7 @@ impl Process {
     async fn open_store(&self) -> Result<Arc<dyn Store>> {
         let mut told = String::new();
         loop {
-            match self.opening.open().await {
+            match self.open_for_this_term().await {
                 Ok(store) => return Ok(store),
                 Err(error) if passes(&error) => {
                     // Once per reason: it is tried twice a second.
@@ -214,6 +214,15 @@ impl Process {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    async fn open_for_this_term(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let store = self.opening.open().await?;
+        if self.args.election.leader_election {
+            let term = store.begin_term().await?;
+            tracing::info!(term, "writes in a term of its own");
+        }
+        Ok(store)
     }
 }
 

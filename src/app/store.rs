@@ -46,7 +46,7 @@ pub(super) enum Opening {
         /// Held until the process ends.
         lock: Mutex<Option<WriterLock>>,
     },
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 impl Opening {
@@ -58,7 +58,9 @@ impl Opening {
                 path: path.clone(),
                 lock: Mutex::default(),
             },
-            StoreAddress::Postgres(url) => Self::Postgres(Postgres::attach(url.reveal())?),
+            StoreAddress::Postgres(url) => {
+                Self::Postgres(Box::new(Postgres::attach(url.reveal())?))
+            }
         })
     }
 
@@ -66,7 +68,7 @@ impl Opening {
     pub(super) fn at_rest(&self) -> Option<Arc<dyn Store>> {
         match self {
             Self::Sqlite { .. } => None,
-            Self::Postgres(store) => Some(Arc::new(store.clone())),
+            Self::Postgres(store) => Some(Arc::new(store.as_ref().clone())),
         }
     }
 
@@ -85,7 +87,7 @@ impl Opening {
             }
             Self::Postgres(store) => {
                 store.migrate().await?;
-                Ok(Arc::new(store.clone()))
+                Ok(Arc::new(store.as_ref().clone()))
             }
         }
     }

@@ -176,6 +176,14 @@ impl Shared {
         let result = tokio::time::timeout(LONGEST_LOOK, look)
             .await
             .unwrap_or(Err(Error::TimedOut));
+        let result = match result {
+            // To try again changes nothing: this process's term stays what it is.
+            Err(Error::Store(fenced @ StoreError::Fenced { .. })) => {
+                tracing::warn!(error = &fenced as &dyn std::error::Error, "left alone");
+                Ok(Action::await_change())
+            }
+            result => result,
+        };
         self.metrics.reconciled(began.elapsed(), result.is_ok());
         result
     }

@@ -101,15 +101,14 @@ mod tests {
     /// Changing one of these moves namespaces of running installations.
     #[test]
     fn namespaces_lie_where_they_always_have() {
-        let table: String = [
+        let names = [
             "default", "growth", "checkout", "a", "", "münchen", "team-42",
-        ]
-        .iter()
-        .map(|name| {
+        ];
+        let lines = names.map(|name| {
             let shards = [1, 2, 3, 5, 10, 1024].map(|count| shard_of(name, count));
-            format!("{name}: {shards:?}\n")
-        })
-        .collect();
+            format!("{name}: {shards:?}")
+        });
+        let table = lines.join("\n");
         insta::assert_snapshot!(table, @r"
         default: [1, 2, 2, 4, 4, 495]
         growth: [1, 2, 2, 2, 9, 253]

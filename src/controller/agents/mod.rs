@@ -46,7 +46,7 @@ struct Context {
 /// Agents, or the operator may not read them, everything else goes on.
 pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<Touched>) {
     let api = shared.watched::<Watched>();
-    let (shutdown, shard) = (shared.shutdown.clone(), shared.shard);
+    let shutdown = shared.shutdown.clone();
     let (reader, writer) = reflector::store();
     let context = Arc::new(Context {
         judge: Judge::new(Arc::clone(&shared.engine)),
@@ -55,7 +55,10 @@ pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<To
         parsed: Mutex::default(),
     });
     let watched = Arc::clone(&context);
-    let events = of_shard(watcher(api, watcher::Config::default()), shard);
+    let events = of_shard(
+        watcher(api, watcher::Config::default()),
+        context.shared.shard,
+    );
     let objects = events
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())

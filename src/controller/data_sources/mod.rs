@@ -31,7 +31,7 @@ use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, 
 use crate::ingest::engine::Wanted;
 use crate::ingest::unstored;
 use crate::metrics::SourceGauges;
-use crate::store::SourceRef;
+use crate::store::{SourceRef, StoreError};
 use crate::validate::{self, Defaults, SpecProblem};
 
 /// An object that cannot be read (made under another version's definition) must not hold up the
@@ -55,7 +55,7 @@ pub(super) async fn run(
     synced: Arc<AtomicBool>,
 ) {
     let api = shared.watched::<Watched>();
-    let (shutdown, shard) = (shared.shutdown.clone(), shared.shard);
+    let shutdown = shared.shutdown.clone();
     let (reader, writer) = reflector::store();
     let context = Arc::new(Context {
         shared,
@@ -64,7 +64,10 @@ pub(super) async fn run(
         parsed: Mutex::default(),
     });
     let watched = Arc::clone(&context);
-    let events = of_shard(watcher(api, watcher::Config::default()), shard);
+    let events = of_shard(
+        watcher(api, watcher::Config::default()),
+        context.shared.shard,
+    );
     let objects = events
         .default_backoff()
         // What is not needed is not kept: field managers' records are half of an object's size.
@@ -169,6 +172,11 @@ async fn advance(
     };
     let standing = match context.shared.engine.advance(&wanted).await {
         Ok(standing) => standing,
+        // Its status is another's to write, too.
+        Err(error @ StoreError::Fenced { .. }) => {
+            context.shared.metrics.forget(&source.key);
+            return Err(error.into());
+        }
         Err(error) => {
             // Said where people look, also by a store that can't even take note of the object.
             let failure = unstored(&error);

@@ -284,7 +284,7 @@ async fn whoever_finds_the_lease_taken_or_gone_has_lost() {
         |server| {
             server.edit(|lease| {
                 lease.spec.as_mut().unwrap().holder_identity = Some("b".to_owned());
-            })
+            });
         },
         // The same Pod's container, started again.
         |server| {
@@ -296,7 +296,7 @@ async fn whoever_finds_the_lease_taken_or_gone_has_lost() {
                     .lease_transitions
                     .as_mut()
                     .unwrap() += 1;
-            })
+            });
         },
         |server| server.lock().lease = None,
     ];

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use self::failure::{Server, has_code};
 use self::session::PostgresSession;
 use super::StoreError;
-use super::relational::{Relational, Session, newest_version, readable};
+use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -43,8 +43,10 @@ const PARAMETERS: &[&str] = &[
 ];
 
 /// Where the operator's machine is gone without a word, its locks must not stay for the two hours
-/// that an idle connection is trusted by default.
-const NOTICE_DEAD_CLIENTS: &str = "SET LOCAL tcp_keepalives_idle = 30; \
+/// that an idle connection is trusted by default; nor while it is frozen, since the next leader
+/// waits for them. One that lives says its next statement within milliseconds.
+const NOTICE_DEAD_CLIENTS: &str = "SET LOCAL idle_in_transaction_session_timeout = 15000; \
+     SET LOCAL tcp_keepalives_idle = 30; \
      SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3; \
      SET LOCAL tcp_user_timeout = 60000";
 
@@ -85,6 +87,7 @@ pub struct Postgres {
     readers: Arc<Semaphore>,
     writers: Arc<Semaphore>,
     read_only: bool,
+    tenure: Tenure,
 }
 
 impl Postgres {
@@ -169,6 +172,7 @@ impl Postgres {
             readers: Arc::new(Semaphore::new(limits.connections)),
             writers: Arc::new(Semaphore::new(limits.connections)),
             read_only,
+            tenure: Tenure::default(),
         })
     }
 
@@ -276,6 +280,10 @@ impl Relational for Postgres {
             Some(opening),
         )
         .await
+    }
+
+    fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     async fn close(&self) {

@@ -19,7 +19,7 @@ use sqlx::sqlite::{
 pub use self::lock::WriterLock;
 use self::session::SqliteSession;
 use super::StoreError;
-use super::relational::{Relational, Session, newest_version, readable};
+use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
@@ -36,6 +36,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     file: OpenFile,
+    tenure: Tenure,
 }
 
 /// Which file is open. One that is removed or replaced underneath would still take what is written,
@@ -136,6 +137,7 @@ impl Sqlite {
             writer,
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            tenure: Tenure::default(),
         })
     }
 
@@ -179,6 +181,7 @@ impl Sqlite {
             writer: readers.clone(),
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            tenure: Tenure::default(),
         })
     }
 }
@@ -207,6 +210,10 @@ impl Relational for Sqlite {
             .await
             .map_err(database)?;
         Ok(Box::new(SqliteSession::Transaction(transaction)))
+    }
+
+    fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     async fn close(&self) {
