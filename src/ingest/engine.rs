@@ -149,6 +149,9 @@ impl Engine {
         let source = &wanted.source;
         let store = &self.ingest.store;
         loop {
+            // Before the log is read: what ends in between is still known as under way, and its end
+            // brings the next look. The other way round it would seem never to have been.
+            let in_flight = self.in_flight(source.id);
             let mut stored = store
                 .observe(&source_ref(source), source.history_limit)
                 .await?;
@@ -157,9 +160,6 @@ impl Engine {
             if let Some(standing) = self.troubled(wanted, &stored, now) {
                 return Ok(standing);
             }
-            let in_flight = lock(&self.flights)
-                .get(&source.id)
-                .map(|flight| flight.state.clone());
             let decision = decide(
                 source,
                 &observed(wanted, &stored, in_flight),
@@ -197,12 +197,9 @@ impl Engine {
                         stored.cursor = Some(update.cursor);
                     }
                     self.identify(source, &stored, reason);
-                    let in_flight = lock(&self.flights)
-                        .get(&source.id)
-                        .map(|flight| flight.state.clone());
                     return Ok(Standing {
                         stored,
-                        in_flight,
+                        in_flight: self.in_flight(source.id),
                         reason,
                         until,
                         next_fetch,
@@ -210,6 +207,11 @@ impl Engine {
                 }
             }
         }
+    }
+
+    fn in_flight(&self, id: SourceId) -> Option<InFlight> {
+        let flights = lock(&self.flights);
+        flights.get(&id).map(|flight| flight.state.clone())
     }
 
     /// Whether the source was another term's until now.
