@@ -39,6 +39,29 @@ impl Operator {
         operator.launched().await
     }
 
+    /// Started, and not waited for.
+    pub async fn begin(cluster: &'static Cluster, namespace: &Namespace, flags: &[&str]) -> Self {
+        let mut operator = Self::new(cluster, namespace, flags).await;
+        operator.launch();
+        operator
+    }
+
+    /// One of several, with the ServiceAccount of the chart's release in this namespace. It is not
+    /// waited for.
+    pub async fn replica(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        watches_all: bool,
+        flags: &[&str],
+    ) -> Self {
+        let mut operator = Self::new(cluster, namespace, flags).await;
+        let account = cluster.service_account_kubeconfig(namespace.name(), "sumsq");
+        operator.kubeconfig = account.await;
+        operator.watches_all = watches_all;
+        operator.launch();
+        operator
+    }
+
     /// Through a command that is told the store's folder and then what to start.
     pub async fn start_through(
         cluster: &'static Cluster,
