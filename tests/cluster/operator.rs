@@ -46,17 +46,15 @@ impl Operator {
         operator
     }
 
-    /// One of several, with the ServiceAccount of the chart's release in this namespace. It is not
-    /// waited for.
-    pub async fn replica(
+    /// One of several, with a kubeconfig of its own. It is not waited for.
+    pub fn replica(
         cluster: &'static Cluster,
         namespace: &Namespace,
+        kubeconfig: &Path,
         watches_all: bool,
         flags: &[&str],
     ) -> Self {
-        let mut operator = Self::new(cluster, namespace, flags).await;
-        let account = cluster.service_account_kubeconfig(namespace.name(), "sumsq");
-        operator.kubeconfig = account.await;
+        let mut operator = Self::with(cluster, namespace, kubeconfig.to_owned(), flags);
         operator.watches_all = watches_all;
         operator.launch();
         operator
@@ -94,13 +92,21 @@ impl Operator {
     }
 
     async fn new(cluster: &'static Cluster, namespace: &Namespace, flags: &[&str]) -> Self {
+        let account = cluster.service_account_kubeconfig("sumsq-system", "sumsq");
+        Self::with(cluster, namespace, account.await, flags)
+    }
+
+    fn with(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        kubeconfig: PathBuf,
+        flags: &[&str],
+    ) -> Self {
         let operator = Self {
             cluster,
             namespace: namespace.name().to_owned(),
             folder: temporary_folder("operator"),
-            kubeconfig: cluster
-                .service_account_kubeconfig("sumsq-system", "sumsq")
-                .await,
+            kubeconfig,
             server: None,
             port: 0,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),

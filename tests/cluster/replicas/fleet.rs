@@ -1,6 +1,7 @@
 //! Several operators on one PostgreSQL, each a process of its own under the chart's ServiceAccount,
 //! and a database that writes down who has written what.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ CREATE TRIGGER completed AFTER UPDATE ON \"fetch\" FOR EACH ROW
     WHEN (OLD.completed_at IS NULL AND NEW.completed_at IS NOT NULL)
     EXECUTE FUNCTION note_completed();
 ";
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/sumsq");
 
 pub struct Fleet {
     pub cluster: &'static Cluster,
@@ -94,6 +97,32 @@ impl Fleet {
 
     /// One more operator, which writes under a name of its own.
     pub async fn join(&self, flags: &[&str]) -> Member {
+        let account = self.account().await;
+        self.join_by(&account, flags)
+    }
+
+    /// The same, to which the API server is at this port.
+    pub async fn join_through(&self, port: u16, flags: &[&str]) -> Member {
+        let account = self.account().await;
+        let text = std::fs::read_to_string(&account).unwrap();
+        let through = text.replace(
+            &self.cluster.server_url(),
+            &format!("https://127.0.0.1:{port}"),
+        );
+        let account = account.with_extension(port.to_string());
+        std::fs::write(&account, through).unwrap();
+        self.join_by(&account, flags)
+    }
+
+    /// The kubeconfig of the release's ServiceAccount.
+    async fn account(&self) -> PathBuf {
+        let account = self
+            .cluster
+            .service_account_kubeconfig(self.namespace.name(), "sumsq");
+        account.await
+    }
+
+    fn join_by(&self, account: &Path, flags: &[&str]) -> Member {
         let number = self.members.fetch_add(1, Ordering::Relaxed);
         let name = format!("sumsq-{number}");
         let address = self.postgres.socket_url(&self.database);
@@ -106,9 +135,29 @@ impl Fleet {
             &address,
         ];
         let flags = [&own[..], flags].concat();
-        let operator =
-            Operator::replica(self.cluster, &self.namespace, self.watches_all, &flags).await;
+        let operator = Operator::replica(
+            self.cluster,
+            &self.namespace,
+            account,
+            self.watches_all,
+            &flags,
+        );
         Member { name, operator }
+    }
+
+    /// Changes a setting of the release.
+    pub async fn upgrade(&self, setting: &str) {
+        let args = [
+            "upgrade",
+            "sumsq",
+            CHART,
+            "--reuse-values",
+            "--set",
+            setting,
+            "-n",
+        ];
+        let args = [&args[..], &[self.namespace.name()]].concat();
+        self.cluster.helm(&args).await.expect_success();
     }
 
     pub fn say(&self, sql: &str) -> String {
@@ -167,14 +216,13 @@ impl Fleet {
 }
 
 async fn install(cluster: &Cluster, namespace: &Namespace, settings: &[&str]) {
-    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/sumsq");
     let settings = [
         &["postgres.existingSecret=db", "crds.install=false"],
         settings,
     ]
     .concat();
     let settings = settings.join(",");
-    let args = ["install", "sumsq", chart, "--set", &settings, "-n"];
+    let args = ["install", "sumsq", CHART, "--set", &settings, "-n"];
     let args = [&args[..], &[namespace.name()]].concat();
     cluster.helm(&args).await.expect_success();
 }

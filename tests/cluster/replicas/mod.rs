@@ -1,6 +1,7 @@
 //! Two operators and more: who leads, who takes over and when, and that nothing is lost or doubled
 //! by it.
 
+mod cut;
 mod fleet;
 mod freeze;
 mod handover;
