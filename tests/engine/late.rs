@@ -117,7 +117,7 @@ async fn a_fetch_that_ends_while_its_log_is_read_is_not_begun_again() {
     let (engine, wanted) = (Arc::clone(&world.engine), world.wanted.clone());
     let look = tokio::spawn(async move { engine.advance(&wanted).await });
     let store = Arc::clone(world.engine.store());
-    let fetched = async {
+    let until_fetched = async {
         loop {
             let fetches = store.fetches(source.id, 10, None).await.unwrap();
             if fetches.len() == 2 && fetches[0].completed_at.is_some() {
@@ -127,7 +127,7 @@ async fn a_fetch_that_ends_while_its_log_is_read_is_not_begun_again() {
         }
     };
     let patience = Duration::from_secs(20);
-    tokio::time::timeout(patience, fetched)
+    tokio::time::timeout(patience, until_fetched)
         .await
         .expect("the fetch ends");
     world.has_news(2).await;

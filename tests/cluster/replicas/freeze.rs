@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::counts;
-use super::cut::Cut;
 use super::fleet::{Fleet, Member};
+use super::wire::Wire;
 use crate::buckets::Bucket;
 use crate::cluster_with_crds;
 use crate::operator::PATIENCE;
@@ -32,13 +32,13 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set(prefix: &str, through: Option<&Cut>) -> Self {
+    async fn set(prefix: &str, through: Option<&Wire>) -> Self {
         let fleet = Fleet::new(cluster_with_crds().await, prefix).await;
         let bucket = Bucket::create(fleet.namespace.name()).await;
         let proxy = S3::shared().await.behind_microburst().await;
         bucket.put("counts.csv", counts(1, AGENTS, 10)).await;
         let leader = match through {
-            Some(cut) => fleet.join_through(cut.port(), &[]).await,
+            Some(wire) => fleet.join_through(wire.port(), &[]).await,
             None => fleet.join(&[]).await,
         };
         leader.leads_since(Instant::now()).await;
@@ -192,11 +192,11 @@ async fn a_leader_that_is_frozen_in_its_transaction_commits_nothing_after_the_ta
 #[tokio::test]
 async fn a_leader_that_does_not_know_better_is_refused_by_the_store() {
     let cluster = cluster_with_crds().await;
-    let cut = Cut::before(&cluster.server_url()).await;
-    let mut scene = Scene::set("unaware", Some(&cut)).await;
+    let wire = Wire::before(&cluster.server_url()).await;
+    let mut scene = Scene::set("unaware", Some(&wire)).await;
     scene.rule(json!({"latency": 3_000})).await;
     scene.ask().await;
-    cut.cut();
+    wire.cut();
     scene.bring_the_new_file().await;
     let deleted = Instant::now();
     let namespace = scene.fleet.namespace.name();

@@ -1,12 +1,12 @@
 //! Two operators and more: who leads, who takes over and when, and that nothing is lost or doubled
 //! by it.
 
-mod cut;
 mod fleet;
 mod freeze;
 mod handover;
 mod kills;
 mod shards;
+mod wire;
 
 use std::fmt::Write;
 

@@ -6,13 +6,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-pub struct Cut {
+pub struct Wire {
     port: u16,
     cut: CancellationToken,
     end: CancellationToken,
 }
 
-impl Cut {
+impl Wire {
     /// Before `https://127.0.0.1:PORT`.
     pub async fn before(server: &str) -> Self {
         let (_, port) = server.rsplit_once(':').unwrap();
@@ -43,7 +43,7 @@ impl Cut {
     }
 }
 
-impl Drop for Cut {
+impl Drop for Wire {
     fn drop(&mut self) {
         self.end.cancel();
     }
