@@ -122,12 +122,11 @@ impl Moments {
         if self.visitors < 2 {
             return None;
         }
-        let (is_negative, spread) = match self.narrow_spread() {
-            Some(spread) => (spread < 0, narrow_to_f64(spread)),
-            None => {
-                let spread = self.spread();
-                (spread < whole(0).as_(), to_f64(spread))
-            }
+        let (is_negative, spread) = if let Some(spread) = self.narrow_spread() {
+            (spread < 0, narrow_to_f64(spread))
+        } else {
+            let spread = self.spread();
+            (spread < whole(0).as_(), to_f64(spread))
         };
         if is_negative {
             return (!self.is_impossible()).then_some(0.0);
