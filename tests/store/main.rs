@@ -3,6 +3,7 @@
 mod catalogue;
 mod crash;
 mod distributed;
+mod leave;
 mod postgres;
 mod sqlite;
 mod story;
