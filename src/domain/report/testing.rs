@@ -2,6 +2,8 @@
 
 mod parts;
 
+use std::cell::OnceCell;
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -14,7 +16,7 @@ use super::slice::{DayOfSlice, Slice, Sums};
 use super::tally::Tally;
 use super::view::{
     AlwaysValid, Arm, ArmOfDay, Bayes, Comparison, CumulativeDifference, DayOfTest, GoalRow,
-    GoalsReport, Metric, Omnibus, Severity, TestingReport,
+    GoalsReport, Metric, Omnibus, PostStratified, Severity, TestingReport,
 };
 use crate::domain::stats::{self, Drift, Moments, Note};
 
@@ -98,6 +100,8 @@ pub(super) struct Test<'s, 'a> {
     pub drift: Option<Drift>,
     /// The visitors that the drift is of, by day and arm in the test.
     pub drifting: Vec<Vec<u64>>,
+    /// Parallel to the arms, once it has been asked for.
+    day_by_day: OnceCell<Vec<Option<PostStratified>>>,
 }
 
 impl<'s, 'a> Test<'s, 'a> {
@@ -124,6 +128,7 @@ impl<'s, 'a> Test<'s, 'a> {
             slice,
             drift,
             drifting,
+            day_by_day: OnceCell::new(),
         }
     }
 
