@@ -92,7 +92,8 @@ impl Splitter {
                 let end = self.pending.len();
                 return Some(self.cut(&Cut { end, lines }));
             }
-            self.next_look += self.chunk_bytes;
+            let too_long = self.record_bytes_limit + 1;
+            self.next_look = too_long.min(self.next_look + self.chunk_bytes);
         }
     }
 
@@ -176,8 +177,7 @@ fn last_end_among_quotes(text: &[u8]) -> Option<Cut> {
                 lines += 1;
                 State::Quoted
             }
-            (State::FieldStart | State::Closing, b'"') => State::Quoted,
-            (State::Quoted, _) => State::Quoted,
+            (State::FieldStart | State::Closing, b'"') | (State::Quoted, _) => State::Quoted,
             (_, b'\n') => {
                 lines += 1;
                 cut = Some(Cut { end: at + 1, lines });

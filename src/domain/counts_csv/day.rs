@@ -66,9 +66,10 @@ impl Counts {
         Some(Quick {
             count: self.count,
             count_sumsq: u64::try_from(self.count_sumsq).ok()?,
-            values: match valued {
-                true => Some((self.sum.quick()?, self.sumsq.quick()?)),
-                false => None,
+            values: if valued {
+                Some((self.sum.quick()?, self.sumsq.quick()?))
+            } else {
+                None
             },
         })
     }

@@ -190,13 +190,15 @@ pub(super) struct BatchReview<'a> {
     found: Found,
 }
 
-/// What there is to say about some days.
+/// Of an agent's day, the visitors of each variation.
+type Arms = Vec<(Arc<str>, u64)>;
+
+/// What there is to say about some days; an agent by its number.
 #[derive(Debug)]
 pub(super) struct Found {
     told: Told,
     squares: Vec<Squares>,
-    /// By agent (its number) and day, the visitors of each variation.
-    arms: Vec<(u32, Day, Vec<(Arc<str>, u64)>)>,
+    arms: Vec<(u32, Day, Arms)>,
 }
 
 impl<'a> BatchReview<'a> {
@@ -361,7 +363,7 @@ impl<'a> BatchReview<'a> {
             places[one.key as usize] == places[other.key as usize]
         };
         let mut disagreements = Vec::new();
-        let mut arms: Vec<(Arc<str>, u64)> = Vec::new();
+        let mut arms = Arms::new();
         for arm in cells
             .cells
             .chunk_by(|one, other| same(&keys.arms, one, other))

@@ -43,7 +43,7 @@ pub(super) fn review(
     sorting.told.reject_problems()?;
     let layout = Arc::clone(&sorting.layout);
     let limits = &layout.limits;
-    let sources = sorting.into_sources()?;
+    let sources = sorting.take_sources()?;
     let (keys, places) = SortedKeys::of(&sorting.keys, &sorting.codes);
     let goals = &layout.columns.goals;
     let unpacking = Unpacking {

@@ -165,7 +165,7 @@ impl Sorting {
     }
 
     /// Nothing more comes: the runs, to be merged.
-    pub(super) fn into_sources(&mut self) -> Result<Vec<Source>, Spilled> {
+    pub(super) fn take_sources(&mut self) -> Result<Vec<Source>, Spilled> {
         let held = HeldRun::of(std::mem::take(&mut self.held), &self.codes.agents);
         let mut sources = Vec::with_capacity(self.runs.len() + 1);
         if let Some(spill) = self.spill.take() {

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::agent_day::Day;
@@ -87,9 +87,9 @@ impl SpillFile {
     }
 }
 
-fn spilled(folder: &PathBuf, error: io::Error) -> Spilled {
+fn spilled(folder: &Path, error: io::Error) -> Spilled {
     Spilled {
-        folder: folder.clone(),
+        folder: folder.to_owned(),
         error: Arc::new(error),
     }
 }
