@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
 use sumsq::domain::agent_day::{
     AgentDay, Cell, CellKey, Day, Decimal, GoalCounts, GoalValues, VisitorTrait,
@@ -11,7 +11,7 @@ use sumsq::domain::agent_day::{
 use sumsq::domain::data_source::{Goal, GoodDirection, SourceKey};
 use sumsq::domain::description::Description;
 use sumsq::domain::report::{
-    ActivityQuery, AgentData, SourceData, TestingQuery, activity, choices, goals, testing,
+    ActivityQuery, AgentData, SourceData, Tally, TestingQuery, activity, choices, goals, testing,
 };
 
 const DAYS: i32 = 90;
@@ -69,7 +69,8 @@ fn agent() -> AgentData {
         let mut cells: Vec<Cell> = VARIATIONS
             .iter()
             .flat_map(|variation| {
-                let traits = (0..TRAITS).map(Some).chain([None]);
+                // None without a trait: the totals are added up from these, which takes longest.
+                let traits = (0..TRAITS).map(Some);
                 traits.map(move |visitor_trait| cell(day, variation, visitor_trait))
             })
             .collect();
@@ -112,23 +113,27 @@ fn agent() -> AgentData {
 
 fn reports(criterion: &mut Criterion) {
     let data = agent();
+    let tally = Tally::new(data.clone());
     let now = fetched_at().unwrap_or_default();
     let query = TestingQuery::default();
     let by_trait = TestingQuery {
         trait_group: Some("loyalty-status".into()),
         ..TestingQuery::default()
     };
+    criterion.bench_function("tally", |bencher| {
+        bencher.iter_batched(|| data.clone(), Tally::new, BatchSize::LargeInput);
+    });
     criterion.bench_function("testing", |bencher| {
-        bencher.iter(|| testing(black_box(&data), &query, now));
+        bencher.iter(|| testing(black_box(&tally), &query, now));
     });
     criterion.bench_function("testing by trait", |bencher| {
-        bencher.iter(|| testing(black_box(&data), &by_trait, now));
+        bencher.iter(|| testing(black_box(&tally), &by_trait, now));
     });
     criterion.bench_function("goals", |bencher| {
-        bencher.iter(|| goals(black_box(&data), &query, now));
+        bencher.iter(|| goals(black_box(&tally), &query, now));
     });
     criterion.bench_function("choices", |bencher| {
-        bencher.iter(|| choices(black_box(&data)));
+        bencher.iter(|| choices(black_box(&tally)));
     });
     let activity_query = ActivityQuery::default();
     criterion.bench_function("activity", |bencher| {

@@ -1,5 +1,6 @@
 //! The composition root and shutdown: the only place that names every adapter.
 
+mod operator;
 mod report;
 mod store;
 
@@ -8,7 +9,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,29 +19,26 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, ControllerArgs, CustomResource, FetchArgs, LocalArgs, ShowArgs};
-use crate::controller::secrets::KubeSecrets;
+use crate::args::{Args, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::domain::counts_csv::Means;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
 use crate::http::{Probes, ReportState, StoreSlot};
+use crate::ingest::Ingest;
 use crate::ingest::engine::{Clock, Engine};
 use crate::ingest::pool::Pool;
-use crate::ingest::{Ingest, NoProgress};
 use crate::metrics::Metrics;
 use crate::object::Objects;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::{self, Defaults};
-use crate::{check, controller, http, local, show};
+use crate::{check, http, local, show};
 
 pub use self::store::{open_store, open_store_read_only};
 
 /// From the signal until fetches that still run are left to the next start. Kubernetes kills after
 /// 30 s by default; ours is over within 10.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
-/// For looks at data sources to end, and for the store to close.
-const LAST_LOOKS: Duration = Duration::from_millis(800);
 
 /// Runs the command that was asked for.
 ///
@@ -58,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
         Command::Show(args) => show_report(&args),
-        Command::Controller(args) => run_to_end(run_controller(args)),
+        Command::Controller(args) => run_to_end(operator::run(args)),
         Command::Report(args) => run_to_end(report::run(args)),
         Command::Local(args) => run_to_end(run_local(args)),
         Command::Store(args) => run_to_end(store::run(args)),
@@ -110,69 +107,6 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the runtime")
-}
-
-async fn run_controller(args: ControllerArgs) -> Result<ExitCode> {
-    let shutdown = shutdown_signal()?;
-    let store = open_store(&args.store.address).await?;
-    let metrics = Arc::new(Metrics::new()?);
-    let config = kube::Config::infer()
-        .await
-        .context("no Kubernetes cluster: neither in-cluster nor by KUBECONFIG or ~/.kube/config")?;
-    let client =
-        kube::Client::try_from(config).context("cannot use the Kubernetes configuration")?;
-
-    let synced = Arc::new(AtomicBool::new(false));
-    let probes = Probes {
-        metrics: Arc::clone(&metrics),
-        store: StoreSlot::holding(Arc::clone(&store)),
-        readiness: {
-            let synced = Arc::clone(&synced);
-            Arc::new(move || {
-                (!synced.load(Ordering::Acquire)).then_some("data sources are not synced yet")
-            })
-        },
-    };
-    let server = Server::bind(args.listen, http::probes(probes), "metrics and probes").await?;
-    let pool = Pool::start(
-        args.fetch.concurrency.into(),
-        args.namespace.is_none(),
-        Arc::clone(&metrics),
-    );
-    let ingest = Ingest {
-        objects: Objects::new(None).await,
-        store: Arc::clone(&store),
-        secrets: Arc::new(KubeSecrets::new(client.clone())),
-        progress: Arc::new(NoProgress),
-        means: means(&args.fetch, args.store.address.folder()),
-        clock: system_clock(),
-    };
-    let (engine, ended) = Engine::new(
-        ingest,
-        pool,
-        Arc::clone(&metrics),
-        plan_settings(&args.fetch),
-    );
-    let looks = controller::run(controller::Settings {
-        client,
-        engine: Arc::clone(&engine),
-        ended,
-        metrics,
-        namespace: args.namespace,
-        defaults: defaults(&args.fetch),
-        synced,
-        shutdown: shutdown.clone(),
-    });
-    tokio::select! {
-        () = looks => {}
-        // A look that hangs is cut off: what it has not said, the next start says.
-        () = async { shutdown.cancelled().await; tokio::time::sleep(LAST_LOOKS).await } => {}
-    }
-    tracing::info!("shutting down");
-    engine.shut_down(SHUTDOWN_GRACE).await;
-    tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
-    server.stop().await;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_local(args: LocalArgs) -> Result<ExitCode> {

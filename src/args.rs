@@ -9,8 +9,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
+mod election;
 mod store;
 
+pub use election::ElectionArgs;
 pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
 
 const STYLES: Styles = Styles::styled()
@@ -140,7 +142,8 @@ PGPASSFILE or the address; sslmode=verify-full in the address has the server pro
 
 Examples:
   sumsq controller --store sqlite:/var/lib/sumsq/sumsq.db --namespace growth
-  PGPASSWORD=... sumsq controller --store 'postgres://sumsq@db:5432/sumsq?sslmode=verify-full'")]
+  PGPASSWORD=... sumsq controller --store 'postgres://sumsq@db:5432/sumsq?sslmode=verify-full'
+  sumsq controller --store postgres://sumsq@db:5432/sumsq --leader-election --shard 2/5")]
 pub struct ControllerArgs {
     #[command(flatten)]
     pub store: StoreFlag,
@@ -157,6 +160,9 @@ pub struct ControllerArgs {
     /// Watch this namespace only [default: all]
     #[arg(long, env = "SUMSQ_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
+
+    #[command(flatten)]
+    pub election: ElectionArgs,
 
     #[command(flatten)]
     pub fetch: FetchArgs,

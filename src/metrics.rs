@@ -16,6 +16,7 @@ use prometheus::{
 use crate::domain::agent_status::TrustReason;
 use crate::domain::data_source::SourceKey;
 use crate::domain::fetch::{ErrorCode, Import, Outcome, Trigger};
+use crate::domain::shard::Shard;
 
 const SOURCE: &[&str] = &["namespace", "name"];
 
@@ -37,6 +38,8 @@ pub struct Metrics {
     stalled: IntGaugeVec,
     ready: IntGaugeVec,
     agent_trustworthy: IntGaugeVec,
+    leader: IntGaugeVec,
+    fenced_fetches: IntCounter,
     reconcile_duration: Histogram,
     reconcile_errors: IntCounter,
     status_writes: IntCounter,
@@ -155,6 +158,23 @@ impl Metrics {
                     &["namespace", "agent", "reason"],
                 )?,
             )?,
+            leader: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "sumsq_leader",
+                        "1 while this replica does the work of its shard, 0 while it stands by.",
+                    ),
+                    &["shard"],
+                )?,
+            )?,
+            fenced_fetches: register(
+                &registry,
+                IntCounter::new(
+                    "sumsq_fenced_fetches_total",
+                    "Fetches that were refused since another replica had taken their source.",
+                )?,
+            )?,
             reconcile_duration: register(
                 &registry,
                 Histogram::with_opts(
@@ -215,6 +235,18 @@ impl Metrics {
     /// A metric that cannot be encoded: a bug.
     pub fn encode(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Whether this process does the work of its shard.
+    pub fn leads(&self, shard: Shard, leads: bool) {
+        self.leader
+            .with_label_values(&[&shard.to_string()])
+            .set(i64::from(leads));
+    }
+
+    /// A fetch was refused since another replica has its source.
+    pub fn fenced(&self) {
+        self.fenced_fetches.inc();
     }
 
     /// One fetch has ended.

@@ -52,8 +52,8 @@ pub async fn from_store(args: &ShowArgs, store: &dyn Store, now: Timestamp) -> R
             names.join(", ")
         )));
     };
-    let data = sources.load(store, holder).await?;
-    match report::testing(&data, &query, now) {
+    let tally = report::Tally::new(sources.load(store, holder).await?);
+    match report::testing(&tally, &query, now) {
         Ok(report) => print(&report, args.output),
         Err(error) => Ok(usage(&format!(
             "{}: {}",

@@ -40,7 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("check", &["args", "object", "validate", "crd", "domain"]),
     ("show", &["args", "store", "domain"]),
-    ("args", &["args"]),
+    ("args", &["args", "domain"]),
     (
         "app",
         &[

@@ -4,8 +4,9 @@ mod copy;
 mod leave;
 mod list;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::args::{StoreAddress, StoreArgs, StoreCommand};
 use crate::store::postgres::Postgres;
 use crate::store::relational::Relational;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Sqlite, WriterLock};
 use crate::store::{SourceRow, Store, StoreError};
 
 /// For the process that writes: makes the store where it is missing, and brings it up to date.
@@ -36,6 +37,60 @@ pub async fn open_store_read_only(address: &StoreAddress) -> Result<Arc<dyn Stor
         StoreAddress::Sqlite(path) => Arc::new(Sqlite::open_read_only(path).await?),
         StoreAddress::Postgres(url) => Arc::new(Postgres::open_read_only(url.reveal()).await?),
     })
+}
+
+/// A store that is opened in two steps: a replica that stands by has seen it, and leaves it alone.
+pub(super) enum Opening {
+    Sqlite {
+        path: PathBuf,
+        /// Held until the process ends.
+        lock: Mutex<Option<WriterLock>>,
+    },
+    Postgres(Box<Postgres>),
+}
+
+impl Opening {
+    /// # Errors
+    /// An address that is not understood.
+    pub(super) fn of(address: &StoreAddress) -> Result<Self, StoreError> {
+        Ok(match address {
+            StoreAddress::Sqlite(path) => Self::Sqlite {
+                path: path.clone(),
+                lock: Mutex::default(),
+            },
+            StoreAddress::Postgres(url) => {
+                Self::Postgres(Box::new(Postgres::attach(url.reveal())?))
+            }
+        })
+    }
+
+    /// What a probe may ask whether it answers; a file is not opened before its time.
+    pub(super) fn at_rest(&self) -> Option<Arc<dyn Store>> {
+        match self {
+            Self::Sqlite { .. } => None,
+            Self::Postgres(store) => Some(Arc::new(store.as_ref().clone())),
+        }
+    }
+
+    /// For the one that writes: makes it where it is missing, and brings it up to date.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub(super) async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        match self {
+            Self::Sqlite { path, lock } => {
+                // Of two operators on one file the second one waits for the first one's end.
+                let taken = lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let taken = taken.map_or_else(|| WriterLock::take(path), Ok)?;
+                *lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+                Ok(Arc::new(Sqlite::open(path).await?))
+            }
+            Self::Postgres(store) => {
+                store.migrate().await?;
+                Ok(Arc::new(store.as_ref().clone()))
+            }
+        }
+    }
 }
 
 pub(super) async fn run(args: StoreArgs) -> Result<ExitCode> {

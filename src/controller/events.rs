@@ -3,11 +3,14 @@
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 
+use super::lease::Leadership;
+
 /// The API server refuses a longer note.
 const MAX_NOTE_BYTES: usize = 1024;
 
 pub(super) struct Events {
     recorder: Recorder,
+    leadership: Leadership,
 }
 
 /// One piece of news about an object.
@@ -20,7 +23,7 @@ pub(super) struct News {
 }
 
 impl Events {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, leadership: Leadership) -> Self {
         let reporter = Reporter {
             controller: "sumsq".to_owned(),
             instance: std::env::var("HOSTNAME")
@@ -29,6 +32,7 @@ impl Events {
         };
         Self {
             recorder: Recorder::new(client, reporter),
+            leadership,
         }
     }
 
@@ -38,6 +42,9 @@ impl Events {
     where
         K: Resource<DynamicType = ()>,
     {
+        if !self.leadership.holds() {
+            return;
+        }
         let event = Event {
             type_: if news.warning {
                 EventType::Warning

@@ -8,6 +8,7 @@ mod agents;
 mod data_sources;
 mod dereference;
 mod events;
+pub mod lease;
 mod publish;
 pub mod secrets;
 
@@ -15,14 +16,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use futures::{Stream, TryStreamExt};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, Lookup, ObjectRef};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::data_source::SourceKey;
+use crate::domain::shard::Shard;
 use crate::ingest::engine::Engine;
 use crate::ingest::judge::JudgeError;
 use crate::metrics::Metrics;
@@ -30,6 +34,7 @@ use crate::store::StoreError;
 use crate::validate::Defaults;
 use dereference::Namespaces;
 use events::Events;
+use lease::Leadership;
 use publish::Publisher;
 
 /// Looks at an object at least so often, whatever the clock of the machine does meanwhile.
@@ -48,6 +53,9 @@ pub struct Settings {
     pub metrics: Arc<Metrics>,
     /// None: all namespaces.
     pub namespace: Option<String>,
+    /// Of all namespaces, those that this operator looks after.
+    pub shard: Shard,
+    pub leadership: Leadership,
     pub defaults: Defaults,
     /// Set once every data source has been listed.
     pub synced: Arc<AtomicBool>,
@@ -67,6 +75,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// The one that is watched; None: all.
     namespace: Option<String>,
+    shard: Shard,
+    leadership: Leadership,
     namespaces: Namespaces,
     publisher: Publisher,
     events: Events,
@@ -103,6 +113,8 @@ pub async fn run(settings: Settings) {
         ended,
         metrics,
         namespace,
+        shard,
+        leadership,
         defaults,
         synced,
         shutdown,
@@ -110,12 +122,14 @@ pub async fn run(settings: Settings) {
     let (touched, looks_wanted) = mpsc::unbounded_channel();
     let shared = Arc::new(Shared {
         namespaces: Namespaces::new(client.clone()),
-        publisher: Publisher::new(client.clone(), Arc::clone(&metrics)),
-        events: Events::new(client.clone()),
+        publisher: Publisher::new(client.clone(), Arc::clone(&metrics), leadership.clone()),
+        events: Events::new(client.clone(), leadership.clone()),
         client,
         engine,
         metrics,
         namespace,
+        shard,
+        leadership,
         touched,
         shutdown,
     });
@@ -137,6 +151,12 @@ impl Shared {
         }
     }
 
+    /// Whether the objects of a namespace are this operator's to look after.
+    fn looks_after(&self, namespace: &str) -> bool {
+        let watched = self.namespace.as_deref();
+        watched.is_none_or(|watched| watched == namespace) && self.shard.holds(namespace)
+    }
+
     fn touch(&self, what: Touched) {
         // Nobody listens any more while shutting down.
         self.touched.send(what).ok();
@@ -147,14 +167,44 @@ impl Shared {
         &self,
         look: impl Future<Output = Result<Action, Error>>,
     ) -> Result<Action, Error> {
+        if !self.leadership.holds() {
+            // The process ends; whoever leads now looks.
+            return Ok(Action::await_change());
+        }
         let began = Instant::now();
         // An API server that takes requests and never answers them must not hold the looks up.
         let result = tokio::time::timeout(LONGEST_LOOK, look)
             .await
             .unwrap_or(Err(Error::TimedOut));
+        let result = match result {
+            // To try again changes nothing: this process's term stays what it is.
+            Err(Error::Store(fenced @ StoreError::Fenced { .. })) => {
+                tracing::warn!(error = &fenced as &dyn std::error::Error, "left alone");
+                Ok(Action::await_change())
+            }
+            result => result,
+        };
         self.metrics.reconciled(began.elapsed(), result.is_ok());
         result
     }
+}
+
+/// Without the objects of namespaces that another operator looks after: they are not kept, either.
+fn of_shard<K: Resource>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+    shard: Shard,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> {
+    events.try_filter(move |event| {
+        let is_ours = match event {
+            watcher::Event::Apply(object)
+            | watcher::Event::Delete(object)
+            | watcher::Event::InitApply(object) => {
+                shard.holds(object.meta().namespace.as_deref().unwrap_or_default())
+            }
+            watcher::Event::Init | watcher::Event::InitDone => true,
+        };
+        std::future::ready(is_ours)
+    })
 }
 
 /// Whether the object that was looked at is there no more. Another one that bears its name by now is

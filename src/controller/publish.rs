@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::lease::Leadership;
 use crate::domain::status::{Condition, ConditionStatus};
 use crate::metrics::Metrics;
 
@@ -42,6 +43,7 @@ impl<K> Reported for K where
 pub(super) struct Publisher {
     client: Client,
     metrics: Arc<Metrics>,
+    leadership: Leadership,
 }
 
 /// A status that has been written, and what stood there before.
@@ -51,13 +53,17 @@ pub(super) struct Written {
 }
 
 impl Publisher {
-    pub(super) fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Self { client, metrics }
+    pub(super) fn new(client: Client, metrics: Arc<Metrics>, leadership: Leadership) -> Self {
+        Self {
+            client,
+            metrics,
+            leadership,
+        }
     }
 
     /// Brings the object's status to what `status` makes of the present one, by server-side apply
-    /// on the version that was read. None where nothing was written: it says so already, or the
-    /// object is gone.
+    /// on the version that was read. None where nothing was written: it says so already, the
+    /// object is gone, or another replica leads by now.
     pub(super) async fn publish<K: Reported>(
         &self,
         object: &K,
@@ -68,7 +74,9 @@ impl Publisher {
         for _ in 0..MAX_CONFLICTS {
             let before = serde_json::to_value(read.status()).map_err(kube::Error::SerdeError)?;
             let after = status(&before).map_err(kube::Error::SerdeError)?;
-            if before == after {
+            // Frozen between this look and the write, it meets the version that the next leader has
+            // written, and looks again.
+            if before == after || !self.leadership.holds() {
                 return Ok(None);
             }
             let patch = json!({
@@ -113,6 +121,9 @@ impl Publisher {
         ours: &str,
         present: bool,
     ) -> Result<(), kube::Error> {
+        if !self.leadership.holds() {
+            return Ok(());
+        }
         let mut finalizers: Vec<&str> = object
             .finalizers()
             .iter()

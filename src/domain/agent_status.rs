@@ -9,7 +9,7 @@ use super::agent_day::Day;
 use super::fetch::presentable;
 use super::report::trust::untrustworthy;
 use super::report::view::{Concern, ConcernCode, TestingReport};
-use super::report::{AgentData, Choice, TestingQuery, choices, testing};
+use super::report::{AgentData, Choice, Tally, TestingQuery, choices, testing};
 use super::status::{Condition, ConditionStatus};
 
 /// Data sources that a status lists, at most.
@@ -159,8 +159,9 @@ impl Findings {
 /// Judges the data of the default source, and counts the visitors that its reports are about. What
 /// an alarm depends on is in the data alone: the judgement is the same whenever it is made.
 #[must_use]
-pub fn judge(data: &AgentData, now: Timestamp) -> (Trust, Option<u64>) {
-    let mut goals = choices(data).goals;
+pub fn judge(tally: &Tally, now: Timestamp) -> (Trust, Option<u64>) {
+    let data = tally.data();
+    let mut goals = choices(tally).goals;
     // Of a goal that no file has had yet there is nothing to judge.
     let is_held = |goal: &Choice| {
         let mut of_days = data.source.days.iter().flat_map(|day| &*day.goals);
@@ -177,7 +178,7 @@ pub fn judge(data: &AgentData, now: Timestamp) -> (Trust, Option<u64>) {
             ..TestingQuery::default()
         };
         // A goal without a report has no alarm; where none has one, that is told below.
-        let Ok(report) = testing(data, &query, now) else {
+        let Ok(report) = testing(tally, &query, now) else {
             continue;
         };
         judged += 1;

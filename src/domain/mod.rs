@@ -14,6 +14,7 @@ pub mod integrity;
 pub mod plan;
 pub mod report;
 pub mod schedule;
+pub mod shard;
 pub mod stats;
 pub mod status;
 pub mod totals;

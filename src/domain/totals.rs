@@ -1,6 +1,7 @@
 //! Which rows of a day count each visitor once, under traits and policies.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::agent_day::{AgentDay, Cell};
@@ -9,13 +10,14 @@ use super::agent_day::{AgentDay, Cell};
 pub const RANDOM_POLICY: &str = "r";
 
 /// One arm's rows on one day that share policy and trait group.
-#[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
-    pub variation: &'a Arc<str>,
-    pub policy: &'a Arc<str>,
+#[derive(Debug, Clone)]
+pub struct Rows {
+    pub variation: Arc<str>,
+    pub policy: Arc<str>,
     /// None: the rows without a trait.
-    pub group: Option<&'a Arc<str>>,
-    pub cells: &'a [Cell],
+    pub group: Option<Arc<str>>,
+    /// Their place among the day's cells.
+    pub cells: Range<usize>,
     pub visitors: u64,
     /// Whether these are the rows that count each visitor of the day and policy once.
     pub whole: bool,
@@ -25,7 +27,8 @@ pub struct Rows<'a> {
 /// without a trait where there are any, else the trait group with the most visitors (of several,
 /// the first by code).
 #[must_use]
-pub fn rows(day: &AgentDay) -> Vec<Rows<'_>> {
+pub fn rows(day: &AgentDay) -> Vec<Rows> {
+    let mut start = 0;
     let mut rows: Vec<Rows> = day
         .cells
         .chunk_by(|a, b| {
@@ -33,21 +36,27 @@ pub fn rows(day: &AgentDay) -> Vec<Rows<'_>> {
                 && a.key.policy == b.key.policy
                 && group(a) == group(b)
         })
-        .map(|cells| Rows {
-            variation: &cells[0].key.variation,
-            policy: &cells[0].key.policy,
-            group: group(&cells[0]),
-            cells,
-            visitors: cells
-                .iter()
-                .fold(0, |sum, cell| sum.saturating_add(cell.visitors)),
-            whole: false,
+        .map(|cells| {
+            let place = start..start + cells.len();
+            start = place.end;
+            Rows {
+                variation: Arc::clone(&cells[0].key.variation),
+                policy: Arc::clone(&cells[0].key.policy),
+                group: group(&cells[0]).cloned(),
+                cells: place,
+                visitors: cells
+                    .iter()
+                    .fold(0, |sum, cell| sum.saturating_add(cell.visitors)),
+                whole: false,
+            }
         })
         .collect();
-    let mut chosen: Vec<(&Arc<str>, Option<&Arc<str>>)> = Vec::with_capacity(1);
+    let mut chosen: Vec<(Arc<str>, Option<Arc<str>>)> = Vec::with_capacity(1);
     for of_policy in &rows {
         if !chosen.iter().any(|(policy, _)| *policy == of_policy.policy) {
-            chosen.push((of_policy.policy, choose(&rows, of_policy.policy)));
+            let policy = Arc::clone(&of_policy.policy);
+            let group = choose(&rows, &policy).cloned();
+            chosen.push((policy, group));
         }
     }
     for row in &mut rows {
@@ -63,10 +72,10 @@ fn group(cell: &Cell) -> Option<&Arc<str>> {
 }
 
 /// The trait group whose rows are the totals; None: the rows without a trait.
-fn choose<'a>(rows: &[Rows<'a>], policy: &str) -> Option<&'a Arc<str>> {
+fn choose<'a>(rows: &'a [Rows], policy: &str) -> Option<&'a Arc<str>> {
     let mut visitors: Vec<(&Arc<str>, u64)> = Vec::new();
-    for row in rows.iter().filter(|row| **row.policy == *policy) {
-        let group = row.group?;
+    for row in rows.iter().filter(|row| *row.policy == *policy) {
+        let group = row.group.as_ref()?;
         match visitors.iter_mut().find(|(known, _)| *known == group) {
             Some((_, sum)) => *sum = sum.saturating_add(row.visitors),
             None => visitors.push((group, row.visitors)),
@@ -80,25 +89,28 @@ fn choose<'a>(rows: &[Rows<'a>], policy: &str) -> Option<&'a Arc<str>> {
 
 /// The visitors under each policy, by code, of rows under all policies.
 #[must_use]
-pub fn policies<'a>(rows: impl IntoIterator<Item = &'a Rows<'a>>) -> BTreeMap<&'a Arc<str>, u64> {
+pub fn policies<'a>(rows: impl IntoIterator<Item = &'a Rows>) -> BTreeMap<Arc<str>, u64> {
     let mut visitors = BTreeMap::<&Arc<str>, u64>::new();
     for row in rows {
         if row.whole {
-            let sum = visitors.entry(row.policy).or_default();
+            let sum = visitors.entry(&row.policy).or_default();
             *sum = sum.saturating_add(row.visitors);
         }
     }
-    visitors
+    let owned = visitors.into_iter();
+    owned
+        .map(|(policy, sum)| (Arc::clone(policy), sum))
+        .collect()
 }
 
 /// The policy that a Testing Report is about: `r`, or where there is none the one with the most
 /// visitors (of several, the first by code). None without days.
 #[must_use]
-pub fn reported_policy<'a>(policies: &BTreeMap<&'a Arc<str>, u64>) -> Option<&'a Arc<str>> {
-    let random = policies.keys().find(|policy| ****policy == *RANDOM_POLICY);
+pub fn reported_policy(policies: &BTreeMap<Arc<str>, u64>) -> Option<&Arc<str>> {
+    let random = policies.keys().find(|policy| ***policy == *RANDOM_POLICY);
     let most = policies.values().max()?;
     let largest = policies.iter().find(|(_, sum)| *sum == most);
-    random.or(largest.map(|(policy, _)| policy)).copied()
+    random.or(largest.map(|(policy, _)| policy))
 }
 
 #[cfg(test)]
@@ -140,7 +152,7 @@ mod tests {
             .iter()
             .filter(|row| row.whole)
             .map(|row| {
-                let group = row.group.map_or("-", |group| group);
+                let group = row.group.as_deref().unwrap_or("-");
                 format!("{} {} {group} {}", row.variation, row.policy, row.visitors)
             })
             .collect()

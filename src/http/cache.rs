@@ -7,8 +7,6 @@ use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
 
-use crate::domain::agent_day::{AgentDay, Cell, GoalCounts};
-
 #[derive(Debug)]
 pub(super) struct Cache<V> {
     held: Mutex<Held<V>>,
@@ -55,16 +53,6 @@ impl<V: Clone> Cache<V> {
             held.bytes -= oldest;
         }
     }
-}
-
-/// About what they take in memory; codes, which cells share, are not counted.
-pub(super) fn bytes_of(days: &[AgentDay]) -> usize {
-    days.iter()
-        .map(|day| {
-            let cell = size_of::<Cell>() + day.goals.len() * size_of::<GoalCounts>();
-            size_of::<AgentDay>() + day.cells.len() * cell
-        })
-        .sum()
 }
 
 #[cfg(test)]

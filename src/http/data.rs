@@ -5,13 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cache::bytes_of;
 use super::conditional::Etag;
 use super::problem::Problem;
 use super::state::ReportState;
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::SourceKey;
-use crate::domain::report::{AgentData, MAX_SLOTS_COUNTED, SourceData};
+use crate::domain::report::{MAX_SLOTS_COUNTED, SourceData, Tally};
 use crate::store::SourceRow;
 use crate::store::report_data::{AgentSources, Holder};
 
@@ -21,10 +20,10 @@ const ATTEMPTS: usize = 3;
 /// One agent of one source, and what names the state of what was read.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    pub data: Arc<AgentData>,
+    pub tally: Arc<Tally>,
     /// The sources that hold the agent, this one too: the data-set switch.
     pub sources: AgentSources,
-    /// The one that `data` is of.
+    /// The one that `tally` is of.
     pub holder: Holder,
     /// Changes with everything that a report of this agent could show, but for the clock.
     pub version: String,
@@ -78,21 +77,22 @@ impl ReportState {
             if turn.is_some() {
                 held = self.agents.get(&key);
             }
-            let data = if let Some(data) = held {
-                data
+            let tally = if let Some(tally) = held {
+                tally
             } else {
-                let data = Arc::new(sources.load(store, &holder).await?);
+                let data = sources.load(store, &holder).await?;
                 let still = store.source(&holder.source.key).await?;
                 if still.map(|row| SourceState::of(&row)) != Some(SourceState::of(&holder.source)) {
                     // An import came in between: days and times would not belong together.
                     continue;
                 }
-                let bytes = bytes_of(&data.source.days);
-                self.agents.put(key, Arc::clone(&data), bytes);
-                data
+                let tally = self.compute(move || Ok(Tally::new(data))).await?;
+                let tally = Arc::new(tally);
+                self.agents.put(key, Arc::clone(&tally), tally.bytes());
+                tally
             };
             return Ok(Loaded {
-                data,
+                tally,
                 sources,
                 holder,
                 version,

@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::guard::HttpLimits;
 use super::problem::Problem;
 use crate::domain::data_source::SourceKey;
-use crate::domain::report::AgentData;
+use crate::domain::report::Tally;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -72,7 +72,7 @@ pub struct ReportState {
     loopback_only: bool,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
-    pub(super) agents: Arc<Cache<Arc<AgentData>>>,
+    pub(super) agents: Arc<Cache<Arc<Tally>>>,
     /// Bodies by their ETag.
     pub(super) answers: Arc<Cache<Bytes>>,
     pub(super) loads: Arc<Semaphore>,

@@ -3,7 +3,7 @@
 
 mod job;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct Engine {
     troubles: Mutex<HashMap<SourceId, Trouble>>,
     /// Whose identity was asked for without a fetch, by this process.
     identified: Mutex<HashMap<SourceId, Identity>>,
+    /// Sources that are this process's term's, where terms are kept.
+    taken: Mutex<HashSet<SourceId>>,
     ended: mpsc::UnboundedSender<SourceKey>,
     stopping: AtomicBool,
 }
@@ -122,6 +124,7 @@ impl Engine {
             flights: Mutex::default(),
             troubles: Mutex::default(),
             identified: Mutex::default(),
+            taken: Mutex::default(),
             ended,
             stopping: AtomicBool::new(false),
         };
@@ -163,6 +166,11 @@ impl Engine {
                 self.settings,
                 now,
             );
+            let waits = matches!(decision.plan, Plan::Wait { .. }) && decision.cursor.is_none();
+            if !waits && self.take(source.id).await? {
+                // What the leader before this one did until now is known only from here on.
+                continue;
+            }
             match decision.plan {
                 Plan::Fetch(plan) if self.stopping.load(Ordering::Relaxed) => {
                     tracing::debug!(source = %source.key, ?plan, "not begun: shutting down");
@@ -204,6 +212,16 @@ impl Engine {
         }
     }
 
+    /// Whether the source was another term's until now.
+    async fn take(&self, id: SourceId) -> Result<bool, StoreError> {
+        if lock(&self.taken).contains(&id) {
+            return Ok(false);
+        }
+        let fenced = self.ingest.store.take(id).await?;
+        lock(&self.taken).insert(id);
+        Ok(fenced)
+    }
+
     /// Reports follow the spec, also where nothing is fetched for it.
     async fn describe(&self, source: &DataSource, stored: &mut Stored) -> Result<(), StoreError> {
         let description = Description::of(source, self.settings.schedule_jitter);
@@ -239,6 +257,7 @@ impl Engine {
         }
         lock(&self.troubles).remove(&id);
         lock(&self.identified).remove(&id);
+        lock(&self.taken).remove(&id);
         if delete_data {
             self.ingest.store.delete(id).await
         } else {

@@ -9,8 +9,10 @@ use jiff::Timestamp;
 
 use super::engine::Engine;
 use crate::domain::agent::{Agent, AgentResource};
+
 use crate::domain::agent_status::{Findings, judge};
 use crate::domain::description::Description;
+use crate::domain::report::Tally;
 use crate::store::report_data::AgentSources;
 use crate::store::{AgentRow, StoreError};
 
@@ -89,7 +91,7 @@ impl Judge {
         }
         let data = sources.load(store.as_ref(), holder).await?;
         let now = self.engine.now();
-        let judged = tokio::task::spawn_blocking(move || judge(&data, now));
+        let judged = tokio::task::spawn_blocking(move || judge(&Tally::new(data), now));
         let (trust, visitors) = judged.await.map_err(JudgeError::Bug)?;
         let findings = Findings {
             trust,

@@ -116,6 +116,8 @@ impl Ingest {
             Ok(Downloaded::File { reviewed, etag }) => {
                 match self.store_file(source, fetch, reviewed, etag).await {
                     Ok(import) => return Ok(Ended::Logged(Outcome::Imported(import))),
+                    // There is nothing to log: the log is another operator's by now.
+                    Err(error @ StoreError::Fenced { .. }) => return Err(error),
                     Err(error) => Outcome::Failed(unstored(&error)),
                 }
             }

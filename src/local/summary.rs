@@ -11,7 +11,7 @@ use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
 use crate::domain::report::terminal::agent_text;
 use crate::domain::report::view::TestingReport;
-use crate::domain::report::{TestingQuery, choices, testing};
+use crate::domain::report::{Tally, TestingQuery, choices, testing};
 use crate::domain::status::Stored;
 use crate::store::report_data::AgentSources;
 use crate::store::{Store, StoreError};
@@ -168,14 +168,14 @@ pub(super) async fn reports(
         else {
             continue;
         };
-        let data = sources.load(store, holder).await?;
-        for goal in choices(&data).goals {
+        let tally = Tally::new(sources.load(store, holder).await?);
+        for goal in choices(&tally).goals {
             let query = TestingQuery {
                 goal: Some(goal.code),
                 ..TestingQuery::default()
             };
             // Every goal that is offered can be asked for.
-            reports.extend(testing(&data, &query, now));
+            reports.extend(testing(&tally, &query, now));
         }
     }
     Ok(reports)

@@ -31,6 +31,16 @@ pub type EncodedDays = Box<dyn Iterator<Item = Result<EncodedDay, StoreError>> +
 /// data source only: readers see all of a fetch or nothing of it, whatever dies when.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Begins a term, in which this process writes from now on, and returns its number: greater than
+    /// that of every term before. What a process of an earlier term would still commit to a source
+    /// that has been written in this one is refused: [`StoreError::Fenced`]. A process that begins
+    /// none is the only one that writes, and refused nothing.
+    async fn begin_term(&self) -> Result<i64, StoreError>;
+
+    /// Makes a source this term's: what is observed from then on, no earlier term changes any more.
+    /// False where this process has no term.
+    async fn take(&self, id: SourceId) -> Result<bool, StoreError>;
+
     /// What is known of a source. One never seen before is entered, and one whose object is new
     /// (another UID under a known id) starts with its data but without missed slots, cursor,
     /// handled tokens, failures or history: those belonged to the object that is gone.
@@ -236,12 +246,19 @@ pub enum StoreError {
         "the store at {path} was removed or replaced while in use; start again to use what is there"
     )]
     Replaced { path: String },
+    #[error("another operator has the store at {path} open")]
+    InUse { path: String },
     #[error("there is no store at {path} yet")]
     Missing { path: String },
     #[error(
         "the store is of an older version of sumsq (schema {found}, this one reads {known}); it is brought up to date by the process that writes it"
     )]
     Older { found: i64, known: i64 },
+    #[error(
+        "another operator has taken over: this one began term {term}, and what it would change was \
+         written in term {newer}"
+    )]
+    Fenced { term: i64, newer: i64 },
     #[error("slot {slot} of {source_id} has been fetched already")]
     SlotTaken {
         source_id: SourceId,

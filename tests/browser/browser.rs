@@ -1,5 +1,7 @@
 //! A Chromium of the test's own, driven by the shared ChromeDriver.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -150,6 +152,34 @@ impl Browser {
         self.devtools("Emulation.setTimezoneOverride", zone).await;
     }
 
+    /// What a copy has left to paste.
+    pub async fn pasted(&self) -> String {
+        let permission = json!({"permissions": ["clipboardReadWrite"]});
+        self.devtools("Browser.grantPermissions", permission).await;
+        let script = "const done = arguments[0]; \
+             navigator.clipboard.readText().then(done, error => done(String(error)))";
+        let text = self.client.execute_async(script, vec![]).await;
+        serde_json::from_value(text.expect("a clipboard")).expect("a text")
+    }
+
+    /// What is saved from now on goes there.
+    pub async fn download_into(&self, folder: &Path) {
+        let place = json!({"behavior": "allow", "downloadPath": folder});
+        self.devtools("Browser.setDownloadBehavior", place).await;
+    }
+
+    /// The one file that is saved there, when it is whole.
+    pub async fn downloaded(&self, folder: &Path) -> String {
+        wait_for("a download", DEADLINE, async || {
+            let files = fs::read_dir(folder).expect("the folder");
+            let mut paths = files.map(|file| file.expect("a file").path());
+            let path = paths.next().filter(|_| paths.next().is_none())?;
+            let whole = path.extension().is_some_and(|extension| extension == "csv");
+            whole.then(|| fs::read_to_string(path).expect("the file"))
+        })
+        .await
+    }
+
     /// As a reader whose browser runs no script has it.
     pub async fn without_script(&self) {
         self.devtools("Network.enable", json!({})).await;
@@ -201,21 +231,32 @@ impl Browser {
         serde_json::from_value(loaded).expect("addresses")
     }
 
-    /// What axe finds: the rule, what it is about, and why.
+    /// What axe finds: the rule, what it is about, and why. What it leaves undecided is found too,
+    /// but for the contrast of texts, which is then measured here.
     pub async fn axe(&self) -> Vec<String> {
         let axe = std::fs::read_to_string(testbed_path("SUMSQ_TEST_AXE")).expect("axe");
         self.run(&axe, vec![]).await;
         let script = "const done = arguments[0]; \
-             axe.run(document).then(found => done(found.violations.map(violation => \
-             `${violation.id}: ${violation.help}: ` + violation.nodes.map(node => \
-             node.html + ' ' + node.failureSummary).join('; '))), \
-             error => done([String(error)]))";
+             const lines = rules => rules.map(rule => `${rule.id}: ${rule.help}: ` + \
+             rule.nodes.map(node => node.html + ' ' + node.failureSummary).join('; ')); \
+             const isContrast = rule => rule.id === 'color-contrast'; \
+             axe.run(document).then(found => done([ \
+             lines([...found.violations, ...found.incomplete.filter(rule => !isContrast(rule))]), \
+             found.incomplete.filter(isContrast).flatMap(rule => \
+             rule.nodes.map(node => node.target[0]))]), \
+             error => done([[String(error)], []]))";
         let found = self
             .client
             .execute_async(script, vec![])
             .await
             .expect("axe");
-        serde_json::from_value(found).expect("violations")
+        let (mut found, undecided): (Vec<String>, Value) =
+            serde_json::from_value(found).expect("what axe found");
+        let measured = self
+            .run(include_str!("undecided.js"), vec![undecided])
+            .await;
+        found.extend(serde_json::from_value::<Vec<String>>(measured).expect("contrasts"));
+        found
     }
 
     pub async fn find(&self, css: &str) -> Element {

@@ -141,6 +141,31 @@ async fn the_activity_reports_filters() {
         browser.count("svg.lines path.line:not(.unfinished)").await,
         4
     );
+    // Of an agent with two policies and two data sources: a line for each.
+    browser
+        .go(&site.at(&format!("{UNDECIDED}/activity?dataSource=till")))
+        .await;
+    for (group_by, groups) in [
+        ("policy", ["f", "r"]),
+        (
+            "dataSource",
+            [
+                "shop-conversions · Shop conversions",
+                "till · Till receipts",
+            ],
+        ),
+    ] {
+        choose(&browser, "groupBy", group_by).await;
+        show(&browser).await;
+        let address = browser.address().await;
+        assert!(
+            address.contains(&format!("groupBy={group_by}")),
+            "{address}"
+        );
+        let totals = "section[aria-labelledby=totals-heading] tbody th";
+        assert_eq!(browser.texts(totals).await, groups);
+        shows_another_person_the_same(&browser).await;
+    }
     browser.close().await;
 }
 

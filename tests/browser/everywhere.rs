@@ -1,7 +1,7 @@
 //! What holds on every page, wide and narrow, light and dark.
 
 use crate::browser::{Browser, Scheme};
-use crate::site::{ALARMED, BETTER, FAILING, HOSTILE_PATH, SOURCE, Site, UNDECIDED};
+use crate::site::{ALARMED, BETTER, FAILING, HOSTILE_PATH, SOURCE, Site, TILL, UNDECIDED};
 use crate::support::process::temporary_folder;
 
 /// Every kind of page, with its variants.
@@ -14,6 +14,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
             "/?q=nothing%20is%20called%20so".to_owned(),
         ),
         ("source", SOURCE.to_owned()),
+        ("source-warned", TILL.to_owned()),
         ("source-failing", FAILING.to_owned()),
         ("testing-better", BETTER.to_owned()),
         ("testing-undecided", UNDECIDED.to_owned()),
@@ -46,7 +47,7 @@ pub fn pages() -> Vec<(&'static str, String)> {
 }
 
 /// Pages that say that there is nothing, with their status.
-const ERRORS: [(&str, u16); 4] = [
+pub const ERRORS: [(&str, u16); 4] = [
     ("/nowhere", 404),
     ("/namespaces/default/agents/nobody", 404),
     ("/namespaces/default/data-sources/none", 404),
@@ -57,7 +58,7 @@ const ERRORS: [(&str, u16); 4] = [
 ];
 
 /// Opens every details element, so that what is in it is looked at too.
-const OPEN_ALL: &str = "document.querySelectorAll('details').forEach(d => { d.open = true })";
+pub const OPEN_ALL: &str = "document.querySelectorAll('details').forEach(d => { d.open = true })";
 
 async fn looks_right(browser: &Browser, site: &Site, name: &str, path: &str, axe: bool) {
     browser.go(&site.at(path)).await;

@@ -18,7 +18,7 @@ async fn focused(browser: &Browser) -> Value {
     browser.run(script, vec![]).await
 }
 
-async fn press(browser: &Browser, key: Key) {
+pub async fn press(browser: &Browser, key: Key) {
     let keys = String::from(char::from(key));
     let active = browser.client.active_element().await.expect("a focus");
     active.send_keys(&keys).await.expect("a key");

@@ -6,7 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "the routes' tests ask it for more")]
+#[path = "../routes/fixture.rs"]
+mod fixture;
+
+mod beside;
 mod browser;
+mod census;
 mod controls;
 mod everywhere;
 mod keyboard;

@@ -18,6 +18,7 @@ pub const BETTER: &str = "/namespaces/default/agents/recommendations";
 pub const UNDECIDED: &str = "/namespaces/default/agents/checkout-button";
 pub const ALARMED: &str = "/namespaces/default/agents/free-shipping-banner";
 pub const SOURCE: &str = "/namespaces/default/data-sources/shop-conversions";
+pub const TILL: &str = "/namespaces/default/data-sources/till";
 pub const FAILING: &str = "/namespaces/default/data-sources/vault";
 
 #[derive(Debug)]
@@ -168,10 +169,10 @@ spec:
 }
 
 /// Two agents, of which the quickstart has one; two policies, traits that need escaping or are
-/// many, eight days.
+/// many, eight days; a column too many, which is a warning.
 fn counts() -> String {
     let mut csv = "Date,Agent,Variation,Policy,Trait_Group,Trait_Value,Sels,purchase,\
-                   purchase_sumsq,returns,returns_sumsq\n"
+                   purchase_sumsq,returns,returns_sumsq,Cashier\n"
         .to_owned();
     let hostile = HOSTILE.replace('"', "\"\"");
     for day in 0..8 {
@@ -184,7 +185,7 @@ fn counts() -> String {
                     let mut row = |group: &str, value: &str, share: i64| {
                         writeln!(
                             csv,
-                            "{date},\"{agent}\",{variation},{policy},{group},\"{value}\",{},{p},{p},{r},{r}",
+                            "{date},\"{agent}\",{variation},{policy},{group},\"{value}\",{},{p},{p},{r},{r},",
                             visitors / share,
                             p = purchases / share,
                             r = returns / share,

@@ -1,7 +1,10 @@
 //! A data source's page: what it says, what it fetches, and when.
 
+use std::fs;
+
+use crate::beside::{Beside, DENIED};
 use crate::browser::{Browser, DEADLINE};
-use crate::site::{FAILING, SOURCE, Site, fill, get, post};
+use crate::site::{FAILING, SOURCE, Site, TILL, fill, get, post};
 use crate::support::process::{temporary_folder, wait_for};
 
 #[tokio::test]
@@ -55,10 +58,52 @@ async fn beside_an_operator_the_page_shows_the_command() {
 }
 
 #[tokio::test]
+async fn who_is_denied_copies_the_statement() {
+    let beside = Beside::start().await;
+    let browser = Browser::open().await;
+    browser.go(&beside.at(DENIED)).await;
+    let button = ".concern .copy button";
+    assert_eq!(browser.text(button).await, "Copy");
+    browser.find(button).await.click().await.unwrap();
+    wait_for("the copy", DEADLINE, async || {
+        (browser.text(button).await == "Copied").then_some(())
+    })
+    .await;
+    let pasted = browser.pasted().await;
+    assert_eq!(pasted, browser.text(".concern .copy pre").await);
+    assert!(pasted.contains("\"Allow\""), "{pasted}");
+    let found = browser.axe().await;
+    assert!(found.is_empty(), "{found:?}");
+    assert!(browser.console().await.is_empty());
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_counts_are_saved_as_they_are_imported_again() {
+    let site = Site::shared().await;
+    let browser = Browser::open().await;
+    let folder = temporary_folder("counts");
+    browser.download_into(&folder).await;
+    browser.go(&site.at(TILL)).await;
+    let link = browser.find(".note a[download]").await;
+    assert_eq!(link.text().await.unwrap(), "Download the counts");
+    link.click().await.unwrap();
+    let counts = browser.downloaded(&folder).await;
+    let address = format!("/api/v1{TILL}/counts.csv");
+    assert_eq!(counts, get(&site.at(&address)).unwrap());
+    assert!(
+        counts.starts_with("Date,Agent,Variation,") && counts.lines().count() > 100,
+        "{counts}"
+    );
+    fs::remove_dir_all(&folder).unwrap();
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn older_fetches_are_on_pages_of_their_own() {
     let site = Site::start(temporary_folder("fetches")).await;
     fill(&site.folder);
-    let source = "/namespaces/default/data-sources/till";
+    let source = TILL;
     let logged = || -> usize {
         let fetches = get(&site.at(&format!("/api/v1{source}/fetches?limit=100")));
         let fetches = fetches.unwrap_or_default();

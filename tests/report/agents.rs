@@ -2,7 +2,7 @@
 
 use sumsq::domain::agent_status::{Standing, TrustReason, agent_status, judge};
 
-use crate::fixture::{agent, data, now};
+use crate::fixture::{agent, data, now, tally};
 
 /// A day of both arms with two goals.
 fn day(day: u32, a: &str, b: &str) -> [String; 2] {
@@ -41,7 +41,7 @@ fn an_alarm_of_any_goal_is_told_the_gravest_first() {
         (one_absent, TrustReason::NoAlarm, 3600),
         (drifting, TrustReason::AllocationDrift, 20_000),
     ] {
-        let (trust, seen) = judge(&data(&["sales", "calls"], &rows), now());
+        let (trust, seen) = judge(&tally(&data(&["sales", "calls"], &rows)), now());
         assert_eq!(trust.reason, reason, "{rows:?}: {}", trust.message);
         assert_eq!(seen, Some(visitors), "{rows:?}");
     }
@@ -55,7 +55,7 @@ fn what_an_agent_says_bears_on_the_judgement() {
         let mut declared = agent(shares);
         declared.goals = goals.iter().map(ToString::to_string).collect();
         data.resource = Some(declared);
-        judge(&data, now())
+        judge(&tally(&data), now())
     };
     let fair = [("A", 1.0), ("B", 1.0)];
     let meant = [("A", 11.0), ("B", 9.0)];
@@ -87,10 +87,10 @@ fn with_absent(rows: &[String]) -> Vec<String> {
 #[test]
 fn messages_are_the_reports_own() {
     let rows = day(0, "1100 90/90 40/40", "900 95/95 45/45");
-    let (trust, _) = judge(&data(&["sales", "calls"], &rows), now());
+    let (trust, _) = judge(&tally(&data(&["sales", "calls"], &rows)), now());
     insta::assert_snapshot!(trust.message, @"The variations did not get the visitors they should have: A has 1,100 instead of 1,000 and B has 900 instead of 1,000; chance does this less than once in a thousand tests. Don't read the result: whoever is missing may be just those whom a variation drove away. Look for visitors that are lost or counted twice in one variation (redirects, bots, caching, a filter on what comes after the exposure); where other shares were meant, declare them as weights in an Agent.");
     let rows = day(0, "900 90/90 40/40", "900 95/95 45/45");
-    let (trust, _) = judge(&data(&["sales", "calls"], &rows), now());
+    let (trust, _) = judge(&tally(&data(&["sales", "calls"], &rows)), now());
     insta::assert_snapshot!(trust.message, @"No alarm in the reports of 2 goals from data source sales.");
 }
 

@@ -4,7 +4,7 @@ use sumsq::domain::data_source::Dating;
 use sumsq::domain::report::view::{Adjust, Strata, TestingReport};
 use sumsq::domain::report::{choices, goals, testing};
 
-use crate::fixture::{agent, data, goal, now, parsed, report, rows};
+use crate::fixture::{agent, data, goal, now, parsed, report, rows, tally};
 
 fn arms(report: &TestingReport) -> Vec<String> {
     let shown = |arm: &sumsq::domain::report::view::Arm| match arm.expected_share {
@@ -44,7 +44,7 @@ fn the_baseline_stands_first_and_the_others_in_natural_order() {
         (report.baseline.as_str(), compared),
         ("A10", vec!["A2", "C"])
     );
-    let error = testing(&data, &parsed("baseline=B"), now()).unwrap_err();
+    let error = testing(&tally(&data), &parsed("baseline=B"), now()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "baseline: \"B\" is not there; takes one of A2, A10, C"
@@ -63,7 +63,7 @@ fn codes_that_are_not_there_are_told_with_those_that_are() {
         "baseline=x",
     ]
     .map(|query| {
-        testing(&data, &parsed(query), now())
+        testing(&tally(&data), &parsed(query), now())
             .unwrap_err()
             .to_string()
     });
@@ -99,7 +99,7 @@ fn a_link_to_share_writes_everything_out_and_shows_the_same() {
             pairs.iter().map(|(name, value)| (*name, value.as_str())),
         )
         .unwrap();
-        assert_eq!(testing(&data, &parsed, now()).unwrap(), first);
+        assert_eq!(testing(&tally(&data), &parsed, now()).unwrap(), first);
         let written = pairs.iter().map(|(name, value)| format!("{name}={value}"));
         if query.is_empty() {
             let written: Vec<String> = written.collect();
@@ -114,7 +114,7 @@ fn a_link_to_share_writes_everything_out_and_shows_the_same() {
         let mut day = later.source.days[0].clone();
         day.day.0 += 30;
         later.source.days.push(day);
-        let again = testing(&later, &parsed, now()).unwrap();
+        let again = testing(&tally(&later), &parsed, now()).unwrap();
         assert_eq!(again.comparisons, first.comparisons);
     }
     data.source.days.clear();
@@ -247,7 +247,7 @@ fn all_goals_stand_side_by_side() {
     let mut data = data(&["sales", "visits"], &lines);
     data.source.description.goals[0].numeric = true;
     data.source.description.goals.push(goal("never-there"));
-    let report = goals(&data, &parsed(""), now()).unwrap();
+    let report = goals(&tally(&data), &parsed(""), now()).unwrap();
     let rows: Vec<_> = report
         .rows
         .iter()
@@ -262,7 +262,7 @@ fn all_goals_stand_side_by_side() {
         ]
     );
     assert!(report.trustworthy);
-    let offered: Vec<_> = choices(&data)
+    let offered: Vec<_> = choices(&tally(&data))
         .goals
         .into_iter()
         .map(|goal| goal.code)
@@ -272,7 +272,7 @@ fn all_goals_stand_side_by_side() {
     let mut restricted = agent(&[]);
     restricted.goals = vec!["visits".into(), "sales".into()];
     data.resource = Some(restricted);
-    let offered: Vec<_> = choices(&data)
+    let offered: Vec<_> = choices(&tally(&data))
         .goals
         .into_iter()
         .map(|goal| goal.code)

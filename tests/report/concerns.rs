@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use sumsq::domain::data_source::Dating;
 use sumsq::domain::fetch::{ErrorCode, FetchError};
-use sumsq::domain::report::AgentData;
 use sumsq::domain::report::trust::untrustworthy;
 use sumsq::domain::report::view::{ConcernCode, Severity};
+use sumsq::domain::report::{AgentData, goals};
 
-use crate::fixture::{agent, concern, data, report, rows};
+use crate::fixture::{agent, concern, data, now, parsed, report, rows, tally};
 
 use ConcernCode::{
     AllocationDrift, DaysMissing, EffectDiffersByTrait, FewConversions, FewVisitors,
@@ -16,6 +16,30 @@ use ConcernCode::{
     SampleRatioMismatch, StaleData, TraitImbalance, TraitTotalsDisagree, UnexpectedVariation,
     VisitorDays,
 };
+
+#[test]
+fn where_the_shares_moved_every_goal_is_compared_day_by_day_on_the_days_that_have_it() {
+    let lines = [
+        "0 A r - 9000 450/450 x",
+        "0 B r - 1000 48/48 x",
+        "1 A r - 1000 100/100 30/30",
+        "1 B r - 9000 882/882 90/90",
+        "2 A r - 1000 100/100 30/30",
+        "2 B r - 9000 882/882 90/90",
+    ];
+    // Those on which the second goal stands have the same shares.
+    let data = data(&["sales", "returns"], &rows(&lines));
+    let all_goals = goals(&tally(&data), &parsed(""), now()).unwrap();
+    assert!(!all_goals.trustworthy);
+    assert_eq!(all_goals.rows.len(), 2);
+    for row in all_goals.rows {
+        let report = report(&data, &format!("goal={}", row.goal));
+        assert!(concern(&report, AllocationDrift).is_some(), "{}", row.goal);
+        let [by_day] = report.post_stratified.unwrap().try_into().unwrap();
+        assert!(by_day.difference.is_some());
+        assert_eq!(row.post_stratified, Some(by_day), "{}", row.goal);
+    }
+}
 
 #[derive(Clone)]
 struct Case {

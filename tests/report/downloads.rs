@@ -4,7 +4,7 @@ use sumsq::domain::report::csv::{activity_csv, goals_csv, testing_csv};
 use sumsq::domain::report::view::TestingReport;
 use sumsq::domain::report::{ActivityQuery, activity, goals};
 
-use crate::fixture::{data, now, parsed, report, rows};
+use crate::fixture::{data, now, parsed, report, rows, tally};
 
 fn records(csv: &str) -> Vec<std::collections::BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
@@ -73,7 +73,7 @@ fn activity_has_a_row_per_row_and_group() {
 
 #[test]
 fn goals_have_a_row_per_goal_metric_and_comparison() {
-    let report = goals(&three(), &parsed(""), now()).unwrap();
+    let report = goals(&tally(&three()), &parsed(""), now()).unwrap();
     let records = records(&goals_csv(&report));
     assert_eq!(records.len(), report.rows.len());
     let p: f64 = records[0]["p"].parse().unwrap();
@@ -106,7 +106,7 @@ fn a_sheet_holds_no_verdict_that_no_page_shows() {
     ] {
         assert_eq!(record[column].parse(), Ok(number), "{column}");
     }
-    let all = goals(&drifting, &parsed(""), now()).unwrap();
+    let all = goals(&tally(&drifting), &parsed(""), now()).unwrap();
     assert_eq!(records(&goals_csv(&all))[0]["verdict"], "");
 
     // By trait where the shares stood still, of the whole alone.

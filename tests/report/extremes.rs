@@ -9,7 +9,7 @@ use sumsq::domain::agent_day::{
 use sumsq::domain::report::view::{ActivityReport, GoalsReport, TestingReport};
 use sumsq::domain::report::{ActivityQuery, AgentData, activity, choices, csv, goals, testing};
 
-use crate::fixture::{MONDAY, data, now, parsed};
+use crate::fixture::{MONDAY, data, now, parsed, tally};
 
 /// Small, ordinary and beyond all bounds.
 fn count() -> impl Strategy<Value = u64> {
@@ -116,11 +116,11 @@ proptest! {
             Just("goal=visits&targetLift=100&confidence=0.5&from=2026-02-01"),
         ],
     ) {
-        let offered = choices(&data);
+        let offered = choices(&tally(&data));
         let mut query = parsed(query);
         query.trait_group = offered.traits.first().map(|(group, _)| group.clone());
         // Not every goal or policy is there each time.
-        let Ok(report) = testing(&data, &query, now()) else {
+        let Ok(report) = testing(&tally(&data), &query, now()) else {
             return Ok(());
         };
         no_number_is_missing(&format!("{report:?}"))?;
@@ -131,7 +131,7 @@ proptest! {
         prop_assert!(rows.starts_with("namespace,"));
         no_number_is_missing(&sumsq::domain::report::terminal::testing_text(&report, false))?;
 
-        let all = goals(&data, &query, now()).unwrap();
+        let all = goals(&tally(&data), &query, now()).unwrap();
         no_number_is_missing(&format!("{all:?}"))?;
         serde_json::from_str::<GoalsReport>(&serde_json::to_string(&all).unwrap()).unwrap();
 

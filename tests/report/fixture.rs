@@ -11,7 +11,7 @@ use sumsq::domain::agent_day::{
 use sumsq::domain::data_source::{Dating, Goal, GoodDirection, SourceKey};
 use sumsq::domain::description::Description;
 use sumsq::domain::report::view::{Concern, ConcernCode, TestingReport};
-use sumsq::domain::report::{AgentData, SourceData, TestingQuery, testing};
+use sumsq::domain::report::{AgentData, SourceData, Tally, TestingQuery, testing};
 
 /// 2026-01-05, a Monday.
 pub const MONDAY: i32 = 20_458;
@@ -147,8 +147,12 @@ pub fn rows(rows: &[&str]) -> Vec<String> {
 }
 
 /// The report of `query`, written as in an address.
+pub fn tally(data: &AgentData) -> Tally {
+    Tally::new(data.clone())
+}
+
 pub fn report(data: &AgentData, query: &str) -> TestingReport {
-    testing(data, &parsed(query), now()).unwrap()
+    testing(&tally(data), &parsed(query), now()).unwrap()
 }
 
 pub fn parsed(query: &str) -> TestingQuery {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sumsq::domain::report::view::{Arm, TestingReport};
 use sumsq::domain::report::{ActivityQuery, AgentData, activity, testing};
 
-use crate::fixture::{MONDAY, data, now, parsed};
+use crate::fixture::{MONDAY, data, now, parsed, tally};
 
 /// A row as it would stand in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ fn arms(arms: &[Arm]) -> BTreeMap<&str, (u64, u64, f64, f64)> {
 }
 
 fn ask(file: &File, query: &str) -> Option<TestingReport> {
-    testing(&file.data(), &parsed(query), now()).ok()
+    testing(&tally(&file.data()), &parsed(query), now()).ok()
 }
 
 proptest! {

@@ -315,7 +315,7 @@ Date,Agent,Variation,Sels,g-sales,g-sales_sumsq,g-sales_val,g-sales_val_sumsq
 1710720000,agent-1,B,9,3,5,30.97,539.9605
 ";
 
-const SIGNUPS: &str = "\
+pub const SIGNUPS: &str = "\
 Date,Agent,Variation,Sels,g-signup,g-signup_sumsq
 1710633600,agent-1,A,1000,100,100
 1710633600,agent-1,B,1010,120,120

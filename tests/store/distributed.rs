@@ -45,6 +45,8 @@ async fn the_story_is_the_same_where_tables_are_cut_by_source() {
         );
         server.say(&database, &sql);
     }
+    // In a term, as one of several replicas writes.
+    store.begin_term().await.unwrap();
     crate::story::tell(&store).await;
     let sources = "SELECT max(sources) FROM (SELECT count(DISTINCT source) AS sources \
                    FROM touched GROUP BY transaction) AS by_transaction";
@@ -75,6 +77,7 @@ async fn every_key_begins_with_the_source_and_nothing_is_shared() {
     agent source
     agent_day source
     agent_resource namespace
+    agent_term namespace
     data_source id
     fetch source
     slot source

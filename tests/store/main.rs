@@ -3,6 +3,7 @@
 mod catalogue;
 mod crash;
 mod distributed;
+mod fence;
 mod postgres;
 mod sqlite;
 mod story;

@@ -338,7 +338,7 @@ async fn a_store_of_a_newer_version_is_refused() {
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
          VALUES (999, 'from the future', true, '', 0)",
     );
-    let newer = "the store was written by a newer version of sumsq (schema 999, this one knows 1)";
+    let newer = "the store was written by a newer version of sumsq (schema 999, this one knows 2)";
     assert_eq!(refusal(&url).await.1, newer);
     let reader = Postgres::open_read_only(&url).await.unwrap_err();
     assert_eq!(reader.to_string(), newer);
@@ -372,7 +372,7 @@ async fn a_reader_waits_for_the_writer_and_never_writes() {
     server.say(&database, "DELETE FROM _sqlx_migrations");
     let older = Postgres::open_read_only(&url).await.unwrap_err();
     assert!(
-        matches!(older, StoreError::Older { found: 0, known: 1 }),
+        matches!(older, StoreError::Older { found: 0, known: 2 }),
         "{older}"
     );
 }

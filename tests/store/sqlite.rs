@@ -81,7 +81,7 @@ async fn a_store_of_a_newer_version_is_refused() {
     connection.close().await.unwrap();
     assert_eq!(
         failure(&path).await,
-        "the store was written by a newer version of sumsq (schema 999, this one knows 2)"
+        "the store was written by a newer version of sumsq (schema 999, this one knows 3)"
     );
 }
 
@@ -181,7 +181,7 @@ async fn a_reader_waits_for_the_writer_and_never_writes() {
     let older = older.unwrap_err();
     assert_eq!(
         older.to_string(),
-        "the store is of an older version of sumsq (schema 1, this one reads 2); it is brought up \
+        "the store is of an older version of sumsq (schema 1, this one reads 3); it is brought up \
          to date by the process that writes it"
     );
 }

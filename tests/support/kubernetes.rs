@@ -93,7 +93,13 @@ impl Cluster {
         etcd.ready(READY_DEADLINE, async || super::s3::answers(&health))
             .await;
         let api_server = start_api_server(&binaries, &folder, etcd_port, api_port);
-        let controller_manager = start_controller_manager(&binaries, &folder, &kubeconfig);
+        let controller_manager = start_controller_manager(
+            "kube-controller-manager",
+            &binaries,
+            &folder,
+            &kubeconfig,
+            CONTROLLERS,
+        );
         let cluster = Self {
             folder,
             binaries,
@@ -175,6 +181,18 @@ impl Cluster {
             .join(format!("{namespace}.{service_account}.kubeconfig"));
         write_kubeconfig(&path, &self.folder, self.api_port, token.trim(), namespace);
         path
+    }
+
+    /// Starts others of Kubernetes' own controllers, in a process beside it.
+    pub fn start_controllers(&self, controllers: &str) -> Server {
+        let (binaries, kubeconfig) = (&self.binaries, &self.kubeconfig);
+        start_controller_manager(
+            "more-controllers",
+            binaries,
+            &self.folder,
+            kubeconfig,
+            controllers,
+        )
     }
 
     /// Kills the API server as a crash would. Only for a cluster of the test's own.
@@ -323,9 +341,15 @@ fn start_api_server(binaries: &Path, folder: &Path, etcd_port: u16, port: u16) -
         .start(folder)
 }
 
-fn start_controller_manager(binaries: &Path, folder: &Path, kubeconfig: &Path) -> Server {
-    let name = "kube-controller-manager";
-    ServerCommand::new(name, binaries.join(name))
+/// `name` is that of its log.
+fn start_controller_manager(
+    name: &'static str,
+    binaries: &Path,
+    folder: &Path,
+    kubeconfig: &Path,
+    controllers: &str,
+) -> Server {
+    ServerCommand::new(name, binaries.join("kube-controller-manager"))
         .arg("--kubeconfig")
         .arg(kubeconfig)
         .args([
@@ -338,7 +362,7 @@ fn start_controller_manager(binaries: &Path, folder: &Path, kubeconfig: &Path) -
             "--root-ca-file=ca.crt",
             "--service-account-private-key-file=service-account.key",
         ])
-        .arg(format!("--controllers={CONTROLLERS}"))
+        .arg(format!("--controllers={controllers}"))
         .start(folder)
 }
 

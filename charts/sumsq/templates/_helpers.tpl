@@ -102,3 +102,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "sumsq.roleName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "sumsq.fullname" .) | trunc 253 | trimSuffix "-" -}}
 {{- end -}}
+
+{{/* SQLite is one file on one volume: there is nothing for a second operator to do. */}}
+{{- define "sumsq.checkReplicas" -}}
+{{- if not .Values.postgres.existingSecret -}}
+{{- if or (gt (int .Values.replicas) 1) (gt (int .Values.shards) 1) -}}
+{{- fail "replicas and shards beyond 1 need PostgreSQL, which several operators can share: set postgres.existingSecret. With SQLite there is one operator, on one volume." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Deployment of reports, or of the first shard. */}}
+{{- define "sumsq.firstDeployment" -}}
+{{- include "sumsq.fullname" . }}{{ if gt (int .Values.shards) 1 }}-1{{ end }}
+{{- end -}}

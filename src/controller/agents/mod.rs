@@ -18,7 +18,7 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 
 use super::publish::Reported;
-use super::{Error, LONGEST_WAIT, Shared, Touched, on_error};
+use super::{Error, LONGEST_WAIT, Shared, Touched, of_shard, on_error};
 use crate::crd::agent::Agent;
 use crate::domain::agent::{AgentResource, in_force};
 use crate::domain::agent_status::{Standing, agent_status};
@@ -55,7 +55,11 @@ pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<To
         parsed: Mutex::default(),
     });
     let watched = Arc::clone(&context);
-    let objects = watcher(api, watcher::Config::default())
+    let events = of_shard(
+        watcher(api, watcher::Config::default()),
+        context.shared.shard,
+    );
+    let objects = events
         .default_backoff()
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)

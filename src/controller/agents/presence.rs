@@ -44,7 +44,7 @@ impl Context {
             let store = self.shared.engine.store();
             for resource in store.agent_resources(watched).await? {
                 let key = (resource.namespace, resource.name);
-                if present.contains(&key) {
+                if present.contains(&key) || !self.shared.looks_after(&key.0) {
                     continue;
                 }
                 self.shared.metrics.forget_agent(&key.0, &key.1);

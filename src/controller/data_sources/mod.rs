@@ -20,7 +20,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::publish::Reported;
-use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
+use super::{
+    Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, of_shard, on_error,
+};
 use crate::crd;
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
@@ -29,7 +31,7 @@ use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, 
 use crate::ingest::engine::Wanted;
 use crate::ingest::unstored;
 use crate::metrics::SourceGauges;
-use crate::store::SourceRef;
+use crate::store::{SourceRef, StoreError};
 use crate::validate::{self, Defaults, SpecProblem};
 
 /// An object that cannot be read (made under another version's definition) must not hold up the
@@ -62,7 +64,11 @@ pub(super) async fn run(
         parsed: Mutex::default(),
     });
     let watched = Arc::clone(&context);
-    let objects = watcher(api, watcher::Config::default())
+    let events = of_shard(
+        watcher(api, watcher::Config::default()),
+        context.shared.shard,
+    );
+    let objects = events
         .default_backoff()
         // What is not needed is not kept: field managers' records are half of an object's size.
         .modify(|object| object.managed_fields_mut().clear())
@@ -166,6 +172,11 @@ async fn advance(
     };
     let standing = match context.shared.engine.advance(&wanted).await {
         Ok(standing) => standing,
+        // Its status is another's to write, too.
+        Err(error @ StoreError::Fenced { .. }) => {
+            context.shared.metrics.forget(&source.key);
+            return Err(error.into());
+        }
         Err(error) => {
             // Said where people look, also by a store that can't even take note of the object.
             let failure = unstored(&error);

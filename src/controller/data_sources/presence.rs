@@ -102,7 +102,7 @@ impl Context {
         let retired = tokio::time::timeout(LONGEST_LOOK, async {
             let ids = self.shared.namespaces.source_ids(present).await?;
             for row in self.shared.engine.store().sources().await? {
-                if row.present && self.is_watched(&row) && is_gone(&row, &ids) {
+                if row.present && self.is_looked_after(&row) && is_gone(&row, &ids) {
                     if !ids.contains_key(&row.key) {
                         self.shared.metrics.forget(&row.key);
                     }
@@ -119,9 +119,8 @@ impl Context {
         }
     }
 
-    fn is_watched(&self, row: &SourceRow) -> bool {
-        let watched = self.shared.namespace.as_ref();
-        watched.is_none_or(|watched| *watched == row.key.namespace)
+    fn is_looked_after(&self, row: &SourceRow) -> bool {
+        self.shared.looks_after(&row.key.namespace)
     }
 
     async fn retire(&self, id: SourceId, key: &SourceKey) {

@@ -31,7 +31,7 @@ pub fn activity(
     query: &ActivityQuery,
     now: Timestamp,
 ) -> Result<ActivityReport, QueryError> {
-    let goal = scope::chosen_goal(data, query.goal.as_deref())?;
+    let goal = scope::chosen_goal(data, &scope::goals(data), query.goal.as_deref())?;
     let view = View::resolve(data, others, query, goal.code, now)?;
     let mut sums = Sums::new(&view);
     for (index, source) in view.sources.iter().enumerate() {
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
         let (from, to) = bounds(&sources, (query.from, query.to), now);
         let codes: Vec<String> = match group_by {
             GroupBy::None => vec![ALL.to_owned()],
-            GroupBy::Variation => variations(data, rows.iter().map(|row| &**row.variation)),
+            GroupBy::Variation => variations(data, rows.iter().map(|row| &*row.variation)),
             GroupBy::Policy => match scope::policy_filter(&policy) {
                 Some(one) => vec![one.to_owned()],
                 None => policies.keys().map(ToString::to_string).collect(),
@@ -240,24 +240,24 @@ impl Sums {
         let mut visitors = vec![0_u64; view.groups.len()];
         let policy = scope::policy_filter(&view.policy);
         for rows in totals::rows(day) {
-            if policy.is_some_and(|policy| *policy != **rows.policy) {
+            if policy.is_some_and(|policy| *policy != *rows.policy) {
                 continue;
             }
             let by_trait = view.trait_value.is_some() || view.group_by == GroupBy::Trait;
             let taken = if by_trait {
-                rows.group.map(AsRef::as_ref) == view.trait_group.as_deref()
+                rows.group.as_deref() == view.trait_group.as_deref()
             } else {
                 rows.whole
             };
-            for cell in rows.cells.iter().filter(|_| taken) {
+            for cell in day.cells[rows.cells.clone()].iter().filter(|_| taken) {
                 let value = cell.key.visitor_trait.as_ref().map(|of| &*of.value);
                 if view.trait_value.is_some() && value != view.trait_value.as_deref() {
                     continue;
                 }
                 let code = match view.group_by {
                     GroupBy::None => ALL,
-                    GroupBy::Variation => rows.variation,
-                    GroupBy::Policy => rows.policy,
+                    GroupBy::Variation => &rows.variation,
+                    GroupBy::Policy => &rows.policy,
                     GroupBy::Trait => value.unwrap_or_default(),
                     GroupBy::DataSource => &view.groups[source],
                 };

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::AgentData;
 use super::natural;
 use super::scope;
+use super::tally::Tally;
 use crate::domain::agent_day::{AgentDay, Day};
-use crate::domain::totals;
 
 /// What the selects of a form offer, each in the order in which it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,29 +30,27 @@ pub struct Choice {
 
 /// Everything that can be asked for of this agent.
 #[must_use]
-pub fn choices(data: &AgentData) -> Choices {
+pub fn choices(tally: &Tally) -> Choices {
+    let data = tally.data();
     let days = &data.source.days;
-    let goals = scope::goals(data).into_iter().map(|code| {
-        let goal = scope::goal(data, &code);
+    let goals = tally.goals.iter().map(|code| {
+        let goal = scope::goal(data, code);
         Choice {
-            code,
+            code: goal.code,
             display_name: goal.display_name,
             numeric: goal.numeric,
         }
     });
-    let rows: Vec<_> = days.iter().flat_map(totals::rows).collect();
-    let held = rows.iter().map(|row| &**row.variation);
-    let variations = variations(data, held).into_iter().map(|code| Choice {
-        display_name: scope::variation_name(data, &code),
-        code,
+    let variations = tally.variations.iter().map(|code| Choice {
+        display_name: scope::variation_name(data, code),
+        code: code.clone(),
         numeric: false,
     });
-    let policies = totals::policies(&rows);
     Choices {
         goals: goals.collect(),
         variations: variations.collect(),
-        policies: policies.keys().map(ToString::to_string).collect(),
-        traits: trait_groups(days),
+        policies: tally.policies.keys().map(ToString::to_string).collect(),
+        traits: tally.traits.clone(),
         first_day: days.first().map_or(Day(0), |day| day.day),
         last_day: days.last().map_or(Day(0), |day| day.day),
     }
@@ -111,6 +109,14 @@ pub(super) struct Codes<'a> {
 }
 
 impl<'a> Codes<'a> {
+    pub(super) fn of(codes: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut numbered = Self::default();
+        for code in codes {
+            numbered.index(code);
+        }
+        numbered
+    }
+
     /// Its number; a new one where it has none.
     pub(super) fn index(&mut self, code: &'a str) -> usize {
         self.locate(code).unwrap_or_else(|| {

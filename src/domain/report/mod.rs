@@ -11,6 +11,7 @@ mod question;
 mod scope;
 mod sentence;
 mod slice;
+mod tally;
 pub mod terminal;
 mod testing;
 pub mod trust;
@@ -29,6 +30,7 @@ pub use activity::activity;
 pub use choices::{Choice, Choices, choices};
 pub use concerns::MAX_SLOTS_COUNTED;
 pub use query::{ActivityQuery, QueryError, TestingQuery};
+pub use tally::Tally;
 pub use testing::{goals, testing};
 
 /// One agent of one data source, with everything that a report says of it.

@@ -1,52 +1,27 @@
 //! A Testing Report's question with every default filled in: which goal, days, policy and trait,
 //! which arms, and how they are compared.
 
-use std::cell::OnceCell;
-
 use jiff::Timestamp;
 
 use super::AgentData;
-use super::choices::{Codes, trait_groups, variations};
+use super::choices::Codes;
 use super::query::{ALL_POLICIES, DEFAULT_CONFIDENCE, QueryError, TestingQuery};
 use super::scope;
+use super::tally::{DayTally, Tally};
 use super::view::{Adjust, Metric};
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::data_source::Goal;
 use crate::domain::stats::{IntervalKind, Settings};
 use crate::domain::totals::{self, Rows};
 
-/// An agent's days with the rows of each, looked up once for all its goals.
-#[derive(Debug)]
-pub(super) struct Scan<'a> {
-    pub data: &'a AgentData,
-    /// Parallel to the days.
-    rows: Vec<Vec<Rows<'a>>>,
-    /// That the data hold or an Agent declares, in natural order.
-    variations: Vec<String>,
-    /// Looked up where a trait is asked for.
-    trait_groups: OnceCell<Vec<(String, Vec<String>)>>,
-}
-
-impl<'a> Scan<'a> {
-    pub(super) fn new(data: &'a AgentData) -> Self {
-        let rows: Vec<_> = data.source.days.iter().map(totals::rows).collect();
-        let codes = rows.iter().flatten().map(|row| &**row.variation);
-        Self {
-            data,
-            variations: variations(data, codes),
-            rows,
-            trait_groups: OnceCell::new(),
-        }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     pub data: &'a AgentData,
+    pub tally: &'a Tally,
     /// In view.
     pub days: &'a [AgentDay],
-    /// Parallel to `days`, under every policy.
-    pub rows: &'a [Vec<Rows<'a>>],
+    /// Parallel to `days`.
+    pub tallies: &'a [DayTally],
     pub goal: Goal,
     pub metric: Metric,
     pub from: Day,
@@ -71,32 +46,30 @@ pub(super) struct ArmOfQuestion {
 
 impl<'a> Question<'a> {
     pub(super) fn resolve(
-        scan: &'a Scan<'a>,
+        tally: &'a Tally,
         query: &TestingQuery,
         now: Timestamp,
     ) -> Result<Self, QueryError> {
-        let data = scan.data;
+        let data = tally.data();
         let days = &data.source.days;
-        let goal = scope::chosen_goal(data, query.goal.as_deref())?;
+        let goal = scope::chosen_goal(data, &tally.goals, query.goal.as_deref())?;
         let metric = query.metric.unwrap_or(if goal.numeric {
             Metric::Value
         } else {
             Metric::Rate
         });
-        let policies = totals::policies(scan.rows.iter().flatten());
-        let policy = scope::chosen_policy(&policies, query.policy.as_deref())?;
+        let policy = scope::chosen_policy(&tally.policies, query.policy.as_deref())?;
         if let Some(group) = query.trait_group.as_deref() {
-            let groups = scan.trait_groups.get_or_init(|| trait_groups(days));
-            scope::chosen_trait(groups, group, query.trait_value.as_deref())?;
+            scope::chosen_trait(&tally.traits, group, query.trait_value.as_deref())?;
         }
         let (from, to) = scope::range(days, (query.from, query.to), now);
         let start = days.partition_point(|day| day.day < from);
         let in_view = scope::in_view(days, from, to);
-        let rows = scan
-            .rows
+        let tallies = tally
+            .days
             .get(start..start + in_view.len())
             .unwrap_or_default();
-        let arms = arms(scan, rows, &policy, query.baseline.as_deref())?;
+        let arms = arms(tally, tallies, &policy, query.baseline.as_deref())?;
         let in_test = arms.iter().filter(|arm| arm.share.is_some()).count();
         let comparisons = u32::try_from(in_test.saturating_sub(1)).unwrap_or(u32::MAX);
         let adjust = query.adjust.unwrap_or(if comparisons > 1 {
@@ -117,8 +90,9 @@ impl<'a> Question<'a> {
         let named = data.resource.as_ref().and_then(|agent| agent.target_lift);
         Ok(Self {
             data,
+            tally,
             days: in_view,
-            rows,
+            tallies,
             goal,
             metric,
             from,
@@ -133,21 +107,26 @@ impl<'a> Question<'a> {
         })
     }
 
+    /// The rows of the days in view, under every policy.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &'a Rows> {
+        self.tallies.iter().flat_map(|day| &day.rows)
+    }
+
     /// Whether rows of this policy are in view.
     pub(super) fn takes(&self, rows: &Rows) -> bool {
-        self.policy == ALL_POLICIES || *self.policy == **rows.policy
+        self.policy == ALL_POLICIES || *self.policy == *rows.policy
     }
 
     pub(super) fn visitors_under_other_policies(&self) -> u64 {
-        let rows = self.rows.iter().flatten();
-        rows.filter(|row| row.whole && !self.takes(row))
+        self.rows()
+            .filter(|row| row.whole && !self.takes(row))
             .fold(0, |sum, row| sum.saturating_add(row.visitors))
     }
 
     /// Whose visitors must keep to the expected shares: under all policies those of `r` alone,
     /// since the others are no lots drawn.
     pub(super) fn is_drawn(&self, rows: &Rows) -> bool {
-        self.policy != ALL_POLICIES || **rows.policy == *totals::RANDOM_POLICY
+        self.policy != ALL_POLICIES || *rows.policy == *totals::RANDOM_POLICY
     }
 
     /// Whether visitors are expected to keep to the arms' shares: a policy that does not draw lots
@@ -180,18 +159,18 @@ impl<'a> Question<'a> {
 
 /// Those with rows in view and those that an Agent declares, the baseline first.
 fn arms(
-    scan: &Scan,
-    rows: &[Vec<Rows>],
+    tally: &Tally,
+    tallies: &[DayTally],
     policy: &str,
     asked: Option<&str>,
 ) -> Result<Vec<ArmOfQuestion>, QueryError> {
-    let (data, known) = (scan.data, &scan.variations);
+    let (data, known) = (tally.data(), &tally.variations);
     let mut codes = Codes::default();
     let policy = scope::policy_filter(policy);
-    for row in rows.iter().flatten() {
+    for row in tallies.iter().flat_map(|day| &day.rows) {
         // Also one whose rows are all by trait where others have totals: it must not vanish.
-        if policy.is_none_or(|policy| *policy == **row.policy) {
-            codes.index(row.variation);
+        if policy.is_none_or(|policy| *policy == *row.policy) {
+            codes.index(&row.variation);
         }
     }
     let declared: Vec<_> = data

@@ -57,9 +57,12 @@ pub(super) fn goal(data: &AgentData, code: &str) -> Goal {
     })
 }
 
-/// The goal that is asked for, or the first.
-pub(super) fn chosen_goal(data: &AgentData, asked: Option<&str>) -> Result<Goal, QueryError> {
-    let goals = goals(data);
+/// Of the agent's [`goals`] the one that is asked for, or the first.
+pub(super) fn chosen_goal(
+    data: &AgentData,
+    goals: &[String],
+    asked: Option<&str>,
+) -> Result<Goal, QueryError> {
     let code = match asked {
         Some(asked) => one_of("goal", asked, goals.iter().map(String::as_str))?,
         None => goals.first().map(String::as_str).ok_or_else(|| {
@@ -98,10 +101,10 @@ pub(super) fn in_view(days: &[AgentDay], from: Day, to: Day) -> &[AgentDay] {
 
 /// The policy that is asked for, which must be there; by default the reported one.
 pub(super) fn chosen_policy(
-    policies: &BTreeMap<&Arc<str>, u64>,
+    policies: &BTreeMap<Arc<str>, u64>,
     asked: Option<&str>,
 ) -> Result<String, QueryError> {
-    let known = policies.keys().map(|code| &***code).chain([ALL_POLICIES]);
+    let known = policies.keys().map(|code| &**code).chain([ALL_POLICIES]);
     match asked {
         Some(asked) => Ok(one_of("policy", asked, known)?.to_owned()),
         None => Ok(totals::reported_policy(policies)

@@ -1,20 +1,16 @@
-//! Everything that a Testing Report adds up, in one pass over the cells in view: the arms by day,
+//! Everything that a Testing Report adds up, in one pass over the rows in view: the arms by day,
 //! the arms by trait value, and what the cells themselves give away.
 
 use super::choices::Codes;
 use super::question::Question;
 use super::scope;
+use super::tally::{BrokenCell, Converters, DayTally, GoalSums};
 use super::view::Metric;
-use crate::domain::agent_day::{AgentDay, Cell, Day, Decimal, GoalCounts};
+use crate::domain::agent_day::{AgentDay, Cell, Day, GoalCounts};
 use crate::domain::finding::FindingKind;
-use crate::domain::integrity::{self, Rule};
+use crate::domain::integrity::Rule;
 use crate::domain::stats::Moments;
 use crate::domain::totals::Rows;
-
-/// No sum of squared counts in a file is greater.
-const MOST_SQUARES: u128 = 1_000_000_000_000_000_000_000_000_000_000;
-/// Nor any value, in units of 1e-12.
-const MOST_VALUE: u128 = 1_000_000_000_000_000_000_000_000_000_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Slice<'a> {
@@ -54,16 +50,6 @@ pub(super) struct Sums {
     pub converters: Converters,
     /// Whether the goal had values of its own.
     pub numeric: bool,
-}
-
-/// The fewest and the most converters, summed over cells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Converters(pub Option<(u64, u64)>);
-
-impl Default for Converters {
-    fn default() -> Self {
-        Self(Some((0, 0)))
-    }
 }
 
 #[derive(Debug)]
@@ -125,26 +111,25 @@ impl<'a> Slice<'a> {
     /// `with_traits`: also the sums by trait value and what they disagree in, which take most of
     /// the time.
     pub(super) fn of(question: &Question<'a>, with_traits: bool) -> Self {
-        let mut codes = Codes::default();
-        for arm in &question.arms {
-            codes.index(&arm.code);
-        }
+        let arms = question.arms.len();
+        let values = question.tally.traits.iter().map(|(_, values)| values.len());
+        let values = if with_traits { values.sum() } else { 0 };
         let mut pass = Pass {
             question,
-            codes,
-            groups: Codes::default(),
-            values: Vec::new(),
-            drawn: vec![0; question.arms.len()],
+            codes: Codes::of(question.arms.iter().map(|arm| arm.code.as_str())),
+            one_day: !scope::is_visitor_days(question.data, question.days),
+            values: vec![None; values],
+            drawn: vec![0; arms],
             integrity: Integrity::default(),
             disagreements: Disagreements::default(),
         };
         let days: Vec<DayOfSlice> = question
             .days
             .iter()
-            .zip(question.rows)
-            .map(|(day, rows)| pass.day(day, rows, with_traits))
+            .zip(question.tallies)
+            .map(|(day, tally)| pass.day(day, tally, with_traits))
             .collect();
-        let mut arms = vec![Sums::default(); question.arms.len()];
+        let mut arms = vec![Sums::default(); arms];
         for day in &days {
             for (sum, of_day) in arms.iter_mut().zip(&day.arms) {
                 sum.merge(of_day);
@@ -165,16 +150,17 @@ struct Pass<'q, 'a> {
     question: &'q Question<'a>,
     /// Of the question's arms.
     codes: Codes<'q>,
-    groups: Codes<'a>,
-    /// Parallel to `groups`: the values, and parallel to them the arms.
-    values: Vec<(Codes<'a>, Vec<Vec<Sums>>)>,
+    /// Whether each visitor in view stands on one day.
+    one_day: bool,
+    /// By the number of a trait value, those in view: parallel to the arms.
+    values: Vec<Option<Vec<Sums>>>,
     drawn: Vec<u64>,
     integrity: Integrity,
     disagreements: Disagreements,
 }
 
 impl<'a> Pass<'_, 'a> {
-    fn day(&mut self, day: &'a AgentDay, rows: &[Rows<'a>], with_traits: bool) -> DayOfSlice {
+    fn day(&mut self, day: &'a AgentDay, tally: &'a DayTally, with_traits: bool) -> DayOfSlice {
         let question = self.question;
         let goal = day
             .goals
@@ -182,49 +168,43 @@ impl<'a> Pass<'_, 'a> {
             .position(|code| **code == *question.goal.code);
         let mut arms = vec![Sums::default(); question.arms.len()];
         let mut everybody = vec![0_u64; question.arms.len()];
-        let one_day = !scope::is_visitor_days(question.data, question.days);
-        for row in rows.iter().filter(|row| question.takes(row)) {
-            let Some(arm) = self.codes.locate(row.variation) else {
+        for (row, goals) in tally.rows.iter().zip(&tally.sums) {
+            if !question.takes(row) {
+                continue;
+            }
+            let Some(arm) = self.codes.locate(&row.variation) else {
                 continue;
             };
-            let chosen = self.is_of_chosen_group(row);
-            let is_total = match question.trait_value {
-                Some(_) => chosen,
-                None => row.whole,
-            };
+            let drawn = question.is_drawn(row);
             if row.whole {
                 everybody[arm] = everybody[arm].saturating_add(row.visitors);
-            }
-            let drawn = question.is_drawn(row);
-            if drawn && row.whole {
-                self.drawn[arm] = self.drawn[arm].saturating_add(row.visitors);
-            }
-            if !(is_total || chosen || with_traits) {
-                continue;
-            }
-            for cell in row.cells {
-                let counts = goal.and_then(|goal| cell.goals.get(goal));
-                let entry = Entry {
-                    cell,
-                    counts,
-                    drawn,
-                    metric: question.metric,
-                };
-                let in_view = question.trait_value.is_none() || self.has_chosen_value(cell);
-                if is_total && in_view {
-                    arms[arm].add(&entry, one_day);
+                if drawn {
+                    self.drawn[arm] = self.drawn[arm].saturating_add(row.visitors);
                 }
-                if (is_total || chosen) && in_view {
-                    self.check(day.day, cell, counts);
+            }
+            let sums = goal.and_then(|goal| goals.get(goal));
+            let chosen = self.is_of_chosen_group(row);
+            if let Some(value) = &question.trait_value {
+                for index in row.cells.clone().filter(|_| chosen) {
+                    let cell = &day.cells[index];
+                    if has_value(cell, value) {
+                        let counts = goal.and_then(|goal| cell.goals.get(goal));
+                        arms[arm].add(&self.entry(cell, counts, drawn), self.one_day);
+                    }
                 }
-                if with_traits && cell.key.visitor_trait.is_some() {
-                    let sums = self.value(cell, arm);
-                    sums.add(&entry, one_day && chosen);
-                }
+            } else if row.whole {
+                arms[arm].merge(&self.of_rows(row, sums, drawn));
+            }
+            if row.whole || chosen {
+                let broken = sums.iter().flat_map(|sums| &sums.broken);
+                broken.for_each(|broken| self.note(day, goal, broken));
+            }
+            if with_traits && row.group.is_some() {
+                self.add_traits(day, tally, (row, arm), goal);
             }
         }
         if with_traits {
-            self.compare_groups(day.day, rows, goal);
+            self.compare_groups(day.day, tally, goal);
         }
         DayOfSlice {
             day: day.day,
@@ -236,70 +216,95 @@ impl<'a> Pass<'_, 'a> {
 
     fn is_of_chosen_group(&self, row: &Rows) -> bool {
         let chosen = self.question.trait_group.as_deref();
-        chosen.is_some() && row.group.map(AsRef::as_ref) == chosen
+        chosen.is_some() && row.group.as_deref() == chosen
     }
 
-    fn has_chosen_value(&self, cell: &Cell) -> bool {
-        let of = cell.key.visitor_trait.as_ref();
-        of.map(|of| &*of.value) == self.question.trait_value.as_deref()
+    fn entry<'c>(&self, cell: &'c Cell, counts: Option<&'c GoalCounts>, drawn: bool) -> Entry<'c> {
+        Entry {
+            cell,
+            counts,
+            drawn,
+            metric: self.question.metric,
+        }
     }
 
-    /// The sums of an arm for a cell's trait value.
-    fn value(&mut self, cell: &'a Cell, arm: usize) -> &mut Sums {
-        let of = cell.key.visitor_trait.as_ref();
-        let (group, value) = of.map_or(("", ""), |of| (&*of.group, &*of.value));
-        let group = self.groups.index(group);
-        if self.values.len() <= group {
-            self.values.push((Codes::default(), Vec::new()));
+    /// What `row` adds to its arm. `sums`: None where its day lacks the goal.
+    fn of_rows(&self, row: &Rows, sums: Option<&GoalSums>, drawn: bool) -> Sums {
+        let metric = self.question.metric;
+        let converters = match sums {
+            None => Converters::default(),
+            Some(sums) if self.one_day => sums.converters,
+            Some(_) => Converters(None),
+        };
+        Sums {
+            visitors: row.visitors,
+            drawn: if drawn { row.visitors } else { 0 },
+            moments: sums.map_or_else(Moments::default, |sums| sums.moments(metric).clone()),
+            conversions: sums.map_or(0, |sums| sums.conversions),
+            converters,
+            numeric: sums.is_some_and(|sums| sums.numeric),
         }
-        let (codes, sums) = &mut self.values[group];
-        let value = codes.index(value);
-        if sums.len() <= value {
-            sums.push(vec![Sums::default(); self.question.arms.len()]);
+    }
+
+    /// Each cell of a row by trait to the sums of its value.
+    fn add_traits(
+        &mut self,
+        day: &AgentDay,
+        tally: &DayTally,
+        (row, arm): (&Rows, usize),
+        goal: Option<usize>,
+    ) {
+        let question = self.question;
+        let drawn = question.is_drawn(row);
+        let with_bounds = self.one_day && self.is_of_chosen_group(row);
+        for index in row.cells.clone() {
+            let value = tally.traits[index].and_then(|value| usize::try_from(value).ok());
+            let Some(value) = value else { continue };
+            let cell = &day.cells[index];
+            let counts = goal.and_then(|goal| cell.goals.get(goal));
+            let entry = self.entry(cell, counts, drawn);
+            let sums = self.values[value]
+                .get_or_insert_with(|| vec![Sums::default(); question.arms.len()]);
+            sums[arm].add(&entry, with_bounds);
         }
-        &mut sums[value][arm]
     }
 
     fn traits(&mut self) -> Vec<Group<'a>> {
-        let mut groups = Vec::new();
-        for code in self.groups.sorted() {
-            let Some(group) = self.groups.find(code) else {
-                continue;
-            };
-            let (codes, sums) = &mut self.values[group];
-            let values = codes.sorted().into_iter().filter_map(|code| {
-                let arms = std::mem::take(&mut sums[codes.find(code)?]);
-                Some(ValueOfGroup { code, arms })
-            });
-            let values = values.collect();
-            groups.push(Group { code, values });
-        }
-        groups
+        let mut sums = std::mem::take(&mut self.values).into_iter();
+        let groups = self.question.tally.traits.iter().map(|(group, values)| {
+            let values = values.iter().zip(&mut sums);
+            let in_view =
+                values.filter_map(|(code, arms)| Some(ValueOfGroup { code, arms: arms? }));
+            Group {
+                code: group,
+                values: in_view.collect(),
+            }
+        });
+        groups.filter(|group| !group.values.is_empty()).collect()
     }
 
-    /// What enters the view's numbers must be possible. A rate has nothing to do with values.
-    fn check(&mut self, day: Day, cell: &Cell, counts: Option<&GoalCounts>) {
-        let Some(counts) = counts.filter(|counts| within_limits(cell.visitors, counts)) else {
-            return;
-        };
+    /// What enters the view's numbers must be possible.
+    fn note(&mut self, day: &AgentDay, goal: Option<usize>, broken: &BrokenCell) {
         let question = self.question;
-        let dating = question.data.source.description.dating;
-        let [of_counts, of_values] =
-            integrity::check_cell(cell.visitors, counts, question.goal.allow_negative, dating);
-        let of_values = of_values.filter(|_| question.metric == Metric::Value);
-        let rules = [of_counts, of_values].into_iter().flatten();
-        // One sentence is enough for a cell: the graver.
-        let Some(rule) = rules.min_by_key(|rule| rule.kind()) else {
+        let cell = &day.cells[broken.cell];
+        let in_view = question
+            .trait_value
+            .as_ref()
+            .is_none_or(|value| has_value(cell, value));
+        let Some(rule) = broken.rule(question.metric).filter(|_| in_view) else {
             return;
         };
-        let broken = match rule.kind() {
+        let Some(counts) = goal.and_then(|goal| cell.goals.get(goal)) else {
+            return;
+        };
+        let cells = match rule.kind() {
             FindingKind::Dating => &mut self.integrity.dating,
             _ => &mut self.integrity.always,
         };
-        broken.cells += 1;
-        broken.first.get_or_insert_with(|| FirstBroken {
+        cells.cells += 1;
+        cells.first.get_or_insert_with(|| FirstBroken {
             rule,
-            day,
+            day: day.day,
             variation: cell.key.variation.to_string(),
             visitors: cell.visitors,
             counts: *counts,
@@ -307,27 +312,30 @@ impl<'a> Pass<'_, 'a> {
     }
 
     /// Each trait group of an arm must add up to the rows that are its totals.
-    fn compare_groups(&mut self, day: Day, rows: &[Rows], goal: Option<usize>) {
-        let rows = rows.iter().filter(|row| self.question.takes(row));
-        let rows: Vec<_> = rows.collect();
-        for of_arm in rows.chunk_by(|a, b| a.variation == b.variation && a.policy == b.policy) {
+    fn compare_groups(&mut self, day: Day, tally: &DayTally, goal: Option<usize>) {
+        let rows = tally.rows.iter().zip(&tally.sums);
+        let rows: Vec<_> = rows.filter(|(row, _)| self.question.takes(row)).collect();
+        let of_arms =
+            rows.chunk_by(|(a, _), (b, _)| a.variation == b.variation && a.policy == b.policy);
+        for of_arm in of_arms {
             // Without such rows the arm's totals are 0, whatever its rows by trait say.
-            let whole = of_arm.iter().find(|row| row.whole);
-            let total = whole.map_or([0; 3], |whole| sizes(whole, goal));
-            for other in of_arm.iter().filter(|row| !row.whole) {
-                let of_group = sizes(other, goal);
+            let whole = of_arm.iter().find(|(row, _)| row.whole);
+            let total = whole.map_or([0; 3], |whole| sizes(*whole, goal));
+            for other in of_arm.iter().filter(|(row, _)| !row.whole) {
+                let of_group = sizes(*other, goal);
                 let pairs = total.into_iter().zip(of_group).zip(SIZES);
                 let differs = pairs.into_iter().find(|((a, b), _)| a != b);
                 let Some(((total, of_group), what)) = differs else {
                     continue;
                 };
+                let (row, _) = other;
                 self.disagreements.count += 1;
                 self.disagreements
                     .first
                     .get_or_insert_with(|| Disagreement {
                         day,
-                        variation: other.variation.to_string(),
-                        group: other.group.map(ToString::to_string).unwrap_or_default(),
+                        variation: row.variation.to_string(),
+                        group: row.group.as_deref().unwrap_or_default().to_owned(),
                         what,
                         total,
                         of_group,
@@ -340,25 +348,15 @@ impl<'a> Pass<'_, 'a> {
 const SIZES: [&str; 3] = ["visitors", "events", "as sum of squares"];
 
 /// N, C and Q.
-fn sizes(rows: &Rows, goal: Option<usize>) -> [u128; 3] {
-    let counts = rows.cells.iter().filter_map(|cell| cell.goals.get(goal?));
-    let (events, squares) = counts.fold((0_u128, 0_u128), |(events, squares), counts| {
-        (
-            events.saturating_add(counts.count.into()),
-            squares.saturating_add(counts.count_sumsq),
-        )
-    });
-    [rows.visitors.into(), events, squares]
+fn sizes((row, goals): (&Rows, &Vec<GoalSums>), goal: Option<usize>) -> [u128; 3] {
+    let sums = goal.and_then(|goal| goals.get(goal));
+    let (events, squares) = sums.map_or((0, 0), |sums| (sums.conversions, sums.squares));
+    [row.visitors.into(), events.into(), squares]
 }
 
-/// The rules reckon with what a file may hold; a store could hold more.
-fn within_limits(visitors: u64, counts: &GoalCounts) -> bool {
-    let value = |value: Decimal| value.units.unsigned_abs() <= MOST_VALUE;
-    visitors.max(counts.count) <= integrity::MAX_COUNT
-        && counts.count_sumsq <= MOST_SQUARES
-        && counts
-            .values
-            .is_none_or(|values| value(values.sum) && value(values.sumsq))
+fn has_value(cell: &Cell, value: &str) -> bool {
+    let of = cell.key.visitor_trait.as_ref();
+    of.is_some_and(|of| *of.value == *value)
 }
 
 /// One cell as it is added.
@@ -386,12 +384,7 @@ impl Sums {
         self.conversions = self.conversions.saturating_add(counts.count);
         self.numeric |= counts.values.is_some();
         self.converters = if with_bounds {
-            let bounds = within_limits(visitors, counts)
-                .then(|| integrity::converters(counts.count, counts.count_sumsq))
-                .flatten()
-                .map(|(fewest, most)| (fewest, most.min(visitors)))
-                .filter(|(fewest, most)| fewest <= most);
-            self.converters.plus(Converters(bounds))
+            self.converters.plus(Converters::of(visitors, counts))
         } else {
             Converters(None)
         };
@@ -404,15 +397,5 @@ impl Sums {
         self.conversions = self.conversions.saturating_add(other.conversions);
         self.numeric |= other.numeric;
         self.converters = self.converters.plus(other.converters);
-    }
-}
-
-impl Converters {
-    /// Unknown where either is.
-    fn plus(self, other: Self) -> Self {
-        let both = self.0.zip(other.0);
-        Self(both.map(|((fewest, most), (more, most_more))| {
-            (fewest.saturating_add(more), most.saturating_add(most_more))
-        }))
     }
 }

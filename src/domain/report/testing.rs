@@ -2,19 +2,21 @@
 
 mod parts;
 
+use std::cell::OnceCell;
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::AgentData;
 use super::concerns;
 use super::query::{QueryError, TestingQuery};
-use super::question::{Question, Scan};
+use super::question::Question;
 use super::scope;
 use super::sentence::sentence;
 use super::slice::{DayOfSlice, Slice, Sums};
+use super::tally::Tally;
 use super::view::{
     AlwaysValid, Arm, ArmOfDay, Bayes, Comparison, CumulativeDifference, DayOfTest, GoalRow,
-    GoalsReport, Metric, Omnibus, Severity, TestingReport,
+    GoalsReport, Metric, Omnibus, PostStratified, Severity, TestingReport,
 };
 use crate::domain::stats::{self, Drift, Moments, Note};
 
@@ -26,12 +28,11 @@ const DAYS_OF_RATE: usize = 7;
 /// # Errors
 /// A code that the data do not hold.
 pub fn testing(
-    data: &AgentData,
+    tally: &Tally,
     query: &TestingQuery,
     now: Timestamp,
 ) -> Result<TestingReport, QueryError> {
-    let scan = Scan::new(data);
-    let question = Question::resolve(&scan, query, now)?;
+    let question = Question::resolve(tally, query, now)?;
     let slice = Slice::of(&question, true);
     let test = Test::new(&question, &slice);
     let mut report = test.report();
@@ -47,11 +48,11 @@ pub fn testing(
 /// # Errors
 /// A code that the data do not hold.
 pub fn goals(
-    data: &AgentData,
+    tally: &Tally,
     query: &TestingQuery,
     now: Timestamp,
 ) -> Result<GoalsReport, QueryError> {
-    let scan = Scan::new(data);
+    let data = tally.data();
     let mut report = GoalsReport {
         namespace: data.source.key.namespace.clone(),
         data_source: data.source.key.name.clone(),
@@ -60,9 +61,9 @@ pub fn goals(
         rows: Vec::new(),
     };
     // Says what is wrong with the goal or metric that is asked for, though all are shown.
-    Question::resolve(&scan, query, now)?;
-    for code in scope::goals(data) {
-        let numeric = scope::goal(data, &code).numeric;
+    Question::resolve(tally, query, now)?;
+    for code in &tally.goals {
+        let numeric = scope::goal(data, code).numeric;
         let metrics: &[Metric] = if numeric {
             &[Metric::Rate, Metric::Value]
         } else {
@@ -74,7 +75,7 @@ pub fn goals(
                 metric: Some(*metric),
                 ..query.clone()
             };
-            let question = Question::resolve(&scan, &query, now)?;
+            let question = Question::resolve(tally, &query, now)?;
             let slice = Slice::of(&question, false);
             let test = Test::new(&question, &slice);
             report.trustworthy &= is_trustworthy(&concerns::alarms(&test));
@@ -99,6 +100,8 @@ pub(super) struct Test<'s, 'a> {
     pub drift: Option<Drift>,
     /// The visitors that the drift is of, by day and arm in the test.
     pub drifting: Vec<Vec<u64>>,
+    /// Parallel to the arms, once it has been asked for.
+    day_by_day: OnceCell<Vec<Option<PostStratified>>>,
 }
 
 impl<'s, 'a> Test<'s, 'a> {
@@ -125,6 +128,7 @@ impl<'s, 'a> Test<'s, 'a> {
             slice,
             drift,
             drifting,
+            day_by_day: OnceCell::new(),
         }
     }
 

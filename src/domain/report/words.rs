@@ -9,6 +9,9 @@ const MINUS: char = '\u{2212}';
 /// From here on a number is written with an exponent.
 const HUGE: f64 = 1e15;
 const TINY: f64 = 1e-6;
+const DAYS_OF_YEAR: f64 = 365.25;
+/// Beyond these years are not counted either.
+const MOST_YEARS: f64 = 100.0;
 
 /// `12.3%`: a share or a rate, given as a fraction.
 #[must_use]
@@ -128,11 +131,31 @@ pub fn open_interval(bounds: [Option<f64>; 2], shown: fn(f64) -> String) -> Opti
     }
 }
 
-/// `about 9 more days`.
+/// `about 9 more days`; days beyond a year are more than anybody counts: `more than a year`,
+/// `about 13 years`.
 #[must_use]
 pub fn more_days(days: u32) -> String {
-    let plural = if days == 1 { "" } else { "s" };
-    format!("about {} more day{plural}", grouped(days))
+    match years(days) {
+        Some(years) => years,
+        None if days == 1 => "about 1 more day".to_owned(),
+        None => format!("about {days} more days"),
+    }
+}
+
+/// As [`more_days`] for a table whose heading says what it counts: `9`, `about 13 years`.
+#[must_use]
+pub fn days_left(days: u32) -> String {
+    years(days).unwrap_or_else(|| days.to_string())
+}
+
+/// None within a year.
+fn years(days: u32) -> Option<String> {
+    match (f64::from(days) / DAYS_OF_YEAR).round() {
+        _ if days <= 365 => None,
+        years if years < 2.0 => Some("more than a year".to_owned()),
+        years if years > MOST_YEARS => Some(format!("more than {MOST_YEARS} years")),
+        years => Some(format!("about {years} years")),
+    }
 }
 
 /// `A`, `A and B`, `A, B and C`.
@@ -265,15 +288,27 @@ mod tests {
             [0.38, 0.0124, 0.0004].map(p_value),
             ["0.380", "0.0124", "< 0.001"]
         );
-        assert_eq!(
-            [1, 1900].map(more_days),
-            ["about 1 more day", "about 1,900 more days"]
-        );
         let items = ["A", "B", "C"];
         assert_eq!(
             [0, 1, 2, 3].map(|n| list(&items[..n])),
             ["", "A", "A and B", "A, B and C"]
         );
+    }
+
+    #[test]
+    fn days_beyond_a_year_are_said_in_years() {
+        for (days, sentence, cell) in [
+            (1, "about 1 more day", "1"),
+            (365, "about 365 more days", "365"),
+            (366, "more than a year", "more than a year"),
+            (547, "more than a year", "more than a year"),
+            (548, "about 2 years", "about 2 years"),
+            (4814, "about 13 years", "about 13 years"),
+            (36_525, "about 100 years", "about 100 years"),
+            (u32::MAX, "more than 100 years", "more than 100 years"),
+        ] {
+            assert_eq!((&*more_days(days), &*days_left(days)), (sentence, cell));
+        }
     }
 
     proptest! {

@@ -100,13 +100,13 @@ impl Moments {
     /// S.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        to_f64(self.sum.as_()) / ONE
+        wide_to_f64(self.sum) / ONE
     }
 
     /// Q.
     #[must_use]
     pub fn sum_of_squares(&self) -> f64 {
-        to_f64(self.squares.as_()) / ONE
+        wide_to_f64(self.squares) / ONE
     }
 
     /// m = S / n; None without visitors.
@@ -122,11 +122,16 @@ impl Moments {
         if self.visitors < 2 {
             return None;
         }
-        let spread = self.spread();
-        if spread < whole(0).as_() {
+        let (is_negative, spread) = if let Some(spread) = self.narrow_spread() {
+            (spread < 0, narrow_to_f64(spread))
+        } else {
+            let spread = self.spread();
+            (spread < whole(0).as_(), to_f64(spread))
+        };
+        if is_negative {
             return (!self.is_impossible()).then_some(0.0);
         }
-        finite(to_f64(spread) / ONE / ONE / (self.n() * (self.n() - 1.0)))
+        finite(spread / ONE / ONE / (self.n() * (self.n() - 1.0)))
     }
 
     /// sqrt(V), the standard error of the mean, where V = s²/n.
@@ -150,6 +155,9 @@ impl Moments {
     /// unit of the last written digit of each sum, and 1e-9 of the greater side).
     #[must_use]
     pub fn is_impossible(&self) -> bool {
+        if self.narrow_spread().is_some_and(|spread| spread >= 0) {
+            return false;
+        }
         let missing = -self.spread();
         if missing <= whole(0).as_() {
             return false;
@@ -188,10 +196,31 @@ impl Moments {
     /// are: (S n' - S' n) / (n n'), the numerator exact.
     #[must_use]
     pub fn mean_less(&self, baseline: &Self) -> Option<f64> {
+        if let Some((numerator, denominator)) = self.narrow_difference(baseline) {
+            return finite(narrow_to_f64(numerator) / narrow_to_f64(denominator));
+        }
         let (own, others): (I512, I512) = (self.sum.as_(), baseline.sum.as_());
         let (n, m): (I512, I512) = (self.visitors.as_(), baseline.visitors.as_());
         let one: I512 = Decimal::ONE.as_();
         finite(to_f64(own * m - others * n) / to_f64(n * m * one))
+    }
+
+    /// The numerator and the denominator of [`Moments::mean_less`] where 128 bits hold them, as they
+    /// do for most arms of one day.
+    fn narrow_difference(&self, baseline: &Self) -> Option<(i128, i128)> {
+        let (own, others) = (narrow(self.sum)?, narrow(baseline.sum)?);
+        let n = i128::try_from(self.visitors).ok()?;
+        let m = i128::try_from(baseline.visitors).ok()?;
+        let numerator = own.checked_mul(m)?.checked_sub(others.checked_mul(n)?)?;
+        Some((numerator, n.checked_mul(m)?.checked_mul(Decimal::ONE)?))
+    }
+
+    /// [`Moments::spread`] where 128 bits hold it.
+    fn narrow_spread(&self) -> Option<i128> {
+        let (sum, squares) = (narrow(self.sum)?, narrow(self.squares)?);
+        let n = i128::try_from(self.visitors).ok()?;
+        let squares = n.checked_mul(squares)?.checked_mul(Decimal::ONE)?;
+        squares.checked_sub(sum.checked_mul(sum)?)
     }
 
     /// n Q - S², in units of 1e-24.
@@ -210,8 +239,38 @@ fn whole(value: i128) -> I256 {
     value.as_()
 }
 
+/// Where 128 bits hold it.
+fn narrow(value: I256) -> Option<i128> {
+    let low: i128 = value.as_();
+    (whole(low) == value).then_some(low)
+}
+
+fn wide_to_f64(value: I256) -> f64 {
+    narrow(value).map_or_else(|| to_f64(value.as_()), narrow_to_f64)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a double is what is asked for")]
+fn narrow_to_f64(value: i128) -> f64 {
+    value as f64
+}
+
+/// The nearest double, by the leading 128 bits: the general conversion takes longer than a
+/// comparison.
 fn to_f64(value: I512) -> f64 {
-    value.as_()
+    let magnitude = value.unsigned_abs();
+    let shift = (512 - magnitude.leading_zeros()).saturating_sub(128);
+    let leading: u128 = (magnitude >> shift).as_();
+    // A bit that is lost must still break a tie between two doubles.
+    let lost = shift > 0 && magnitude.trailing_zeros() < shift;
+    let leading = leading | u128::from(lost);
+    #[allow(clippy::cast_precision_loss, reason = "a double is what is asked for")]
+    let nearest = leading as f64;
+    let power = f64::from_bits(u64::from(1023 + shift) << 52);
+    if value.is_negative() {
+        -nearest * power
+    } else {
+        nearest * power
+    }
 }
 
 pub(super) fn finite(value: f64) -> Option<f64> {
@@ -222,4 +281,76 @@ pub(super) fn finite(value: f64) -> Option<f64> {
 fn last_digit(value: Decimal) -> u128 {
     let power = u32::try_from(12 - i32::from(value.decimals)).unwrap_or(0);
     10_u128.pow(power.min(36))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any number of bits, so that each way is taken.
+    fn wide() -> impl Strategy<Value = I512> {
+        (any::<[i128; 3]>(), 0_u32..384, any::<bool>()).prop_map(|(parts, bits, negative)| {
+            let mut value: I512 = whole(0).as_();
+            for part in parts {
+                let part: I512 = part.unsigned_abs().as_();
+                value = (value << 127) | part;
+            }
+            let value = value >> bits;
+            if negative { -value } else { value }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_wide_number_becomes_the_nearest_double(value in wide()) {
+            let general: f64 = value.as_();
+            prop_assert_eq!(to_f64(value).to_bits(), general.to_bits());
+        }
+
+        #[test]
+        fn the_narrow_way_leads_where_the_wide_one_does(
+            [n, m] in any::<[u32; 2]>(), sums in any::<[i64; 2]>(), squares in any::<[u64; 2]>()
+        ) {
+            let moments = |n: u32, sum: i64, squares: u64| Moments::new(
+                n.into(),
+                Decimal { units: sum.into(), decimals: 12 },
+                Decimal { units: squares.into(), decimals: 12 },
+            );
+            let [own, other] =
+                [moments(n, sums[0], squares[0]), moments(m, sums[1], squares[1])];
+            if let Some(spread) = own.narrow_spread() {
+                prop_assert_eq!(own.spread(), spread.as_::<I512>());
+            }
+            let less: Option<f64> = {
+                let (a, b): (I512, I512) = (own.sum.as_(), other.sum.as_());
+                let (n, m): (I512, I512) = (n.as_(), m.as_());
+                let one: I512 = Decimal::ONE.as_();
+                finite(to_f64(a * m - b * n) / to_f64(n * m * one))
+            };
+            prop_assert_eq!(own.mean_less(&other), less);
+        }
+    }
+
+    #[test]
+    fn ties_between_doubles_are_broken_by_the_last_bit() {
+        // 2^53 + 1 lies between two doubles, and goes to the even one; anything beneath it decides.
+        let tie: I512 = (9_007_199_254_740_993_i128).as_();
+        for shift in [0_u32, 60, 75, 76, 200, 400] {
+            let scaled = tie << shift;
+            let power = 2_f64.powi(i32::try_from(shift).unwrap());
+            assert_eq!(to_f64(scaled), 9_007_199_254_740_992.0 * power, "{shift}");
+            let one: I512 = 1_i128.as_();
+            if shift > 0 {
+                assert_eq!(
+                    to_f64(scaled + one),
+                    9_007_199_254_740_994.0 * power,
+                    "{shift}"
+                );
+            }
+        }
+        assert_eq!(to_f64(I512::MIN), -(2_f64.powi(511)));
+        assert_eq!(to_f64(whole(0).as_()), 0.0);
+    }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::parameters::{ActivityParameters, TestingParameters};
 use crate::domain::report::view::{ActivityReport, GoalsReport, GroupBy, TestingReport};
 use crate::domain::report::{
-    self, ActivityQuery, AgentData, QueryError, SourceData, TestingQuery, csv,
+    self, ActivityQuery, QueryError, SourceData, Tally, TestingQuery, csv,
 };
 use crate::http::parameters::{Names, Pairs};
 use crate::http::problem::Problem;
@@ -77,9 +77,7 @@ impl Asked {
         form: Form<R>,
         data_source: Option<&str>,
         with_others: bool,
-        make: impl FnOnce(&AgentData, &[SourceData], Timestamp) -> Result<R, QueryError>
-        + Send
-        + 'static,
+        make: impl FnOnce(&Tally, &[SourceData], Timestamp) -> Result<R, QueryError> + Send + 'static,
     ) -> Result<Response, Problem> {
         let state = &self.state;
         let loaded = state
@@ -99,8 +97,8 @@ impl Asked {
             } else {
                 Vec::new()
             };
-            let (data, now) = (loaded.data, state.now());
-            let report = move || form.write(&make(&data, &others, now)?);
+            let (tally, now) = (loaded.tally, state.now());
+            let report = move || form.write(&make(&tally, &others, now)?);
             let body = Bytes::from(state.compute(report).await?);
             let key = etag.as_str().to_owned();
             state.answers.put(key, body.clone(), body.len());
@@ -228,11 +226,11 @@ pub(super) async fn activity_csv(asked: Asked) -> Result<Response, Problem> {
 async fn of_testing<R: 'static>(
     asked: Asked,
     form: Form<R>,
-    make: fn(&AgentData, &TestingQuery, Timestamp) -> Result<R, QueryError>,
+    make: fn(&Tally, &TestingQuery, Timestamp) -> Result<R, QueryError>,
 ) -> Result<Response, Problem> {
     let query = TestingQuery::parse(asked.pairs.iter())?;
     let data_source = query.data_source.clone();
-    let make = move |data: &AgentData, _: &[SourceData], now| make(data, &query, now);
+    let make = move |tally: &Tally, _: &[SourceData], now| make(tally, &query, now);
     asked
         .answer(form, data_source.as_deref(), false, make)
         .await
@@ -242,8 +240,8 @@ async fn of_activity(asked: Asked, form: Form<ActivityReport>) -> Result<Respons
     let query = ActivityQuery::parse(asked.pairs.iter())?;
     let data_source = query.data_source.clone();
     let with_others = query.group_by == Some(GroupBy::DataSource);
-    let make = move |data: &AgentData, others: &[SourceData], now| {
-        report::activity(data, others, &query, now)
+    let make = move |tally: &Tally, others: &[SourceData], now| {
+        report::activity(tally.data(), others, &query, now)
     };
     asked
         .answer(form, data_source.as_deref(), with_others, make)

@@ -93,7 +93,7 @@ pub fn count(n: u64) -> String {
 
 #[must_use]
 pub fn fixed(x: f64, decimals: usize) -> String {
-    let text = format!("{:.decimals$}", x.abs());
+    let text = rounded(x.abs(), decimals);
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let zero = text.chars().all(|c| matches!(c, '0' | '.'));
     let mut shown = String::new();
@@ -106,6 +106,33 @@ pub fn fixed(x: f64, decimals: usize) -> String {
         shown.push_str(fraction);
     }
     shown
+}
+
+/// `{:.decimals$}` of a number that is not negative. A page holds thousands: where doubles tell the
+/// nearest number of such digits without doubt, it is written as a whole number, which takes a
+/// fraction of the time.
+fn rounded(x: f64, decimals: usize) -> String {
+    /// Up to here a product is right to 1e-6.
+    const MOST: f64 = 1e9;
+    const DOUBT: f64 = 1e-5;
+    let scale = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6].get(decimals);
+    let scaled = scale.map_or(f64::INFINITY, |scale| x * scale);
+    let beyond_tie = (scaled.fract() - 0.5).abs();
+    if !(scaled < MOST && beyond_tie > DOUBT) {
+        return format!("{x:.decimals$}");
+    }
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 1e9"
+    )]
+    let digits = scaled.round() as u64;
+    if decimals == 0 {
+        return digits.to_string();
+    }
+    let mut text = format!("{digits:0width$}", width = decimals + 1);
+    text.insert(text.len() - decimals, '.');
+    text
 }
 
 #[must_use]
@@ -230,7 +257,22 @@ fn group(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_number_is_rounded_as_it_is_exactly(
+            digits in 0_u64..10_000_000_000, power in 0_i32..9, decimals in 0_usize..9
+        ) {
+            #[allow(clippy::cast_precision_loss, reason = "any double will do")]
+            let x = digits as f64 / 10_f64.powi(power);
+            for x in [x, x.next_up(), x.next_down().max(0.0), x / 8.0] {
+                prop_assert_eq!(rounded(x, decimals), format!("{x:.decimals$}"));
+            }
+        }
+    }
 
     #[test]
     fn numbers_read_like_this() {

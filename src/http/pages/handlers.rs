@@ -97,7 +97,7 @@ pub(super) async fn testing(
     if let Some(page) = state.answers.get(etag.as_str()) {
         return Ok(etag.with(HTML, page));
     }
-    let (choices, loaded) = with_choices(&state, loaded).await?;
+    let choices = report::choices(&loaded.tally);
     if let Some(pairs) = mended(&pairs, &choices) {
         return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
     }
@@ -105,14 +105,14 @@ pub(super) async fn testing(
     let (data_sources, now) = (data_sources(&loaded), state.now());
     let body = state
         .compute(move || {
-            let data = &loaded.data;
-            let report = report::testing(data, &query, now)?;
-            let goals = report::goals(data, &query, now)?;
+            let tally = &loaded.tally;
+            let report = report::testing(tally, &query, now)?;
+            let goals = report::goals(tally, &query, now)?;
             let page = TestingPage::new(&TestingFacts {
                 report: &report,
                 goals: Some(&goals),
                 choices: &choices,
-                good_direction: good_direction(data, &report.goal),
+                good_direction: good_direction(tally.data(), &report.goal),
                 data_sources,
             });
             rendered(&page)
@@ -137,7 +137,7 @@ pub(super) async fn activity(
     if let Some(page) = state.answers.get(etag.as_str()) {
         return Ok(etag.with(HTML, page));
     }
-    let (choices, loaded) = with_choices(&state, loaded).await?;
+    let choices = report::choices(&loaded.tally);
     if let Some(pairs) = mended(&pairs, &choices) {
         return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
     }
@@ -150,7 +150,7 @@ pub(super) async fn activity(
     let (data_sources, now) = (data_sources(&loaded), state.now());
     let body = state
         .compute(move || {
-            let report = report::activity(&loaded.data, &others, &query, now)?;
+            let report = report::activity(loaded.tally.data(), &others, &query, now)?;
             rendered(&ActivityPage::new(&report, &choices, &data_sources))
         })
         .await?;
@@ -179,12 +179,6 @@ pub(super) async fn asset(Names(name): Names<String>) -> Result<Response, Proble
 /// The view's name for its ETag: another style is another page.
 fn view(name: &str) -> String {
     format!("{name} with {}", Assets::get().style)
-}
-
-async fn with_choices(state: &ReportState, loaded: Loaded) -> Result<(Choices, Loaded), Problem> {
-    state
-        .compute(move || Ok((report::choices(&loaded.data), loaded)))
-        .await
 }
 
 fn given<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {

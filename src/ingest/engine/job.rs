@@ -124,6 +124,11 @@ impl Job {
                 // Deleted or cancelled in the meantime: its end is of no interest any more.
                 tracing::info!(source = %source.key, %fetch, "fetch ended after its data source");
             }
+            Err(error @ StoreError::Fenced { .. }) => {
+                // Nothing of it was kept; whoever has the source now goes on from the log.
+                engine.metrics.fenced();
+                warn(&source.key, &error, "fetch is another operator's by now");
+            }
             Err(error) => {
                 warn(&source.key, &error, "fetch cannot be logged");
                 let failure = unstored(&error);

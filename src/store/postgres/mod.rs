@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use self::failure::{Server, has_code};
 use self::session::PostgresSession;
 use super::StoreError;
-use super::relational::{Relational, Session, newest_version, readable};
+use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -43,8 +43,10 @@ const PARAMETERS: &[&str] = &[
 ];
 
 /// Where the operator's machine is gone without a word, its locks must not stay for the two hours
-/// that an idle connection is trusted by default.
-const NOTICE_DEAD_CLIENTS: &str = "SET LOCAL tcp_keepalives_idle = 30; \
+/// that an idle connection is trusted by default; nor while it is frozen, since the next leader
+/// waits for them. One that lives says its next statement within milliseconds.
+const NOTICE_DEAD_CLIENTS: &str = "SET LOCAL idle_in_transaction_session_timeout = 15000; \
+     SET LOCAL tcp_keepalives_idle = 30; \
      SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3; \
      SET LOCAL tcp_user_timeout = 60000";
 
@@ -85,6 +87,7 @@ pub struct Postgres {
     readers: Arc<Semaphore>,
     writers: Arc<Semaphore>,
     read_only: bool,
+    tenure: Tenure,
 }
 
 impl Postgres {
@@ -105,13 +108,30 @@ impl Postgres {
     /// As [`Postgres::open`].
     pub async fn open_with(url: &str, limits: Limits) -> Result<Self, StoreError> {
         let store = Self::lazy(url, limits, false)?;
-        let mut connection = store.connect().await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// The store in the database at `url`, of which nothing is asked yet.
+    ///
+    /// # Errors
+    /// An address that is not understood.
+    pub fn attach(url: &str) -> Result<Self, StoreError> {
+        Self::lazy(url, Limits::default(), false)
+    }
+
+    /// Brings it to this version's schema.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.connect().await?;
         MIGRATIONS
             .run(&mut connection)
             .await
-            .map_err(|error| store.migration_error(error))?;
+            .map_err(|error| self.migration_error(error))?;
         connection.close().await.ok();
-        Ok(store)
+        Ok(())
     }
 
     /// Opens the store for reading only; another process writes it. A standby will do.
@@ -152,6 +172,7 @@ impl Postgres {
             readers: Arc::new(Semaphore::new(limits.connections)),
             writers: Arc::new(Semaphore::new(limits.connections)),
             read_only,
+            tenure: Tenure::default(),
         })
     }
 
@@ -259,6 +280,10 @@ impl Relational for Postgres {
             Some(opening),
         )
         .await
+    }
+
+    fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     async fn close(&self) {

@@ -2,12 +2,13 @@
 //! as it stands is written here once. What differs is behind [`Relational`] and [`Session`]:
 //! connections, transactions, and the one statement in which an import spends its time.
 //!
-//! `sources` and `log` keep sources and their fetches, `catalogue` what there is, `data` the agent
+//! `fence` says who may write; `sources` and `log` keep sources and their fetches, `catalogue` what there is, `data` the agent
 //! days; `copy` and `moving` carry whole `tables` from one store or source to another.
 
 mod catalogue;
 mod copy;
 mod data;
+mod fence;
 mod log;
 mod moving;
 mod rows;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use copy::{Copied, CopyError, Digest, copy_agents, copy_source, digest};
+pub use fence::Tenure;
 pub use moving::{Adopted, OnConflict, adopt};
 pub use value::{Row, Value};
 
@@ -41,6 +43,9 @@ pub trait Relational: Send + Sync + 'static {
     /// A transaction, undone unless it is committed. Of those that write the same source one waits
     /// for the other; None for what belongs to no source.
     async fn writing(&self, source: Option<SourceId>) -> Result<Box<dyn Session>, StoreError>;
+
+    /// The term in which this process writes.
+    fn tenure(&self) -> &Tenure;
 
     /// Writes everything out and closes.
     async fn close(&self);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::super::{
     AgentRow, BeginFetch, EncodedDays, EndFetch, Size, SourceRef, SourceRow, Store, StoreError,
 };
-use super::{Relational, catalogue, data, log, sources};
+use super::{Relational, catalogue, data, fence, log, sources};
 use crate::domain::agent::AgentResource;
 use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::data_source::{SourceId, SourceKey};
@@ -17,12 +17,22 @@ use crate::domain::status::Stored;
 
 #[async_trait]
 impl<R: Relational + ?Sized> Store for R {
+    async fn begin_term(&self) -> Result<i64, StoreError> {
+        fence::begin_term(self).await
+    }
+
+    async fn take(&self, id: SourceId) -> Result<bool, StoreError> {
+        fence::take(self, id).await
+    }
+
     async fn observe(&self, source: &SourceRef, history: usize) -> Result<Stored, StoreError> {
         let mut reading = self.snapshot().await?;
         if !sources::is_known(reading.as_mut(), source).await? {
             reading.commit().await?;
-            let mut writing = self.writing(Some(source.id)).await?;
+            let mut writing = fence::writing(self, source.id).await?;
             sources::enter(writing.as_mut(), source).await?;
+            // Of a row that was not there nobody could be asked whose it is.
+            fence::hold(self, writing.as_mut(), source.id).await?;
             writing.commit().await?;
             reading = self.snapshot().await?;
         }
@@ -33,32 +43,32 @@ impl<R: Relational + ?Sized> Store for R {
     }
 
     async fn advance_cursor(&self, id: SourceId, update: &CursorUpdate) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(id)).await?;
+        let mut writing = fence::writing(self, id).await?;
         sources::advance_cursor(writing.as_mut(), id, update).await?;
         writing.commit().await
     }
 
     async fn set_reader(&self, id: SourceId, reader: &str) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(id)).await?;
+        let mut writing = fence::writing(self, id).await?;
         sources::set_reader(writing.as_mut(), id, reader).await?;
         writing.commit().await
     }
 
     async fn describe(&self, id: SourceId, description: &Description) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(id)).await?;
+        let mut writing = fence::writing(self, id).await?;
         catalogue::describe(writing.as_mut(), id, description).await?;
         writing.commit().await
     }
 
     async fn begin_fetch(&self, begin: &BeginFetch) -> Result<Uuid, StoreError> {
-        let mut writing = self.writing(Some(begin.source)).await?;
+        let mut writing = fence::writing(self, begin.source).await?;
         let fetch = log::begin(writing.as_mut(), begin).await?;
         writing.commit().await?;
         Ok(fetch)
     }
 
     async fn complete_fetch(&self, end: &EndFetch) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(end.source)).await?;
+        let mut writing = fence::writing(self, end.source).await?;
         log::complete(writing.as_mut(), end).await?;
         writing.commit().await
     }
@@ -68,7 +78,7 @@ impl<R: Relational + ?Sized> Store for R {
         end: &EndFetch,
         encoded: EncodedDays,
     ) -> Result<Import, StoreError> {
-        let mut writing = self.writing(Some(end.source)).await?;
+        let mut writing = fence::writing(self, end.source).await?;
         let replaced = data::replace(writing.as_mut(), end.source, encoded).await?;
         let import = log::complete_import(writing.as_mut(), end, replaced).await?;
         writing.commit().await?;
@@ -76,19 +86,19 @@ impl<R: Relational + ?Sized> Store for R {
     }
 
     async fn abandon_fetch(&self, id: SourceId, fetch: Uuid) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(id)).await?;
+        let mut writing = fence::writing(self, id).await?;
         log::abandon(writing.as_mut(), id, fetch).await?;
         writing.commit().await
     }
 
     async fn retire(&self, id: SourceId) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(id)).await?;
+        let mut writing = fence::writing(self, id).await?;
         sources::retire(writing.as_mut(), id).await?;
         writing.commit().await
     }
 
     async fn delete(&self, id: SourceId) -> Result<(), StoreError> {
-        let mut writing = self.writing(Some(id)).await?;
+        let mut writing = fence::writing(self, id).await?;
         sources::delete(writing.as_mut(), id).await?;
         writing.commit().await
     }
@@ -118,14 +128,14 @@ impl<R: Relational + ?Sized> Store for R {
     }
 
     async fn put_agent(&self, resource: &AgentResource) -> Result<bool, StoreError> {
-        let mut writing = self.writing(None).await?;
+        let mut writing = fence::writing_agents(self, &resource.namespace).await?;
         let changed = catalogue::put_agent(writing.as_mut(), resource).await?;
         writing.commit().await?;
         Ok(changed)
     }
 
     async fn remove_agent(&self, namespace: &str, name: &str) -> Result<(), StoreError> {
-        let mut writing = self.writing(None).await?;
+        let mut writing = fence::writing_agents(self, namespace).await?;
         catalogue::remove_agent(writing.as_mut(), namespace, name).await?;
         writing.commit().await
     }

@@ -3,6 +3,7 @@
 //! What is committed stays committed (write-ahead log, `synchronous = FULL`); a process that dies in
 //! between leaves what was there.
 
+mod lock;
 mod session;
 
 use std::os::unix::fs::MetadataExt;
@@ -15,9 +16,10 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub use self::lock::WriterLock;
 use self::session::SqliteSession;
 use super::StoreError;
-use super::relational::{Relational, Session, newest_version, readable};
+use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
@@ -34,6 +36,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     file: OpenFile,
+    tenure: Tenure,
 }
 
 /// Which file is open. One that is removed or replaced underneath would still take what is written,
@@ -134,6 +137,7 @@ impl Sqlite {
             writer,
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            tenure: Tenure::default(),
         })
     }
 
@@ -177,6 +181,7 @@ impl Sqlite {
             writer: readers.clone(),
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            tenure: Tenure::default(),
         })
     }
 }
@@ -205,6 +210,10 @@ impl Relational for Sqlite {
             .await
             .map_err(database)?;
         Ok(Box::new(SqliteSession::Transaction(transaction)))
+    }
+
+    fn tenure(&self) -> &Tenure {
+        &self.tenure
     }
 
     async fn close(&self) {

@@ -79,7 +79,7 @@ fn impossible_sums(test: &Test) -> Option<Concern> {
 /// Where numbers rest on other visitors than those who were assigned at random, or leave some out.
 pub(super) fn policy_mixed(test: &Test) -> Option<Concern> {
     let question = test.question;
-    let mut visitors = policies(question.rows.iter().flatten());
+    let mut visitors = policies(question.rows());
     visitors.retain(|_, visitors| *visitors > 0);
     let names = |of: &dyn Fn(&str) -> bool| -> Vec<String> {
         let named = visitors.iter().filter(|(policy, _)| of(policy));

@@ -88,10 +88,17 @@ impl<'s, 'a> Test<'s, 'a> {
 
     /// Each day compared with itself: the difference to go by where the shares moved over time.
     pub(in crate::domain::report) fn day_by_day(&self, arm: usize) -> Option<PostStratified> {
-        let days = self.slice.days.iter().filter(|day| day.has_goal);
-        let strata = days.map(|day: &DayOfSlice| day.arms.as_slice());
-        self.is_drifting()
-            .then(|| self.stratify(Strata::Day, arm, strata))
+        let of_arms = self.day_by_day.get_or_init(|| {
+            let mut of_arms = vec![None; self.question.arms.len()];
+            let compared = self.question.compared();
+            for arm in compared.filter(|_| self.is_drifting()) {
+                let days = self.slice.days.iter().filter(|day| day.has_goal);
+                let strata = days.map(|day: &DayOfSlice| day.arms.as_slice());
+                of_arms[arm] = Some(self.stratify(Strata::Day, arm, strata));
+            }
+            of_arms
+        });
+        of_arms.get(arm).cloned().flatten()
     }
 
     fn stratify<'x>(

@@ -7,7 +7,7 @@ use super::{View, goals, tables, traits};
 use crate::domain::counts_csv::{CsvSpec, Limits, Reader};
 use crate::domain::data_source::{Dating, Goal, GoodDirection, OnIntegrityProblem, SourceKey};
 use crate::domain::description::Description;
-use crate::domain::report::{self, AgentData, SourceData, TestingQuery};
+use crate::domain::report::{self, AgentData, SourceData, Tally, TestingQuery};
 use crate::http::pages::format::Unit;
 
 /// Three arms over four days, with a trait of two values: B has `more` conversions a day than A and
@@ -73,8 +73,9 @@ fn data(more: u64, drifts: bool) -> AgentData {
 fn shown(data: &AgentData, pairs: &[(&str, &str)]) -> Vec<(&'static str, String, String)> {
     let query = TestingQuery::parse(pairs.iter().copied()).unwrap();
     let now = "2026-06-01T12:00:00Z".parse().unwrap();
-    let report = report::testing(data, &query, now).unwrap();
-    let all_goals = report::goals(data, &query, now).unwrap();
+    let tally = Tally::new(data.clone());
+    let report = report::testing(&tally, &query, now).unwrap();
+    let all_goals = report::goals(&tally, &query, now).unwrap();
     let view = View {
         report: &report,
         unit: Unit::Rate,

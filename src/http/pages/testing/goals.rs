@@ -71,28 +71,37 @@ pub(super) fn rows(view: &View<'_>, goals: Option<&GoalsReport>, range: Option<f
     let Some(goals) = goals else {
         return Vec::new();
     };
+    let by_day = are_by_day(view, Some(goals));
     let same = |a: &GoalRow, b: &GoalRow| a.goal == b.goal && a.metric == b.metric;
     let mut rows = Vec::with_capacity(goals.rows.len());
     for group in goals.rows.chunk_by(same) {
         for (at, goal) in group.iter().enumerate() {
             let spans = if at == 0 { group.len() } else { 0 };
-            rows.push(row(view, goal, spans, range));
+            rows.push(row(view, goal, spans, range.filter(|_| !by_day), by_day));
         }
     }
     rows
 }
 
-fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
+/// Whether the table compares each day with itself: where the shares moved, by the report in view
+/// or by any of its rows.
+pub(super) fn are_by_day(view: &View<'_>, goals: Option<&GoalsReport>) -> bool {
+    let mut rows = goals.into_iter().flat_map(|goals| &goals.rows);
+    super::drifting(view.report) || rows.any(|row| row.post_stratified.is_some())
+}
+
+fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>, by_day: bool) -> Row {
     let unit = Unit::from(row.unit());
     let trustworthy = view.report.trustworthy;
-    // Where the shares moved, only the difference that compares each day with itself is told.
-    let by_day = row.post_stratified.as_ref();
-    let (difference, interval, p) = match by_day {
+    // Where the shares moved, only the difference that compares each day with itself is told: a
+    // row without one has none, never the pooled one in its place.
+    let (difference, interval, p) = match &row.post_stratified {
         Some(by_day) => (
             by_day.difference,
             by_day.interval,
             by_day.adjusted_p.or(by_day.p),
         ),
+        None if by_day => (None, None, None),
         None => (row.difference, row.interval, row.adjusted_p.or(row.p)),
     };
     let precision = precision_of(difference, interval, None);
@@ -144,9 +153,7 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>) -> Row {
             .map(sentence),
         p: p.map_or(NONE.to_owned(), words::p_value),
         verdict: Mark::verdict(row.verdict),
-        spark: range
-            .filter(|_| by_day.is_none())
-            .and_then(|range| spark(row, range, trustworthy)),
+        spark: range.and_then(|range| spark(row, range, trustworthy)),
     }
 }
 

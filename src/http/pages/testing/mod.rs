@@ -49,6 +49,8 @@ pub struct TestingPage<'a> {
     form: form::Form,
     links: Links,
     goals: Vec<goals::Row>,
+    /// Then all goals are compared day by day.
+    goals_by_day: bool,
     spark_scale: String,
     goal_name: String,
     metric_name: &'static str,
@@ -121,6 +123,7 @@ impl<'a> TestingPage<'a> {
             form: form::Form::new(&view, facts.choices, facts.data_sources.len()),
             links: Links::new(&view.address, "testing", &view.pairs),
             goals: goals::rows(&view, facts.goals, range),
+            goals_by_day: goals::are_by_day(&view, facts.goals),
             spark_scale: goals::scale_words(range),
             goal_name: goal_name(report),
             metric_name: metric_name(report.metric),

@@ -169,7 +169,7 @@ fn comparison_row(view: &View<'_>, comparison: &view::Comparison) -> Row {
                 .trim_start_matches('+')
                 .to_owned()
         }),
-        days_left: or_none(comparison.days_left, |days| words::count(days.into())),
+        days_left: or_none(comparison.days_left, words::days_left),
         verdict: Mark::verdict(comparison.verdict),
     }
 }

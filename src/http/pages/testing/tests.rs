@@ -312,6 +312,26 @@ fn drifted() -> TestingReport {
     report
 }
 
+#[test]
+fn a_goal_without_a_difference_day_by_day_shows_none_under_that_heading() {
+    let report = drifted();
+    // Whichever side says that the shares moved, the report in view or the rows.
+    let mut steady = report.clone();
+    steady.post_stratified = None;
+    for report in [&report, &steady] {
+        let mut goals = goals(&drifted());
+        goals.rows[2].post_stratified = None;
+        let html = render_with(report, &goals);
+        let (_, table) = html.split_once("<table class=\"goals full\">").unwrap();
+        let (table, _) = table.split_once("</table>").unwrap();
+        assert!(table.contains("Difference<span class=\"range\">day by day</span>"));
+        assert!(!table.contains("Relative"), "{table}");
+        assert_eq!(table.matches("<td class=\"n\">−").count(), 5, "{table}");
+        let none = "<td class=\"n\">–<span class=\"range\"></span></td>";
+        assert_eq!(table.matches(none).count(), 1, "{table}");
+    }
+}
+
 fn with_traits(mut report: TestingReport) -> TestingReport {
     report.trait_group = Some("country".to_owned());
     report.by_trait = Some(
