@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use sumsq::domain::counts_csv::Means;
 use sumsq::domain::fetch::{FetchRecord, Trigger};
 use sumsq::domain::plan::{PlanSettings, Waiting};
 use sumsq::ingest::engine::{Engine, Standing, Wanted};
@@ -232,6 +233,7 @@ async fn engine(
         store,
         secrets: Arc::new(buckets.secrets()),
         progress: Arc::new(NoProgress),
+        means: Means::new(Means::DEFAULT_MEMORY, folder.path().to_owned()),
         clock: Arc::new(move || *clock.lock().unwrap()),
     };
     let settings = PlanSettings {

@@ -4,6 +4,7 @@ mod catalogue;
 mod crash;
 mod distributed;
 mod fence;
+mod leave;
 mod postgres;
 mod sqlite;
 mod story;

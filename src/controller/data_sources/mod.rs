@@ -25,6 +25,7 @@ use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereferenc
 use crate::crd;
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
+use crate::domain::description::{Description, Stall};
 use crate::domain::plan::{CursorUpdate, SlotCursor, Waiting};
 use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
 use crate::ingest::engine::Wanted;
@@ -217,12 +218,16 @@ async fn stall<K: Reported>(
         uid: object.uid().unwrap_or_default(),
         key: key.clone(),
     };
-    let stored = context
-        .shared
-        .engine
-        .store()
-        .observe(&source, stalled.history_limit)
-        .await?;
+    let store = context.shared.engine.store();
+    let stored = store.observe(&source, stalled.history_limit).await?;
+    let stall = Stall {
+        reason: stalled.reason.to_owned(),
+        message: stalled.message.to_owned(),
+    };
+    let description = Description::of_stalled(stored.description.clone(), &key.name, stall);
+    if stored.description.as_ref() != Some(&description) {
+        store.describe(source.id, &description).await?;
+    }
     // No slot of the time in which it is stalled is made up for later.
     if let Some(cursor) = stored
         .cursor
@@ -237,12 +242,7 @@ async fn stall<K: Reported>(
             cursor: stopped,
             missed: 0,
         };
-        context
-            .shared
-            .engine
-            .store()
-            .advance_cursor(source.id, &update)
-            .await?;
+        store.advance_cursor(source.id, &update).await?;
     }
     let status = stalled_status(
         object.meta().generation.unwrap_or_default(),

@@ -20,7 +20,7 @@ use crate::domain::report::{self, AgentData, Choices};
 use crate::http::conditional::Etag;
 use crate::http::data::Loaded;
 use crate::http::guard::same_site;
-use crate::http::parameters::{Names, Pairs};
+use crate::http::parameters::{AgentOfPath, Names, Pairs};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
 
@@ -83,7 +83,7 @@ pub(super) async fn fetch_now(
 
 pub(super) async fn testing(
     State(state): State<ReportState>,
-    Names((namespace, code)): Names<(String, String)>,
+    AgentOfPath { namespace, code }: AgentOfPath,
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -123,7 +123,7 @@ pub(super) async fn testing(
 
 pub(super) async fn activity(
     State(state): State<ReportState>,
-    Names((namespace, code)): Names<(String, String)>,
+    AgentOfPath { namespace, code }: AgentOfPath,
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 
 pub use copy::{Copied, CopyError, Digest, copy_agents, copy_source, digest};
 pub use fence::Tenure;
-pub use moving::{Adopted, OnConflict, adopt};
+pub use moving::{Adopted, OnConflict, adopt, purge};
 pub use value::{Row, Value};
 
 use super::{Store, StoreError, block as block_of};
@@ -82,6 +82,18 @@ pub struct EncodedDay {
     /// Of the block.
     pub hash: [u8; 16],
     pub block: Vec<u8>,
+}
+
+impl EncodedDay {
+    #[must_use]
+    pub fn of(agent: Arc<str>, day: Day, block: Vec<u8>) -> Self {
+        Self {
+            agent,
+            day,
+            hash: block_of::hash(&block),
+            block,
+        }
+    }
 }
 
 /// The first row of what can be one at most.
