@@ -74,7 +74,7 @@ impl World {
         let gate = Gate::before(buckets.endpoint()).await;
         let clock = Arc::new(Mutex::new(at(now)));
         let store = dress(open(&folder).await);
-        let (engine, ended) = engine(store, &buckets, &gate, &clock).await;
+        let (engine, ended) = engine(&folder, store, &buckets, &gate, &clock).await;
         let world = Self {
             wanted: wanted(MANIFEST),
             folder,
@@ -190,7 +190,8 @@ impl World {
         self.engine.shut_down(Duration::ZERO).await;
         self.engine.store().close().await;
         let store = Arc::new(open(&self.folder).await);
-        let (engine, ended) = engine(store, &self.buckets, &self.gate, &self.clock).await;
+        let (engine, ended) =
+            engine(&self.folder, store, &self.buckets, &self.gate, &self.clock).await;
         (self.engine, self.ended) = (engine, ended);
     }
 }
@@ -213,6 +214,7 @@ async fn open(folder: &TempDir) -> Sqlite {
 }
 
 async fn engine(
+    folder: &TempDir,
     store: Arc<dyn Store>,
     buckets: &BucketServer,
     gate: &Gate,
