@@ -162,10 +162,11 @@ pub struct ControllerArgs {
     pub namespace: Option<String>,
 
     #[command(flatten)]
-    pub election: ElectionArgs,
-
-    #[command(flatten)]
     pub fetch: FetchArgs,
+
+    // Last: its heading would stand over what follows.
+    #[command(flatten)]
+    pub election: ElectionArgs,
 }
 
 #[derive(Debug, ClapArgs)]
