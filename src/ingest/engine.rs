@@ -30,9 +30,6 @@ use crate::store::{BeginFetch, SourceRef, Store, StoreError};
 /// For what was cancelled at a shutdown to end.
 const LAST_GRACE: Duration = Duration::from_millis(500);
 
-/// The time, injected: tests bring their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
 /// Keeps what is under way, and nothing else: what has happened is in the store.
 pub struct Engine {
     ingest: Ingest,

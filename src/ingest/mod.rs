@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::domain::Clock;
 use crate::domain::counts_csv::{CsvSpec, Limits, Parsed, Reader, Rejected, Summary};
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
 use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, presentable};
@@ -53,7 +54,7 @@ pub struct Ingest {
     pub store: Arc<dyn Store>,
     pub secrets: Arc<dyn Secrets>,
     pub progress: Arc<dyn Progress>,
-    pub clock: engine::Clock,
+    pub clock: Clock,
 }
 
 impl std::fmt::Debug for Ingest {
