@@ -1,16 +1,31 @@
 //! Reads a CSV that `make_counts` wrote and says how long each step took and how much memory the
-//! process has held at most: `cargo run --release --example time_counts -- counts.csv`.
+//! process has held at most: `cargo run --release --example time_counts -- counts.csv`. A second
+//! argument is the number of threads, a third the memory for rows in MiB.
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use sumsq::domain::counts_csv::{CsvSpec, Limits, Reader};
+use sumsq::domain::counts_csv::{CsvSpec, FileReader, Limits, Means, Reviewed};
 use sumsq::domain::data_source::{Dating, Goal, GoodDirection, OnIntegrityProblem};
+use sumsq::store::{EncodedDay, block};
 
 fn main() -> anyhow::Result<()> {
-    let path = std::env::args().nth(1).context("usage: time_counts FILE")?;
+    let path = std::env::args()
+        .nth(1)
+        .context("usage: time_counts FILE [THREADS] [MIB]")?;
+    let number = |place| {
+        std::env::args()
+            .nth(place)
+            .map(|text| text.parse::<usize>())
+    };
+    let memory = number(3)
+        .transpose()?
+        .map_or(Means::DEFAULT_MEMORY, |mib| mib << 20);
+    let mut means = Means::new(memory, std::env::temp_dir());
+    means.workers = number(2).transpose()?.unwrap_or(means.workers);
     let mut file = File::open(&path).with_context(|| format!("cannot open {path}"))?;
     let goals = (1..=5).map(|number| Goal {
         code: format!("goal-{number}"),
@@ -24,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         dating: Dating::Exposure,
         on_integrity_problem: OnIntegrityProblem::Warn,
     };
-    let mut reader = Reader::new(spec, Limits::default());
+    let mut reader = FileReader::new(spec, Limits::default(), means);
     let mut chunk = vec![0; 1 << 16];
     let begun = Instant::now();
     loop {
@@ -35,22 +50,26 @@ fn main() -> anyhow::Result<()> {
         reader.feed(&chunk[..read])?;
     }
     let fed = Instant::now();
-    let parsed = reader.finish()?;
+    let Reviewed { summary, days } = reader.finish()?;
     let finished = Instant::now();
-    let (mut days, mut cells) = (0, 0);
-    for day in parsed.agent_days {
+    let blocks = days.map(block::Writer::default, |writer, day| {
+        let block = writer.write(&day);
+        EncodedDay::of(Arc::clone(day.agent()), day.day(), block)
+    });
+    let (mut days, mut bytes) = (0, 0);
+    for day in blocks {
         days += 1;
-        cells += day.cells.len();
+        bytes += day?.block.len();
     }
     println!(
-        "{} rows, {days} agent days, {cells} cells",
-        parsed.summary.rows
+        "{} rows, {days} agent days, {bytes} bytes of blocks",
+        summary.rows
     );
-    for finding in parsed.summary.findings {
+    for finding in summary.findings {
         println!("{finding}");
     }
     println!(
-        "feed {:.2?}, finish {:.2?}, agent days {:.2?}",
+        "feed {:.2?}, finish {:.2?}, blocks {:.2?}",
         fed - begun,
         finished - fed,
         finished.elapsed()

@@ -6,6 +6,7 @@ mod store;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Args, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::domain::Clock;
+use crate::domain::counts_csv::Means;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
 use crate::http::{Probes, ReportState, StoreSlot};
@@ -91,6 +93,16 @@ fn crd_yaml(resource: Option<CustomResource>) -> Result<String> {
     Ok(yamls.collect())
 }
 
+/// How files are read; `beside` is the folder of the store, where it has one.
+fn means(args: &FetchArgs, beside: Option<&Path>) -> Means {
+    let memory = usize::try_from(args.ingest_memory_mib).map_or(usize::MAX, |mib| mib << 20);
+    let folder = args.spill_dir.as_deref().or(beside);
+    Means::new(
+        memory,
+        folder.map_or_else(std::env::temp_dir, Path::to_owned),
+    )
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -111,6 +123,7 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
         store: Arc::clone(&store),
         secrets: Arc::new(bucket_server.secrets()),
         progress: Arc::clone(&screen) as _,
+        means: means(&args.fetch, folder.store_path().parent()),
         clock: system_clock(),
     };
     let (engine, ended) = Engine::new(

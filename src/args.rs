@@ -121,6 +121,17 @@ pub struct FetchArgs {
     #[arg(long, env = "SUMSQ_SCHEDULE_JITTER", value_name = "DURATION", default_value = "5m",
           value_parser = duration)]
     pub schedule_jitter: Duration,
+
+    /// Memory for the rows of files that are being read, of all fetches together, in MiB; what goes
+    /// beyond is put aside on disk
+    #[arg(long, env = "SUMSQ_INGEST_MEMORY_MIB", value_name = "MIB", default_value_t = 48,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub ingest_memory_mib: u32,
+
+    /// Where rows are put aside, in files without a name, up to half of the size of a file
+    /// [default: beside an SQLite store, else TMPDIR]
+    #[arg(long, env = "SUMSQ_SPILL_DIR", value_name = "DIR")]
+    pub spill_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

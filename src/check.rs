@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::args::{CheckArgs, Output};
 use crate::crd::data_source::DataSource as Resource;
 use crate::domain::agent_day::Day;
-use crate::domain::counts_csv::{CsvSpec, Limits, Parsed, Reader, Rejected};
+use crate::domain::counts_csv::{CsvSpec, FileReader, Limits, Means, Rejected, Reviewed, Unread};
 use crate::domain::data_source::DataSource;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::object::decompressed;
@@ -121,9 +121,13 @@ async fn check(args: &CheckArgs, source: &DataSource) -> Result<Report, String> 
         on_integrity_problem: source.on_integrity_problem,
     };
     let bytes = open(&args.file).await?;
-    let outcome = match read(bytes, Reader::new(spec, Limits::default())).await {
+    let reader = FileReader::new(spec, Limits::default(), Means::default());
+    let outcome = match read(bytes, reader).await {
         Err(error) if is_of_compression(&error) => Err(broken(&error)),
-        outcome => outcome.map_err(|error| format!("cannot read {file}: {error}"))?,
+        Err(error) => return Err(format!("cannot read {file}: {error}")),
+        Ok(Err(Unread::Spilled(error))) => return Err(format!("{error}: {}", error.error)),
+        Ok(Err(Unread::Rejected(rejected))) => Err(rejected),
+        Ok(Ok(reviewed)) => Ok(reviewed),
     };
     let empty = Report {
         file,
@@ -145,7 +149,7 @@ async fn check(args: &CheckArgs, source: &DataSource) -> Result<Report, String> 
             problem_count: total,
             ..empty
         },
-        Ok(Parsed { summary, .. }) => Report {
+        Ok(Reviewed { summary, .. }) => Report {
             accepted: true,
             warnings: summary.findings,
             warning_count: summary.total_findings,
@@ -175,8 +179,8 @@ async fn open(file: &Path) -> Result<Box<dyn AsyncRead + Send + Unpin>, String> 
 /// The outer error is of the file, the inner one of what it holds.
 async fn read(
     bytes: impl AsyncRead + Send + Unpin + 'static,
-    mut reader: Reader,
-) -> io::Result<Result<Parsed, Rejected>> {
+    mut reader: FileReader,
+) -> io::Result<Result<Reviewed, Unread>> {
     let mut bytes = decompressed(bytes).await?;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -184,8 +188,8 @@ async fn read(
         if length == 0 {
             return Ok(reader.finish());
         }
-        if let Err(rejected) = reader.feed(&chunk[..length]) {
-            return Ok(Err(rejected));
+        if let Err(unread) = reader.feed(&chunk[..length]) {
+            return Ok(Err(unread));
         }
     }
 }

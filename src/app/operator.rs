@@ -17,7 +17,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::store::Opening;
-use super::{SHUTDOWN_GRACE, Server, defaults, plan_settings, shutdown_signal, system_clock};
+use super::{
+    SHUTDOWN_GRACE, Server, defaults, means, plan_settings, shutdown_signal, system_clock,
+};
 use crate::args::{ControllerArgs, ElectionArgs};
 use crate::controller;
 use crate::controller::lease::{Candidate, Election, Holder, Leadership, Lost, Rhythm};
@@ -149,6 +151,7 @@ impl Process {
             store: Arc::clone(store),
             secrets: Arc::new(KubeSecrets::new(self.client.clone())),
             progress: Arc::new(NoProgress),
+            means: means(fetch, self.args.store.address.folder()),
             clock: system_clock(),
         };
         let (engine, ended) = Engine::new(ingest, pool, Arc::clone(metrics), plan_settings(fetch));

@@ -1,7 +1,7 @@
 //! Where the store is, and `sumsq store`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
@@ -146,6 +146,19 @@ pub enum Conflict {
 pub enum StoreAddress {
     Sqlite(PathBuf),
     Postgres(PostgresUrl),
+}
+
+impl StoreAddress {
+    /// Where it lies on this machine.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty()),
+            Self::Postgres(_) => None,
+        }
+    }
 }
 
 /// May hold a password: shown nowhere.

@@ -179,7 +179,7 @@ impl Shared {
         let result = match result {
             // To try again changes nothing: this process's term stays what it is.
             Err(Error::Store(fenced @ StoreError::Fenced { .. })) => {
-                tracing::warn!(error = &fenced as &dyn std::error::Error, "left alone");
+                tracing::debug!(error = &fenced as &dyn std::error::Error, "left alone");
                 Ok(Action::await_change())
             }
             result => result,

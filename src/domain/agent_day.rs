@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 /// A UTC day, counted from 1970-01-01.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Day(pub i32);
 
 impl Day {
@@ -82,6 +82,67 @@ pub struct AgentDay {
     pub cells: Vec<Cell>,
 }
 
+/// An agent's day column by column, as it is written: of all that holds one.
+pub trait DayColumns {
+    /// Goal codes; the `goal` of the other methods is an index of these.
+    fn goals(&self) -> &Arc<[Arc<str>]>;
+
+    /// How many cells there are, in order of key.
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn key(&self, cell: usize) -> &CellKey;
+
+    fn visitors(&self, cell: usize) -> u64;
+
+    /// Events, and the sum of their squares.
+    fn counts(&self, cell: usize, goal: usize) -> (u64, u128);
+
+    /// Value and its sum of squares; None where the goal has none.
+    fn values(&self, cell: usize, goal: usize) -> Option<[Digits; 2]>;
+}
+
+impl DayColumns for AgentDay {
+    fn goals(&self) -> &Arc<[Arc<str>]> {
+        &self.goals
+    }
+
+    fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    fn key(&self, cell: usize) -> &CellKey {
+        &self.cells[cell].key
+    }
+
+    fn visitors(&self, cell: usize) -> u64 {
+        self.cells[cell].visitors
+    }
+
+    fn counts(&self, cell: usize, goal: usize) -> (u64, u128) {
+        let counts = &self.cells[cell].goals[goal];
+        (counts.count, counts.count_sumsq)
+    }
+
+    fn values(&self, cell: usize, goal: usize) -> Option<[Digits; 2]> {
+        let values = self.cells[cell].goals[goal].values?;
+        Some([values.sum.digits(), values.sumsq.digits()])
+    }
+}
+
+/// A decimal in the fewest digits that keep its precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digits {
+    /// In units of 10^-`decimals`; where it is raw, in units of 1e-12.
+    pub number: i128,
+    pub decimals: i8,
+    /// It is no multiple of its last written digit.
+    pub is_raw: bool,
+}
+
 /// One combination of variation, policy and trait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -146,6 +207,22 @@ impl Decimal {
             units: self.units.checked_add(other.units)?,
             decimals: self.decimals.min(other.decimals),
         })
+    }
+
+    /// One unit of the last written digit, in units of 1e-12. None beyond 128 bits.
+    #[must_use]
+    pub fn last_digit(decimals: i8) -> Option<i128> {
+        10_i128.checked_pow(u32::try_from(12 - i16::from(decimals)).ok()?)
+    }
+
+    #[must_use]
+    pub fn digits(self) -> Digits {
+        let unit = Self::last_digit(self.decimals).filter(|unit| self.units % unit == 0);
+        Digits {
+            number: unit.map_or(self.units, |unit| self.units / unit),
+            decimals: self.decimals,
+            is_raw: unit.is_none(),
+        }
     }
 
     /// The nearest double.

@@ -12,15 +12,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::Clock;
-use crate::domain::counts_csv::{CsvSpec, Limits, Parsed, Reader, Rejected, Summary};
+use crate::domain::counts_csv::{
+    CsvSpec, FileReader, Limits, Means, Rejected, Reviewed, Spilled, Summary, Unread,
+};
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
 use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, presentable};
 use crate::object::{ObjectBody, Objects, Opened, SecretCredentials};
-use crate::store::{EndFetch, Store, StoreError};
+use crate::store::{EncodedDay, EndFetch, Store, StoreError, block};
+
+/// Chunks of a body, of at most 64 KiB each, that wait to be read.
+const CHUNKS_AHEAD: usize = 8;
 
 /// Reads the Secrets that data sources name, on demand: nothing keeps them.
 #[async_trait]
@@ -54,6 +61,8 @@ pub struct Ingest {
     pub store: Arc<dyn Store>,
     pub secrets: Arc<dyn Secrets>,
     pub progress: Arc<dyn Progress>,
+    /// Shared by all fetches.
+    pub means: Means,
     pub clock: Clock,
 }
 
@@ -105,8 +114,8 @@ impl Ingest {
         };
         let outcome = match downloaded {
             Ok(Downloaded::NotModified) => Outcome::NotModified,
-            Ok(Downloaded::File { parsed, etag }) => {
-                match self.store_file(source, fetch, parsed, etag).await {
+            Ok(Downloaded::File { reviewed, etag }) => {
+                match self.store_file(source, fetch, reviewed, etag).await {
                     Ok(import) => return Ok(Ended::Logged(Outcome::Imported(import))),
                     // There is nothing to log: the log is another operator's by now.
                     Err(error @ StoreError::Fenced { .. }) => return Err(error),
@@ -166,8 +175,8 @@ impl Ingest {
             (Opened::Body(body), _) => body,
         };
         let etag = body.etag.clone();
-        let parsed = self.read(source, body, etag.as_deref()).await?;
-        Ok(Downloaded::File { parsed, etag })
+        let reviewed = self.read(source, body, etag.as_deref()).await?;
+        Ok(Downloaded::File { reviewed, etag })
     }
 
     async fn read(
@@ -175,59 +184,85 @@ impl Ingest {
         source: &DataSource,
         mut body: ObjectBody,
         etag: Option<&str>,
-    ) -> Result<Parsed, FetchError> {
+    ) -> Result<Reviewed, FetchError> {
         let spec = CsvSpec {
             goals: source.goals.clone(),
             dating: source.dating,
             on_integrity_problem: source.on_integrity_problem,
         };
-        let refused = |rejected: Rejected| refused(&rejected, etag);
-        let mut reader = Reader::new(spec, Limits::default());
-        let mut rejected = None;
+        let reader = FileReader::new(spec, Limits::default(), self.means.clone());
+        let (chunks, received) = mpsc::channel(CHUNKS_AHEAD);
+        // Reading is computing, of seconds where the file is large: not on a thread that others
+        // wait for.
+        let reading = tokio::task::spawn_blocking(move || read_chunks(reader, received));
+        let mut is_read = true;
         while let Some(chunk) = body.next().await? {
-            // A file that makes no sense is still read to its end: only there its checksum tells
-            // whether it was changed on its way, and what it says may be held against it.
-            if rejected.is_none() {
-                rejected = reader.feed(&chunk).err();
-            }
+            // A file that makes no sense is still received to its end: only there its checksum
+            // tells whether it was changed on its way, and what it says may be held against it.
+            is_read = is_read && chunks.send(Some(chunk)).await.is_ok();
             self.progress
                 .received(&source.key, body.received(), body.content_length);
         }
-        if let Some(rejected) = rejected {
-            return Err(refused(rejected));
-        }
-        // The last look over a large file takes a second of computing: not on a thread that
-        // others wait for.
-        tokio::task::spawn_blocking(move || reader.finish())
+        // Where reading has ended by itself, it says why.
+        drop(chunks.send(None).await);
+        let read = reading
             .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-            .map_err(refused)
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        match read {
+            Some(Ok(reviewed)) => Ok(reviewed),
+            Some(Err(Unread::Rejected(rejected))) => Err(refused(&rejected, etag)),
+            Some(Err(Unread::Spilled(error))) => Err(unspilled(&error)),
+            None => unreachable!("reading ends without a word only where the body does"),
+        }
     }
 
     async fn store_file(
         &self,
         source: &DataSource,
         fetch: Uuid,
-        parsed: Parsed,
+        reviewed: Reviewed,
         etag: Option<String>,
     ) -> Result<Import, StoreError> {
-        self.progress
-            .storing(&source.key, parsed.summary.agent_days);
+        let Reviewed { summary, days } = reviewed;
+        self.progress.storing(&source.key, summary.agent_days);
         let end = EndFetch {
             source: source.id,
             fetch,
-            outcome: Outcome::Imported(import_of(parsed.summary)),
+            outcome: Outcome::Imported(import_of(summary)),
             etag,
             completed_at: (self.clock)(),
         };
-        self.store.import(&end, parsed.agent_days).await
+        let encoded = days.map(block::Writer::default, |writer, day| {
+            let block = writer.write(&day);
+            EncodedDay::of(Arc::clone(day.agent()), day.day(), block)
+        });
+        let encoded = encoded.map(|day| day.map_err(StoreError::from));
+        self.store.import_blocks(&end, Box::new(encoded)).await
+    }
+}
+
+/// Reads what comes, up to the None that ends the file. None where that does not come: the fetch is
+/// given up.
+fn read_chunks(
+    mut reader: FileReader,
+    mut received: mpsc::Receiver<Option<Bytes>>,
+) -> Option<Result<Reviewed, Unread>> {
+    loop {
+        match received.blocking_recv()? {
+            None => return Some(reader.finish()),
+            Some(chunk) => {
+                if let Err(unread) = reader.feed(&chunk) {
+                    return Some(Err(unread));
+                }
+            }
+        }
     }
 }
 
 enum Downloaded {
     NotModified,
     File {
-        parsed: Parsed,
+        reviewed: Reviewed,
         etag: Option<String>,
     },
 }
@@ -273,9 +308,21 @@ fn timed_out(limit: Duration) -> FetchError {
     )
 }
 
+/// What status says where rows could not be put aside on disk.
+fn unspilled(error: &Spilled) -> FetchError {
+    FetchError::new(
+        ErrorCode::StoreFull,
+        format!("{error}: {}", error.error),
+        "nothing was changed and the data of earlier fetches are served; a file that is too large \
+         for memory needs up to its own size there for a while: give the volume more room, or name \
+         another folder with --spill-dir",
+    )
+}
+
 /// What status says of a store that could not be written.
 pub(crate) fn unstored(error: &StoreError) -> FetchError {
     match error {
+        StoreError::Spilled(error) => unspilled(error),
         StoreError::Full(_) => FetchError::new(
             ErrorCode::StoreFull,
             error.to_string(),

@@ -3,12 +3,13 @@
 //! The format is documented in docs/store.md; a change of it is another version.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use unsigned_varint::{decode, encode};
 
 use crate::domain::agent_day::{
-    AgentDay, Cell, CellKey, Day, Decimal, GoalCounts, GoalValues, VisitorTrait,
+    AgentDay, Cell, CellKey, Day, DayColumns, Decimal, Digits, GoalCounts, GoalValues, VisitorTrait,
 };
 
 const VERSION: u8 = 1;
@@ -35,32 +36,87 @@ pub fn hash(block: &[u8]) -> [u8; 16] {
 
 /// The cells of a day; agent and day themselves are the key under which it is kept.
 #[must_use]
-pub fn write(day: &AgentDay) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + day.cells.len() * 32);
-    out.push(VERSION);
-    write_strings(&mut out, day.goals.iter().map(|goal| &**goal));
-    let codes: BTreeSet<&str> = day.cells.iter().flat_map(|cell| codes(&cell.key)).collect();
-    let index: BTreeMap<&str, u64> = codes.iter().copied().zip(0..).collect();
-    write_strings(&mut out, codes.iter().copied());
-    write_u64(&mut out, day.cells.len() as u64);
-    for cell in &day.cells {
-        write_u64(&mut out, index[&*cell.key.variation]);
-        write_u64(&mut out, index[&*cell.key.policy]);
-        match &cell.key.visitor_trait {
-            None => write_u64(&mut out, 0),
-            Some(VisitorTrait { group, value }) => {
-                write_u64(&mut out, index[&**group] + 1);
-                write_u64(&mut out, index[&**value]);
+pub fn write(day: &impl DayColumns) -> Vec<u8> {
+    Writer::default().write(day)
+}
+
+/// Writes the blocks of many days, which often have the same goals and keys.
+#[derive(Debug, Default)]
+pub struct Writer {
+    keys: Vec<CellKey>,
+    goals: Option<Arc<[Arc<str>]>>,
+    /// What blocks of these goals and keys begin with.
+    prefix: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Writer {
+    /// As [`write`].
+    pub fn write(&mut self, day: &impl DayColumns) -> Vec<u8> {
+        if !self.knows_keys_of(day) {
+            self.write_prefix(day);
+        }
+        let out = &mut self.out;
+        out.clear();
+        out.extend_from_slice(&self.prefix);
+        let cells = 0..day.len();
+        for cell in cells.clone() {
+            write_u64(out, day.visitors(cell));
+        }
+        for goal in 0..day.goals().len() {
+            write_goal(out, day, goal, cells.clone());
+        }
+        out.as_slice().into()
+    }
+
+    fn knows_keys_of(&self, day: &impl DayColumns) -> bool {
+        self.keys.len() == day.len()
+            && self.goals.as_ref() == Some(day.goals())
+            && self.keys.iter().zip(0..).all(|(known, cell)| {
+                let key = day.key(cell);
+                // Keys of one file share their codes.
+                is_same(&known.variation, &key.variation)
+                    && is_same(&known.policy, &key.policy)
+                    && match (&known.visitor_trait, &key.visitor_trait) {
+                        (Some(known), Some(of_trait)) => {
+                            is_same(&known.group, &of_trait.group)
+                                && is_same(&known.value, &of_trait.value)
+                        }
+                        (None, None) => true,
+                        _ => false,
+                    }
+            })
+    }
+
+    fn write_prefix(&mut self, day: &impl DayColumns) {
+        self.goals = Some(Arc::clone(day.goals()));
+        self.keys.clear();
+        self.keys
+            .extend((0..day.len()).map(|cell| day.key(cell).clone()));
+        let out = &mut self.prefix;
+        out.clear();
+        out.push(VERSION);
+        write_strings(out, day.goals().iter().map(|goal| &**goal));
+        let codes: BTreeSet<&str> = self.keys.iter().flat_map(codes).collect();
+        let index: BTreeMap<&str, u64> = codes.iter().copied().zip(0..).collect();
+        write_strings(out, codes.iter().copied());
+        write_u64(out, self.keys.len() as u64);
+        for key in &self.keys {
+            write_u64(out, index[&*key.variation]);
+            write_u64(out, index[&*key.policy]);
+            match &key.visitor_trait {
+                None => write_u64(out, 0),
+                Some(VisitorTrait { group, value }) => {
+                    write_u64(out, index[&**group] + 1);
+                    write_u64(out, index[&**value]);
+                }
             }
         }
     }
-    for cell in &day.cells {
-        write_u64(&mut out, cell.visitors);
-    }
-    for goal in 0..day.goals.len() {
-        write_goal(&mut out, day, goal);
-    }
-    out
+}
+
+fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 /// # Errors
@@ -108,39 +164,31 @@ fn codes(key: &CellKey) -> impl Iterator<Item = &str> {
     [&*key.variation, &*key.policy].into_iter().chain(of_trait)
 }
 
-fn write_goal(out: &mut Vec<u8>, day: &AgentDay, goal: usize) {
-    let counts = || day.cells.iter().map(|cell| &cell.goals[goal]);
-    for counts in counts() {
-        write_u64(out, counts.count);
+fn write_goal(out: &mut Vec<u8>, day: &impl DayColumns, goal: usize, cells: Range<usize>) {
+    let counts = || cells.clone().map(|cell| day.counts(cell, goal));
+    for (count, _) in counts() {
+        write_u64(out, count);
     }
     // The difference is 0 where each visitor converts at most once: one byte.
-    for counts in counts() {
-        let squares = i128::try_from(counts.count_sumsq).unwrap_or(i128::MAX);
-        write_i128(out, squares - i128::from(counts.count));
+    for (count, squares) in counts() {
+        let squares = i128::try_from(squares).unwrap_or(i128::MAX);
+        write_i128(out, squares - i128::from(count));
     }
-    for counts in counts() {
-        out.push(u8::from(counts.values.is_some()));
+    let values = || cells.clone().map(|cell| day.values(cell, goal));
+    for values in values() {
+        out.push(u8::from(values.is_some()));
     }
-    for values in counts().filter_map(|counts| counts.values.as_ref()) {
-        write_decimal(out, values.sum);
-        write_decimal(out, values.sumsq);
-    }
-}
-
-fn write_decimal(out: &mut Vec<u8>, decimal: Decimal) {
-    let decimals = u8::try_from(i16::from(decimal.decimals) + DECIMALS_BIAS).unwrap_or(0);
-    if let Some(unit) = unit(decimal.decimals).filter(|unit| decimal.units % unit == 0) {
-        out.push(decimals);
-        write_i128(out, decimal.units / unit);
-    } else {
-        out.push(decimals | RAW_UNITS);
-        write_i128(out, decimal.units);
+    for [sum, sumsq] in values().flatten() {
+        write_digits(out, sum);
+        write_digits(out, sumsq);
     }
 }
 
-/// One unit of the last written digit, in units of 1e-12.
-fn unit(decimals: i8) -> Option<i128> {
-    10_i128.checked_pow(u32::try_from(12 - i16::from(decimals)).ok()?)
+fn write_digits(out: &mut Vec<u8>, digits: Digits) {
+    let decimals = u8::try_from(i16::from(digits.decimals) + DECIMALS_BIAS).unwrap_or(0);
+    let raw = if digits.is_raw { RAW_UNITS } else { 0 };
+    out.push(decimals | raw);
+    write_i128(out, digits.number);
 }
 
 fn write_strings<'a>(out: &mut Vec<u8>, strings: impl ExactSizeIterator<Item = &'a str>) {
@@ -151,14 +199,22 @@ fn write_strings<'a>(out: &mut Vec<u8>, strings: impl ExactSizeIterator<Item = &
     }
 }
 
-fn write_u64(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(encode::u64(number, &mut encode::u64_buffer()));
+#[inline]
+fn write_u64(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    out.push(number.to_le_bytes()[0]);
 }
 
 /// Zigzag: small numbers of either sign are short.
 fn write_i128(out: &mut Vec<u8>, number: i128) {
     let zigzag = (number.cast_unsigned() << 1) ^ (number >> 127).cast_unsigned();
-    out.extend_from_slice(encode::u128(zigzag, &mut encode::u128_buffer()));
+    match u64::try_from(zigzag) {
+        Ok(small) => write_u64(out, small),
+        Err(_) => out.extend_from_slice(encode::u128(zigzag, &mut encode::u128_buffer())),
+    }
 }
 
 struct Input<'a>(&'a [u8]);
@@ -268,7 +324,7 @@ impl Input<'_> {
         let decimals = i8::try_from(decimals).map_err(|_| BlockError::Malformed)?;
         let number = self.i128()?;
         let units = if byte & RAW_UNITS == 0 {
-            unit(decimals).and_then(|unit| number.checked_mul(unit))
+            Decimal::last_digit(decimals).and_then(|unit| number.checked_mul(unit))
         } else {
             Some(number)
         };
@@ -291,7 +347,7 @@ mod tests {
             // As written: units are whole last digits.
             (-1_000_000_000_i128..1_000_000_000, -10_i8..=12).prop_map(|(mantissa, decimals)| {
                 Decimal {
-                    units: mantissa * unit(decimals).unwrap_or(1),
+                    units: mantissa * Decimal::last_digit(decimals).unwrap_or(1),
                     decimals,
                 }
             }),

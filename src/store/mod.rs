@@ -13,13 +13,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use self::relational::EncodedDay;
+
 use crate::domain::agent::AgentResource;
 use crate::domain::agent_day::{AgentDay, Day};
+use crate::domain::counts_csv::Spilled;
 use crate::domain::data_source::{SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::{FetchError, FetchRecord, Import, Outcome};
 use crate::domain::plan::{CursorUpdate, FetchPlan};
 use crate::domain::status::Stored;
+
+/// Days in order of agent and day, encoded as they are asked for.
+pub type EncodedDays = Box<dyn Iterator<Item = Result<EncodedDay, StoreError>> + Send>;
 
 /// Everything that a fetch replaces goes through one transaction, and one transaction touches one
 /// data source only: readers see all of a fetch or nothing of it, whatever dies when.
@@ -59,14 +65,31 @@ pub trait Store: Send + Sync + 'static {
     /// here on. A repeat of the newest failure becomes one more attempt of that record.
     async fn complete_fetch(&self, end: &EndFetch) -> Result<(), StoreError>;
 
-    /// Ends a fetch with its data, all in one transaction: every (agent, day) named replaces what
-    /// was held for it; a day whose content hash is unchanged is not written. `end.outcome` is
-    /// `Imported`; its `agent_days` and `changed_agent_days` are filled in here, and the whole is
-    /// returned as it was logged.
+    /// [`Store::import_blocks`] of days that are at hand.
+    ///
+    /// # Errors
+    /// As that.
     async fn import(
         &self,
         end: &EndFetch,
         agent_days: Box<dyn Iterator<Item = AgentDay> + Send>,
+    ) -> Result<Import, StoreError> {
+        let mut writer = block::Writer::default();
+        let encoded = agent_days.map(move |day| {
+            let block = writer.write(&day);
+            Ok(EncodedDay::of(day.agent, day.day, block))
+        });
+        self.import_blocks(end, Box::new(encoded)).await
+    }
+
+    /// Ends a fetch with its data, all in one transaction: every (agent, day) named replaces what
+    /// was held for it; a day whose content hash is unchanged is not written. `end.outcome` is
+    /// `Imported`; its `agent_days` and `changed_agent_days` are filled in here, and the whole is
+    /// returned as it was logged. Where one of the days is an error, nothing changes.
+    async fn import_blocks(
+        &self,
+        end: &EndFetch,
+        encoded: EncodedDays,
     ) -> Result<Import, StoreError>;
 
     /// Strikes a fetch from the log that was begun and is no longer wanted. Its slot is free again
@@ -243,6 +266,8 @@ pub enum StoreError {
     },
     #[error("the fetch is not in the log, or has ended")]
     UnknownFetch(Uuid),
+    #[error(transparent)]
+    Spilled(#[from] Spilled),
     #[error("a stored block cannot be read")]
     Block(#[from] block::BlockError),
     #[error("the block of agent {agent:?} on {day} is not the one that was stored")]

@@ -16,7 +16,7 @@ const MOST_SECONDS: i64 = 100_000_000_000;
 pub(super) const EARLIEST_PLAUSIBLE: Day = Day(10_957);
 
 /// A moment, as its UTC day and the seconds since that day began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Moment {
     pub(super) day: Day,
     pub(super) second_of_day: u32,
@@ -47,6 +47,20 @@ pub(super) fn parse(text: &[u8]) -> Option<Moment> {
     Some(Moment {
         day: Day::from_unix_seconds(seconds)?,
         second_of_day,
+    })
+}
+
+/// A date of the usual kind: after 1973 and of no other meaning.
+#[inline]
+pub(super) fn of_seconds(seconds: u64) -> Option<Moment> {
+    const DAY: u64 = DAY_SECONDS.unsigned_abs();
+    // Beyond every day that is written as YYYYMMDD.
+    if !(100_000_000..MOST_SECONDS.unsigned_abs()).contains(&seconds) {
+        return None;
+    }
+    Some(Moment {
+        day: Day(i32::try_from(seconds / DAY).ok()?),
+        second_of_day: u32::try_from(seconds % DAY).ok()?,
     })
 }
 
@@ -232,6 +246,13 @@ impl Midnights {
             self.line = line;
         }
         self.times.push(second_of_day);
+    }
+
+    /// Adds what was seen further on in the file.
+    pub(super) fn append(&mut self, later: &Self) {
+        for time in &later.times {
+            self.see(*time, later.line);
+        }
     }
 
     /// The zone's offsets in seconds, the smaller one first, and the line of the first Date.

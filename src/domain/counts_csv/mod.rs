@@ -1,34 +1,51 @@
 //! CSV bytes -> agent days, with limits, and findings that say where.
 //!
-//! In reading order: `sniff` (is it a CSV at all), `records` (csv-core, and lines), `header` and
-//! `near_miss`, `rows` with `dates`, `numbers`, `number_hints` and `codes`, `groups` (rows packed by
-//! agent and day), `review` (what all rows together say), `notes` (findings, counted); `write` is the
-//! way back.
+//! In reading order: `sniff` (is it a CSV at all), `header` and `near_miss`, `chunks` (cut at ends of
+//! records), `rows` (one chunk read: `quick` for plain rows, else `records`, with `dates`, `numbers`,
+//! `number_hints`, `codes` and `keys`), `packed` (a row in few bytes), `sorting` (chunks put together
+//! by agent and day, in `room`, else in `spill`), `merge`, `day` (rows unpacked), `review` (what all
+//! rows together say), `notes` (findings, counted). `reader` takes a file through all of it, on
+//! several threads by `in_order`; `write` is the way back.
 
+mod chunks;
 mod codes;
 mod dates;
-mod groups;
+mod day;
 mod header;
+mod in_order;
+mod keys;
+mod merge;
 mod near_miss;
 mod notes;
 mod number_hints;
 mod numbers;
+mod packed;
+mod quick;
+mod reader;
 mod records;
 mod rejected;
 mod review;
+mod room;
 mod rows;
 mod sniff;
+mod sorted;
+mod sorting;
+mod spill;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::agent_day::{AgentDay, Day};
 use super::data_source::{Dating, Goal, OnIntegrityProblem};
-use super::finding::{Finding, FindingKind, grouped};
-use groups::Goals;
-use notes::{Notes, Problems};
-use records::{Records, Rest, Step};
-use rows::Rows;
+use super::finding::{Finding, FindingKind};
+pub use day::FileDay;
+pub use reader::FileReader;
+pub use room::Means;
+pub use sorted::FileDays;
 
 /// What the file is read as.
 #[derive(Debug, Clone)]
@@ -57,228 +74,77 @@ impl Default for Limits {
     }
 }
 
-/// Takes a file in chunks of any size.
-pub struct Reader {
-    spec: CsvSpec,
-    limits: Limits,
-    bytes: u64,
-    /// The file's first bytes, until there are enough to tell what it is.
-    head: Option<Vec<u8>>,
-    records: Records,
-    /// None until the header is read.
-    rows: Option<Rows>,
-    rejected: Option<Rejected>,
-}
-
-impl fmt::Debug for Reader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader")
-            .field("bytes", &self.bytes)
-            .field("rejected", &self.rejected)
-            .finish_non_exhaustive()
-    }
-}
+/// Takes a small file in chunks of any size, on the caller's thread and wholly in memory.
+/// [`FileReader`] is for files of any size.
+#[derive(Debug)]
+pub struct Reader(FileReader);
 
 impl Reader {
     #[must_use]
     pub fn new(spec: CsvSpec, limits: Limits) -> Self {
-        Self {
-            spec,
-            limits,
-            bytes: 0,
-            head: Some(Vec::new()),
-            records: Records::new(limits.record_bytes),
-            rows: None,
-            rejected: None,
-        }
+        let means = Means {
+            workers: 1,
+            ..Means::new(usize::MAX, PathBuf::new())
+        };
+        Self(FileReader::new(spec, limits, means))
     }
 
     /// Takes the next bytes of the file (decompressed).
     ///
     /// # Errors
-    /// Only where reading on makes no sense (not a CSV, a header that lacks columns, a record
-    /// beyond the limit); other problems are collected until [`Reader::finish`]. Once refused, a
-    /// file stays refused.
+    /// As [`FileReader::feed`].
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Rejected> {
-        if let Some(rejected) = &self.rejected {
-            return Err(rejected.clone());
-        }
-        self.bytes += chunk.len() as u64;
-        let result = match self.head.take() {
-            None => self.read(chunk),
-            Some(mut head) => {
-                head.extend_from_slice(chunk);
-                if head.len() < sniff::HEAD_BYTES {
-                    self.head = Some(head);
-                    return Ok(());
-                }
-                self.begin(&head, false)
-            }
-        };
-        result.inspect_err(|rejected| {
-            self.rejected = Some(rejected.clone());
-            self.rows = None;
-        })
+        self.0.feed(chunk).map_err(refused)
     }
 
     /// # Errors
-    /// Structure problems, or broken "always" rules where the spec says Reject.
-    pub fn finish(mut self) -> Result<Parsed, Rejected> {
-        if let Some(rejected) = self.rejected {
-            return Err(rejected);
-        }
-        if let Some(head) = self.head.take() {
-            self.begin(&head, true)?;
-        }
-        self.read_rest()?;
-        let Some(rows) = self.rows else {
-            return Err(sniff::problem(b"", true).map_or_else(Rejected::default, Rejected::one));
-        };
-        finish(rows, &self.spec, &self.limits, self.bytes)
+    /// As [`FileReader::finish`].
+    pub fn finish(self) -> Result<Parsed, Rejected> {
+        let Reviewed { summary, days } = self.0.finish().map_err(refused)?;
+        let agent_days = days
+            .map(|| (), |(), day| day.to_agent_day())
+            .map(|day| day.expect("nothing of it is on disk"));
+        Ok(Parsed {
+            summary,
+            agent_days: Box::new(agent_days),
+        })
     }
+}
 
-    fn begin(&mut self, head: &[u8], whole: bool) -> Result<(), Rejected> {
-        match sniff::problem(&head[..head.len().min(sniff::HEAD_BYTES)], whole) {
-            Some(problem) => Err(Rejected::one(problem)),
-            None => self.read(head),
-        }
+fn refused(unread: Unread) -> Rejected {
+    match unread {
+        Unread::Rejected(rejected) => rejected,
+        Unread::Spilled(error) => unreachable!("there is room for everything, but {error}"),
     }
+}
 
-    fn read(&mut self, mut input: &[u8]) -> Result<(), Rejected> {
-        loop {
-            match self.records.next(&mut input) {
-                Step::NeedMore => return Ok(()),
-                Step::Record(record) => match &mut self.rows {
-                    Some(rows) => rows.take(record),
-                    None => self.rows = Some(begin_rows(record, &self.spec, &self.limits)?),
-                },
-                Step::TooLong { line, through_line } => {
-                    return Err(self.too_long(line, through_line));
-                }
-            }
-        }
-    }
+/// A file that may be imported, read on several threads and in bounded memory.
+#[derive(Debug)]
+pub struct Reviewed {
+    pub summary: Summary,
+    pub days: FileDays,
+}
 
-    fn too_long(&mut self, line: u64, through_line: u64) -> Rejected {
-        let problem = too_long(line, through_line, self.limits.record_bytes);
-        Rejected::after(self.rows.take(), problem)
-    }
+/// Why a file could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unread {
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    #[error(transparent)]
+    Spilled(#[from] Spilled),
+}
 
-    /// The last record, where no newline ends it.
-    fn read_rest(&mut self) -> Result<(), Rejected> {
-        match self.records.finish() {
-            Rest::Nothing => Ok(()),
-            Rest::TooLong { line, through_line } => Err(self.too_long(line, through_line)),
-            Rest::Record(record) => {
-                match &mut self.rows {
-                    Some(rows) => rows.take(record),
-                    None => self.rows = Some(begin_rows(record, &self.spec, &self.limits)?),
-                }
-                Ok(())
-            }
-            Rest::UnclosedQuote { line, column } => {
-                let problem = structure("UnclosedQuote", "a quote is opened and never closed")
-                    .line(line)
-                    .hint(
-                        "close it, or double each quote that belongs to the text (\"\"); where \
-                         the quote stands in the last line, the file may have been cut short",
-                    );
-                let name = self
-                    .rows
-                    .as_ref()
-                    .and_then(|rows| rows.columns.names.get(column));
-                let problem = match name {
-                    Some(name) => problem.column(name),
-                    None => problem,
-                };
-                Err(Rejected::after(self.rows.take(), problem))
-            }
-        }
-    }
+/// Rows that did not fit into memory could not be put on disk, or read back.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("rows cannot be kept in temporary files in {}", folder.display())]
+pub struct Spilled {
+    pub folder: PathBuf,
+    #[source]
+    pub error: Arc<std::io::Error>,
 }
 
 fn structure(code: &'static str, message: impl Into<String>) -> Finding {
     Finding::new(FindingKind::Structure, code, message)
-}
-
-fn begin_rows(
-    header: records::Record<'_>,
-    spec: &CsvSpec,
-    limits: &Limits,
-) -> Result<Rows, Rejected> {
-    let (columns, found) = header::read(header, spec, limits).map_err(|mut findings| {
-        let total = findings.len() as u64;
-        findings.truncate(limits.findings);
-        Rejected { findings, total }
-    })?;
-    let mut notes = Notes::default();
-    for (place, note) in found.into_iter().enumerate() {
-        notes.add(note.code, place, note.line, || note);
-    }
-    Ok(Rows::new(columns, Problems::new(limits.findings), notes))
-}
-
-fn too_long(line: u64, through_line: u64, limit: usize) -> Finding {
-    let message = format!("a row longer than {} bytes", grouped(limit as u64));
-    let hint = if through_line > line {
-        "a quote that is opened and never closed swallows the lines after it: close it, or double \
-         each quote that belongs to the text (\"\")"
-    } else {
-        "a row is some hundred bytes: check that the file's lines end with newlines"
-    };
-    structure("RecordTooLong", message).line(line).hint(hint)
-}
-
-fn finish(mut rows: Rows, spec: &CsvSpec, limits: &Limits, bytes: u64) -> Result<Parsed, Rejected> {
-    if rows.count == 0 {
-        let problem = structure("HeaderOnly", "the file has a header and no rows").hint(
-            "write one row for each day, agent and variation; an export without rows has often \
-             failed or has asked for the wrong days",
-        );
-        return Err(Rejected::one(problem));
-    }
-    rows.told.reject_problems()?;
-    let goals = Goals {
-        codes: rows
-            .columns
-            .goals
-            .iter()
-            .map(|goal| goal.code.clone())
-            .collect(),
-        valued: rows
-            .columns
-            .goals
-            .iter()
-            .map(|goal| goal.values.is_some())
-            .collect(),
-    };
-    let groups = rows.groups.sort(&rows.codes, goals);
-    review::review(&groups, &rows.columns, spec.dating, &mut rows.told);
-    rows.told.reject_problems()?;
-    review::review_codes(&rows.codes, &rows.columns, &mut rows.told);
-    rows.told.note_midnights(&rows.midnights, &rows.columns);
-    if spec.on_integrity_problem == OnIntegrityProblem::Reject
-        && rows.told.notes.times(FindingKind::Always) > 0
-    {
-        let always = |kind| kind == FindingKind::Always;
-        let (findings, total) = rows.told.notes.into_findings(limits.findings, always);
-        return Err(Rejected { findings, total });
-    }
-    let (findings, total_findings) = rows.told.notes.into_findings(limits.findings, |_| true);
-    let summary = Summary {
-        rows: rows.count,
-        bytes,
-        agents: rows.codes.agents.sorted(),
-        agent_days: groups.days.len() as u64,
-        first_day: rows.days.map(|days| days.0),
-        last_day: rows.days.map(|days| days.1),
-        findings,
-        total_findings,
-    };
-    Ok(Parsed {
-        summary,
-        agent_days: Box::new(groups.into_agent_days()),
-    })
 }
 
 /// A file that may be imported.

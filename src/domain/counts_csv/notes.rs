@@ -34,6 +34,13 @@ impl Problems {
         self.total == 0
     }
 
+    /// Adds those of what follows.
+    pub(super) fn append(&mut self, later: Self) {
+        self.total += later.total;
+        let room = self.limit.saturating_sub(self.kept.len());
+        self.kept.extend(later.kept.into_iter().take(room));
+    }
+
     /// The first problems, by line, and how many there are.
     pub(super) fn take(&mut self) -> (Vec<Finding>, u64) {
         let mut kept = std::mem::take(&mut self.kept);
@@ -81,6 +88,24 @@ impl Notes {
                     finding: finding(),
                     times: 1,
                 });
+            }
+        }
+    }
+
+    /// Adds those of what follows, as if each had been added here.
+    pub(super) fn append(&mut self, later: Self) {
+        for (kind, note) in later.0 {
+            match self.0.entry(kind) {
+                indexmap::map::Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.times += note.times;
+                    if note.finding.line < known.finding.line {
+                        known.finding = note.finding;
+                    }
+                }
+                indexmap::map::Entry::Vacant(new) => {
+                    new.insert(note);
+                }
             }
         }
     }

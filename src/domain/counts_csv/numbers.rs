@@ -34,11 +34,22 @@ pub(super) struct Written {
     pub(super) changed: bool,
 }
 
+/// Powers of ten up to 10^35.
+const UNITS: [i128; 36] = {
+    let mut units = [1; 36];
+    let mut power = 1;
+    while power < units.len() {
+        units[power] = units[power - 1] * 10;
+        power += 1;
+    }
+    units
+};
+
 impl Written {
     pub(super) fn decimal(mantissa: i128, decimals: i8) -> Decimal {
-        let scale = 10_i128.pow(u32::try_from(12 - i32::from(decimals)).unwrap_or(0));
+        let power = usize::try_from(12 - i32::from(decimals)).unwrap_or(0);
         Decimal {
-            units: mantissa * scale,
+            units: mantissa * UNITS[power],
             decimals,
         }
     }
@@ -84,6 +95,49 @@ pub(super) fn short_digits(text: &[u8]) -> Option<u64> {
         number = number * 10 + u64::from(digit);
     }
     Some(number)
+}
+
+/// The digits that `text` begins with, eight at a time: their number and how many they are, at
+/// most 16. None where eight bytes cannot be looked at beyond them.
+#[inline]
+pub(super) fn leading_digits(text: &[u8]) -> Option<(u64, usize)> {
+    let (number, digits) = up_to_eight_digits(text)?;
+    if digits < 8 {
+        return Some((number, digits));
+    }
+    let (more, further) = up_to_eight_digits(text.get(8..)?)?;
+    Some((number * TENS[further] + more, 8 + further))
+}
+
+/// Powers of ten up to 10^16.
+pub(super) const TENS: [u64; 17] = {
+    let mut tens = [1; 17];
+    let mut power = 1;
+    while power < tens.len() {
+        tens[power] = tens[power - 1] * 10;
+        power += 1;
+    }
+    tens
+};
+
+/// Lemire, "Quickly parsing eight digits" (2018), for as many of the eight as are digits.
+#[inline]
+fn up_to_eight_digits(text: &[u8]) -> Option<(u64, usize)> {
+    let bytes = u64::from_le_bytes(*text.first_chunk()?);
+    let values = bytes ^ 0x3030_3030_3030_3030;
+    // The highest bit of each byte that is more than 9; only bytes beyond the first such one can
+    // be set by a carry.
+    let others = (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080;
+    let digits = others.trailing_zeros() / 8;
+    if digits == 0 {
+        return Some((0, 0));
+    }
+    // What is no digit is shifted out, and zeros stand before the number.
+    let values = values << (64 - 8 * digits);
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    let high = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let low = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    Some((high.wrapping_add(low) >> 32, digits as usize))
 }
 
 /// `12`, `-12.34`: at most 18 digits, at most 12 of them after the point.
@@ -361,6 +415,15 @@ mod tests {
                 let long = Parts::parse(text.as_bytes()).map(|parts| parts.written());
                 prop_assert_eq!(Some(Ok(short)), long);
             }
+        }
+
+        #[test]
+        fn eight_digits_at_a_time_are_read_as_one_by_one(text in "[0-9]{0,20}[^0-9]?[0-9]{0,3}") {
+            let mut padded = text.clone().into_bytes();
+            padded.extend([0; 16]);
+            let digits = text.bytes().take_while(u8::is_ascii_digit).count().min(16);
+            let number = text[..digits].parse().unwrap_or(0);
+            prop_assert_eq!(leading_digits(&padded), Some((number, digits)));
         }
 
         #[test]

@@ -63,6 +63,7 @@ pub(super) enum Rest<'a> {
     },
 }
 
+#[derive(Debug)]
 pub(super) struct Records {
     csv: csv_core::Reader,
     text: Vec<u8>,
@@ -97,14 +98,42 @@ impl Records {
         }
     }
 
+    /// Begins in the middle of a file, at a record's start.
+    pub(super) fn at_line(line: u64, record_bytes_limit: usize) -> Self {
+        let mut records = Self::new(record_bytes_limit);
+        // Only at a file's very start does csv-core skip a byte order mark.
+        let (text, ends) = (&mut records.text, &mut records.ends);
+        records.csv.read_record(b"\n", text, ends);
+        records.csv.set_line(line);
+        records
+    }
+
+    /// The line of the next record, where it begins with the next byte.
+    pub(super) fn next_line(&self) -> u64 {
+        self.line() + u64::from(self.after_return)
+    }
+
+    /// Says that a record of one line was read without this, with its newline.
+    pub(super) fn passed_line(&mut self) {
+        self.skipped_lines += 1 + u64::from(self.after_return);
+        self.after_return = false;
+    }
+
+    /// Whether the record read last ended with a return that a newline may yet complete.
+    pub(super) fn is_after_return(&self) -> bool {
+        self.after_return
+    }
+
     /// Takes the next record off the front of `input`.
     pub(super) fn next(&mut self, input: &mut &[u8]) -> Step<'_> {
         if !self.in_record && !self.begin(input) {
             return Step::NeedMore;
         }
         loop {
+            // One byte more than the limit settles it: how the file comes makes no difference.
+            let most = (self.record_bytes_limit - self.record_bytes).saturating_add(1);
             let (result, read, text, ends) = self.csv.read_record(
-                input,
+                &input[..most.min(input.len())],
                 &mut self.text[self.text_length..],
                 &mut self.ends[self.ends_length..],
             );
@@ -118,7 +147,10 @@ impl Records {
                 return Step::TooLong { line, through_line };
             }
             match result {
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Step::NeedMore,
+                ReadRecordResult::InputEmpty | ReadRecordResult::End if input.is_empty() => {
+                    return Step::NeedMore;
+                }
+                ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::Record => {

@@ -7,7 +7,7 @@ use super::super::finding::{Finding, FindingKind, grouped};
 use super::Rejected;
 use super::dates::{Midnights, offset_name};
 use super::header::Columns;
-use super::rows::{Rows, Told};
+use super::rows::Told;
 
 /// So many problems are named in a message, each of another kind where there are such.
 const SHOWN: usize = 5;
@@ -20,12 +20,9 @@ impl Rejected {
         }
     }
 
-    /// The problems found in `rows`, and the one that stops reading.
-    pub(super) fn after(rows: Option<Rows>, problem: Finding) -> Self {
-        let Some(mut rows) = rows else {
-            return Self::one(problem);
-        };
-        let (mut findings, total) = rows.told.problems.take();
+    /// The problems found before, and the one that stops reading.
+    pub(super) fn after(told: &mut Told, problem: Finding) -> Self {
+        let (mut findings, total) = told.problems.take();
         findings.push(problem);
         Self {
             findings,
@@ -144,5 +141,34 @@ impl Told {
             .column(&columns.names[columns.date])
             .hint("write midnight UTC of the day that is meant")
             });
+    }
+}
+
+/// The problem with a record of more than `limit` bytes.
+pub(super) fn too_long(line: u64, through_line: u64, limit: usize) -> Finding {
+    let message = format!("a row longer than {} bytes", grouped(limit as u64));
+    let hint = if through_line > line {
+        "a quote that is opened and never closed swallows the lines after it: close it, or double \
+         each quote that belongs to the text (\"\")"
+    } else {
+        "a row is some hundred bytes: check that the file's lines end with newlines"
+    };
+    Finding::new(FindingKind::Structure, "RecordTooLong", message)
+        .line(line)
+        .hint(hint)
+}
+
+/// The problem with a file that ends within quotes, in the column of this name where it has one.
+pub(super) fn unclosed_quote(line: u64, column: Option<&str>) -> Finding {
+    let message = "a quote is opened and never closed";
+    let problem = Finding::new(FindingKind::Structure, "UnclosedQuote", message)
+        .line(line)
+        .hint(
+            "close it, or double each quote that belongs to the text (\"\"); where the quote \
+             stands in the last line, the file may have been cut short",
+        );
+    match column {
+        Some(name) => problem.column(name),
+        None => problem,
     }
 }

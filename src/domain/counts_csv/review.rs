@@ -1,15 +1,18 @@
-//! What can be said only when all rows are in: agent day by agent day, in bounded memory.
+//! What can be said only when all rows are in: agent day by agent day, in bounded memory. Batches of
+//! days are looked at apart from each other; [`Review`] puts together what they say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::agent_day::{CellKey, Day, Decimal, GoalCounts};
+use super::super::agent_day::{Day, Decimal, GoalCounts};
 use super::super::data_source::Dating;
 use super::super::finding::{Finding, FindingKind, excerpt, grouped};
 use super::super::integrity;
-use super::groups::{AllCodes, DayCells, Row, SortedGroups};
+use super::codes::Codes;
+use super::day::{Counts, DayCells, Row, Unpacking};
 use super::header::{Columns, GoalColumns};
-use super::rows::Told;
+use super::keys::{AllCodes, trait_group};
+use super::rows::{Layout, Told};
 
 /// A day without an arm is told where this many of its visitors or more were to be expected.
 const EXPECTED_VISITORS: f64 = 14.0;
@@ -19,247 +22,64 @@ const SQUARES_OF_TOTALS: u64 = 10;
 /// How many visitors each variation has on each of an agent's days.
 type VisitorsByDay = BTreeMap<Arc<str>, BTreeMap<Day, u64>>;
 
-/// Looks at every agent day.
-pub(super) fn review(groups: &SortedGroups, columns: &Columns, dating: Dating, told: &mut Told) {
-    let mut review = Review {
-        groups,
-        columns,
-        dating,
-        told,
-        squares: vec![Squares::default(); columns.goals.len()],
-        visitors: VisitorsByDay::new(),
-    };
-    let mut cells = DayCells::default();
-    for index in 0..groups.days.len() {
-        groups.unpack(index, &mut cells);
-        let (agent, day) = (&groups.days[index].0, groups.days[index].1);
-        review.duplicates(&cells);
-        for row in &cells.cells {
-            review.cell(row, cells.goals(row));
-        }
-        review.arms(agent, day, &cells);
-        if groups
-            .days
-            .get(index + 1)
-            .is_none_or(|next| next.0 != *agent)
-        {
-            review.missing_days(agent);
-        }
-    }
-    review.squares_of_totals();
-}
-
-/// Looks at the codes themselves.
-pub(super) fn review_codes(codes: &AllCodes, columns: &Columns, told: &mut Told) {
-    let mut of = |codes: &super::codes::Codes, column: usize| {
-        codes.review(&columns.names[column], column, &mut told.notes);
-    };
-    of(&codes.agents, columns.agent);
-    of(&codes.variations, columns.variation);
-    if let Some(policy) = columns.policy {
-        of(&codes.policies, policy);
-    }
-    if let Some((group, value)) = columns.visitor_trait {
-        of(&codes.trait_groups, group);
-        of(&codes.trait_values, value);
-    }
-}
-
-/// Of one goal: cells with two events or more, and those whose sum of squares is the squared total.
-#[derive(Debug, Clone, Copy, Default)]
-struct Squares {
-    cells: u64,
-    of_totals: u64,
-    line: u64,
-}
-
-struct Review<'a> {
-    groups: &'a SortedGroups,
-    columns: &'a Columns,
-    dating: Dating,
-    told: &'a mut Told,
+/// What batches have said, in order of agent and day.
+#[derive(Debug)]
+pub(super) struct Review {
+    pub(super) told: Told,
+    pub(super) agent_days: u64,
     squares: Vec<Squares>,
-    /// Of the agent under review.
+    /// The agent under review.
+    agent: Option<u32>,
     visitors: VisitorsByDay,
 }
 
-impl Review<'_> {
-    fn duplicates(&mut self, cells: &DayCells) {
-        for duplicate in &cells.duplicates {
-            let (first, line) = (duplicate.first_line, duplicate.line);
-            if duplicate.exceeds {
-                self.told.problems.add(|| {
-                    Finding::new(
-                        FindingKind::Structure,
-                        "SumTooLarge",
-                        format!("added to line {first}, which is about the same visitors, its numbers exceed what is read"),
-                    )
-                    .line(line)
-                    .hint("write one row for each day, agent, variation, policy and trait")
-                });
+impl Review {
+    pub(super) fn new(told: Told, columns: &Columns) -> Self {
+        Self {
+            told,
+            agent_days: 0,
+            squares: vec![Squares::default(); columns.goals.len()],
+            agent: None,
+            visitors: VisitorsByDay::new(),
+        }
+    }
+
+    /// Takes what the next batch says.
+    pub(super) fn append(&mut self, batch: Found, agents: &Codes) {
+        self.told.append(batch.told);
+        for (squares, more) in self.squares.iter_mut().zip(batch.squares) {
+            squares.append(more);
+        }
+        self.agent_days += batch.arms.len() as u64;
+        for (agent, day, arms) in batch.arms {
+            if self.agent != Some(agent) {
+                self.end_agent(agents);
+                self.agent = Some(agent);
             }
-            self.told.notes.add("DuplicateRows", 0, Some(line), || {
-                Finding::new(
-                    FindingKind::Warning,
-                    "DuplicateRows",
-                    format!(
-                        "same day, agent, variation, policy and trait as line {first}: their \
-                         counts are added up"
-                    ),
-                )
-                .line(line)
-                .hint(
-                    "write one row for each of them; a file that was appended to itself counts \
-                     everyone twice",
-                )
-            });
-        }
-    }
-
-    fn cell(&mut self, row: &Row, goals: &[GoalCounts]) {
-        for (index, (counts, goal)) in goals.iter().zip(&self.columns.goals).enumerate() {
-            let broken =
-                integrity::check_cell(row.visitors, counts, goal.allow_negative, self.dating);
-            for rule in broken.into_iter().flatten() {
-                self.broken(rule, row, counts, index);
-            }
-            if counts.count > 1 && row.visitors > 1 {
-                let squares = &mut self.squares[index];
-                let of_total = u128::from(counts.count) * u128::from(counts.count);
-                squares.cells += 1;
-                if counts.count_sumsq == of_total {
-                    squares.of_totals += 1;
-                    squares.line = if squares.of_totals == 1 {
-                        row.line
-                    } else {
-                        squares.line.min(row.line)
-                    };
-                }
-            }
-            self.values(row, counts, goal);
-        }
-    }
-
-    #[cold]
-    fn broken(&mut self, rule: integrity::Rule, row: &Row, counts: &GoalCounts, goal: usize) {
-        let column = column_of(&self.columns.goals[goal], rule.column());
-        self.told
-            .notes
-            .add(rule.code(), column, Some(row.line), || {
-                Finding::new(rule.kind(), rule.code(), rule.message(row.visitors, counts))
-                    .line(row.line)
-                    .column(&self.columns.names[column])
-                    .hint(rule.hint())
-            });
-    }
-
-    fn values(&mut self, row: &Row, counts: &GoalCounts, goal: &GoalColumns) {
-        let (Some(values), Some((column, _))) = (counts.values, goal.values) else {
-            return;
-        };
-        if row.visitors == 1 && values.sum.units != 0 {
-            self.told
-                .notes
-                .add("SingleVisitorValue", column, Some(row.line), || {
-                    Finding::new(
-                        FindingKind::Warning,
-                        "SingleVisitorValue",
-                        "the row is about a single visitor, whose value can be read from it",
-                    )
-                    .line(row.line)
-                    .column(&self.columns.names[column])
-                    .hint(
-                        "for privacy, leave out trait values that few visitors have, or put them \
-                     together",
-                    )
-                });
-        }
-        let is_count =
-            counts.count > 1 && values.sum.units == i128::from(counts.count) * Decimal::ONE;
-        if is_count && (values.sumsq.to_f64() - to_f64(counts.count_sumsq)).abs() > 0.5 {
-            self.told.notes.add("ValueEqualsCount", column, Some(row.line), || {
-                let message = format!(
-                    "the value equals the {} events, as if each were worth 1, but their sums of \
-                     squares differ",
-                    grouped(counts.count)
-                );
-                Finding::new(FindingKind::Warning, "ValueEqualsCount", message)
-                    .line(row.line)
-                    .column(&self.columns.names[column])
-                    .hint("check which of the goal's columns the export has filled with which sum")
-            });
-        }
-    }
-
-    /// Compares the trait groups of each arm and keeps the arm's visitors for later.
-    fn arms(&mut self, agent: &Arc<str>, day: Day, cells: &DayCells) {
-        let key = |row: &Row| &self.groups.keys[row.key];
-        let same_arm = |one: &Row, other: &Row| {
-            let (one, other) = (key(one), key(other));
-            one.variation == other.variation && one.policy == other.policy
-        };
-        let same_group = |one: &Row, other: &Row| trait_group(key(one)) == trait_group(key(other));
-        let mut disagreements = Vec::new();
-        for arm in cells.cells.chunk_by(same_arm) {
-            let mut groups = arm.chunk_by(same_group).map(|rows| Totals::of(rows, cells));
-            let Some(first) = groups.next() else { continue };
-            // Rows without a trait stand first; without them the largest group speaks for the arm.
-            let mut visitors = first.visitors;
-            for other in groups {
-                if key(&first.row).visitor_trait.is_some() {
-                    visitors = visitors.max(other.visitors);
-                }
-                if let Some(difference) = first.difference(&other, &self.columns.goals) {
-                    disagreements.push((first.row, other.row, difference));
-                }
-            }
-            let days = self
-                .visitors
-                .entry(key(&first.row).variation.clone())
-                .or_default();
-            *days.entry(day).or_default() += visitors;
-        }
-        for (first, other, difference) in disagreements {
-            self.note_disagreement(agent, day, &first, &other, &difference);
-        }
-    }
-
-    #[cold]
-    fn note_disagreement(
-        &mut self,
-        agent: &str,
-        day: Day,
-        first: &Row,
-        other: &Row,
-        difference: &Difference,
-    ) {
-        let (keys, line) = (&self.groups.keys, other.line);
-        self.told
-            .notes
-            .add("TraitTotalsDisagree", 0, Some(line), || {
-                let group = |row: &Row| match trait_group(&keys[row.key]) {
-                    None => "the rows without a trait".into(),
-                    Some(group) => format!("trait group {:?}", excerpt(group.as_bytes())),
+            for (variation, visitors) in arms {
+                let days = match self.visitors.get_mut(&variation) {
+                    Some(days) => days,
+                    None => self.visitors.entry(variation).or_default(),
                 };
-                let message = format!(
-                    "agent {:?}, variation {:?} on {day}: {} adds up to {} {}, {} to {}",
-                    excerpt(agent.as_bytes()),
-                    excerpt(keys[first.key].variation.as_bytes()),
-                    group(other),
-                    grouped(difference.other),
-                    difference.what,
-                    group(first),
-                    grouped(difference.first),
-                );
-                Finding::new(FindingKind::Warning, "TraitTotalsDisagree", message).line(line).hint(
-                "each group should count every visitor once: give those without a value one of \
-                 their own, such as unknown",
-            )
-            });
+                *days.entry(day).or_default() += visitors;
+            }
+        }
+    }
+
+    fn end_agent(&mut self, agents: &Codes) {
+        if let Some(agent) = self.agent {
+            self.missing_days(agents.get(agent));
+        }
+    }
+
+    /// There are no more.
+    pub(super) fn finish(&mut self, agents: &Codes, columns: &Columns) {
+        self.end_agent(agents);
+        self.squares_of_totals(columns);
     }
 
     /// Days of the agent on which an arm has no row though visitors were to be expected.
-    fn missing_days(&mut self, agent: &Arc<str>) {
+    fn missing_days(&mut self, agent: &str) {
         let visitors = std::mem::take(&mut self.visitors);
         let mut totals = BTreeMap::<Day, u64>::new();
         for (day, count) in visitors.values().flatten() {
@@ -300,8 +120,8 @@ impl Review<'_> {
         });
     }
 
-    fn squares_of_totals(&mut self) {
-        for (squares, goal) in self.squares.iter().zip(&self.columns.goals) {
+    fn squares_of_totals(&mut self, columns: &Columns) {
+        for (squares, goal) in self.squares.iter().zip(&columns.goals) {
             if squares.cells < SQUARES_OF_TOTALS || squares.of_totals < squares.cells {
                 continue;
             }
@@ -313,7 +133,7 @@ impl Review<'_> {
                 );
                 Finding::new(FindingKind::Warning, "SquareOfTotal", message)
                     .line(squares.line)
-                    .column(&self.columns.names[goal.count_sumsq])
+                    .column(&columns.names[goal.count_sumsq])
                     .hint(
                         "square each visitor's number of events before summing over visitors, \
                          not the total",
@@ -323,10 +143,290 @@ impl Review<'_> {
     }
 }
 
-fn trait_group(key: &CellKey) -> Option<&str> {
-    key.visitor_trait
-        .as_ref()
-        .map(|visitor_trait| &*visitor_trait.group)
+/// Looks at the codes themselves.
+pub(super) fn review_codes(agents: &Codes, codes: &AllCodes, columns: &Columns, told: &mut Told) {
+    let mut of = |codes: &Codes, column: usize| {
+        codes.review(&columns.names[column], column, &mut told.notes);
+    };
+    of(agents, columns.agent);
+    of(&codes.variations, columns.variation);
+    if let Some(policy) = columns.policy {
+        of(&codes.policies, policy);
+    }
+    if let Some((group, value)) = columns.visitor_trait {
+        of(&codes.trait_groups, group);
+        of(&codes.trait_values, value);
+    }
+}
+
+/// Of one goal: cells with two events or more, and those whose sum of squares is the squared total.
+#[derive(Debug, Clone, Copy, Default)]
+struct Squares {
+    cells: u64,
+    of_totals: u64,
+    line: u64,
+}
+
+impl Squares {
+    fn append(&mut self, more: Self) {
+        if more.of_totals > 0 {
+            self.line = if self.of_totals == 0 {
+                more.line
+            } else {
+                self.line.min(more.line)
+            };
+        }
+        self.cells += more.cells;
+        self.of_totals += more.of_totals;
+    }
+}
+
+/// Looks at some days.
+#[derive(Debug)]
+pub(super) struct BatchReview<'a> {
+    of: &'a Unpacking,
+    columns: &'a Columns,
+    dating: Dating,
+    found: Found,
+}
+
+/// Of an agent's day, the visitors of each variation.
+type Arms = Vec<(Arc<str>, u64)>;
+
+/// What there is to say about some days; an agent by its number.
+#[derive(Debug)]
+pub(super) struct Found {
+    told: Told,
+    squares: Vec<Squares>,
+    arms: Vec<(u32, Day, Arms)>,
+}
+
+impl<'a> BatchReview<'a> {
+    pub(super) fn new(of: &'a Unpacking, layout: &'a Layout, dating: Dating) -> Self {
+        Self {
+            of,
+            columns: &layout.columns,
+            dating,
+            found: Found {
+                told: Told::new(&layout.limits),
+                squares: vec![Squares::default(); of.valued.len()],
+                arms: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn finish(self) -> Found {
+        self.found
+    }
+
+    /// Looks at one agent's day.
+    pub(super) fn day(&mut self, agent: u32, code: &str, day: Day, cells: &DayCells) {
+        self.duplicates(cells);
+        for row in &cells.cells {
+            self.cell(row, cells.goals(row));
+        }
+        self.arms(agent, code, day, cells);
+    }
+
+    fn duplicates(&mut self, cells: &DayCells) {
+        for duplicate in &cells.duplicates {
+            let (first, line) = (duplicate.first_line, duplicate.line);
+            if duplicate.exceeds {
+                self.found.told.problems.add(|| {
+                    Finding::new(
+                        FindingKind::Structure,
+                        "SumTooLarge",
+                        format!("added to line {first}, which is about the same visitors, its numbers exceed what is read"),
+                    )
+                    .line(line)
+                    .hint("write one row for each day, agent, variation, policy and trait")
+                });
+            }
+            self.found
+                .told
+                .notes
+                .add("DuplicateRows", 0, Some(line), || {
+                    Finding::new(
+                        FindingKind::Warning,
+                        "DuplicateRows",
+                        format!(
+                            "same day, agent, variation, policy and trait as line {first}: their \
+                         counts are added up"
+                        ),
+                    )
+                    .line(line)
+                    .hint(
+                        "write one row for each of them; a file that was appended to itself counts \
+                     everyone twice",
+                    )
+                });
+        }
+    }
+
+    fn cell(&mut self, row: &Row, goals: &[Counts]) {
+        let columns = self.columns;
+        for (index, (counts, goal)) in goals.iter().zip(&columns.goals).enumerate() {
+            let is_sound = counts
+                .quick(goal.values.is_some())
+                .is_some_and(|quick| quick.is_sound(row.visitors, self.dating));
+            if !is_sound {
+                self.check(row, counts, index);
+            }
+            if counts.count > 1 && row.visitors > 1 {
+                let squares = &mut self.found.squares[index];
+                let of_total = u128::from(counts.count) * u128::from(counts.count);
+                squares.cells += 1;
+                if counts.count_sumsq == of_total {
+                    squares.of_totals += 1;
+                    squares.line = if squares.of_totals == 1 {
+                        row.line
+                    } else {
+                        squares.line.min(row.line)
+                    };
+                }
+            }
+            self.values(row, counts, goal);
+        }
+    }
+
+    /// Asks every rule.
+    fn check(&mut self, row: &Row, counts: &Counts, goal: usize) {
+        let columns = &self.columns.goals[goal];
+        let exact = counts.exact(columns.values.is_some());
+        let broken =
+            integrity::check_cell(row.visitors, &exact, columns.allow_negative, self.dating);
+        for rule in broken.into_iter().flatten() {
+            self.broken(rule, row, &exact, goal);
+        }
+    }
+
+    #[cold]
+    fn broken(&mut self, rule: integrity::Rule, row: &Row, counts: &GoalCounts, goal: usize) {
+        let column = column_of(&self.columns.goals[goal], rule.column());
+        self.found
+            .told
+            .notes
+            .add(rule.code(), column, Some(row.line), || {
+                Finding::new(rule.kind(), rule.code(), rule.message(row.visitors, counts))
+                    .line(row.line)
+                    .column(&self.columns.names[column])
+                    .hint(rule.hint())
+            });
+    }
+
+    fn values(&mut self, row: &Row, counts: &Counts, goal: &GoalColumns) {
+        let Some((column, _)) = goal.values else {
+            return;
+        };
+        if row.visitors == 1 && counts.sum.mantissa != 0 {
+            self.found
+                .told
+                .notes
+                .add("SingleVisitorValue", column, Some(row.line), || {
+                    Finding::new(
+                        FindingKind::Warning,
+                        "SingleVisitorValue",
+                        "the row is about a single visitor, whose value can be read from it",
+                    )
+                    .line(row.line)
+                    .column(&self.columns.names[column])
+                    .hint(
+                        "for privacy, leave out trait values that few visitors have, or put them \
+                     together",
+                    )
+                });
+        }
+        // Only a whole number may be the count.
+        let is_count = counts.count > 1
+            && counts.sum.is_whole(counts.count)
+            && (Decimal::from(counts.sumsq).to_f64() - to_f64(counts.count_sumsq)).abs() > 0.5;
+        if is_count {
+            self.found.told.notes.add("ValueEqualsCount", column, Some(row.line), || {
+                let message = format!(
+                    "the value equals the {} events, as if each were worth 1, but their sums of \
+                     squares differ",
+                    grouped(counts.count)
+                );
+                Finding::new(FindingKind::Warning, "ValueEqualsCount", message)
+                    .line(row.line)
+                    .column(&self.columns.names[column])
+                    .hint("check which of the goal's columns the export has filled with which sum")
+            });
+        }
+    }
+
+    /// Compares the trait groups of each arm and keeps the arm's visitors for later.
+    fn arms(&mut self, number: u32, agent: &str, day: Day, cells: &DayCells) {
+        let keys = &self.of.keys;
+        let key = |row: &Row| &keys.keys[row.key as usize];
+        let same = |places: &[u32], one: &Row, other: &Row| {
+            places[one.key as usize] == places[other.key as usize]
+        };
+        let mut disagreements = Vec::new();
+        let mut arms = Arms::new();
+        for arm in cells
+            .cells
+            .chunk_by(|one, other| same(&keys.arms, one, other))
+        {
+            let mut groups = arm.chunk_by(|one, other| same(&keys.groups, one, other));
+            let Some(first_rows) = groups.next() else {
+                continue;
+            };
+            // Rows without a trait stand first; without them the largest group speaks for the arm.
+            let mut visitors = visitors_of(first_rows);
+            let mut first = None;
+            for rows in groups {
+                let first = first.get_or_insert_with(|| Totals::of(first_rows, cells));
+                let other = Totals::of(rows, cells);
+                if key(&first.row).visitor_trait.is_some() {
+                    visitors = visitors.max(other.visitors);
+                }
+                if let Some(difference) = first.difference(&other, &self.columns.goals) {
+                    disagreements.push((first.row, other.row, difference));
+                }
+            }
+            arms.push((Arc::clone(&key(&arm[0]).variation), visitors));
+        }
+        self.found.arms.push((number, day, arms));
+        for (first, other, difference) in disagreements {
+            self.note_disagreement(agent, day, &first, &other, &difference);
+        }
+    }
+
+    #[cold]
+    fn note_disagreement(
+        &mut self,
+        agent: &str,
+        day: Day,
+        first: &Row,
+        other: &Row,
+        difference: &Difference,
+    ) {
+        let (keys, line) = (&self.of.keys.keys, other.line);
+        self.found
+            .told
+            .notes
+            .add("TraitTotalsDisagree", 0, Some(line), || {
+                let group = |row: &Row| match trait_group(&keys[row.key as usize]) {
+                    None => "the rows without a trait".into(),
+                    Some(group) => format!("trait group {:?}", excerpt(group.as_bytes())),
+                };
+                let message = format!(
+                    "agent {:?}, variation {:?} on {day}: {} adds up to {} {}, {} to {}",
+                    excerpt(agent.as_bytes()),
+                    excerpt(keys[first.key as usize].variation.as_bytes()),
+                    group(other),
+                    grouped(difference.other),
+                    difference.what,
+                    group(first),
+                    grouped(difference.first),
+                );
+                Finding::new(FindingKind::Warning, "TraitTotalsDisagree", message).line(line).hint(
+                "each group should count every visitor once: give those without a value one of \
+                 their own, such as unknown",
+            )
+            });
+    }
 }
 
 fn column_of(goal: &GoalColumns, column: integrity::GoalColumn) -> usize {
@@ -363,16 +463,20 @@ struct Difference {
     other: u128,
 }
 
+fn visitors_of(rows: &[Row]) -> u64 {
+    rows.iter()
+        .fold(0, |sum, row| sum.saturating_add(row.visitors))
+}
+
 impl Totals {
     fn of(rows: &[Row], cells: &DayCells) -> Self {
         let mut totals = Self {
             row: rows[0],
-            visitors: 0,
+            visitors: visitors_of(rows),
             goals: Vec::new(),
         };
         for row in rows {
             totals.row.line = totals.row.line.min(row.line);
-            totals.visitors = totals.visitors.saturating_add(row.visitors);
             let goals = cells.goals(row);
             totals.goals.resize(goals.len(), (0, 0));
             for (total, goal) in totals.goals.iter_mut().zip(goals) {

@@ -5,8 +5,10 @@
 //! numbers are compared exactly. Values are compared within what printing loses: one unit of the
 //! last written digit of V and of W, and 1e-9 of the greater side (warehouses sum doubles).
 
+mod quick;
 mod words;
 
+pub use quick::Quick;
 pub use words::GoalColumn;
 
 use ethnum::I256;

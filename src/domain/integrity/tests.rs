@@ -1,5 +1,6 @@
 //! Rules by table, by enumeration of all small sets of visitors, and by random visitors.
 
+mod quick;
 mod visitors;
 
 use std::collections::HashSet;

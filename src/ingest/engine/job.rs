@@ -9,6 +9,7 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::held::Loss;
 use super::{Asked, Engine, Trouble, lock, warn};
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
@@ -124,10 +125,10 @@ impl Job {
                 // Deleted or cancelled in the meantime: its end is of no interest any more.
                 tracing::info!(source = %source.key, %fetch, "fetch ended after its data source");
             }
-            Err(error @ StoreError::Fenced { .. }) => {
-                // Nothing of it was kept; whoever has the source now goes on from the log.
+            Err(StoreError::Fenced { term, newer }) => {
+                // Nothing of it was kept.
                 engine.metrics.fenced();
-                warn(&source.key, &error, "fetch is another operator's by now");
+                engine.held.lose(source, Loss { term, newer });
             }
             Err(error) => {
                 warn(&source.key, &error, "fetch cannot be logged");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::super::{AgentRow, StoreError, block};
+use super::super::{AgentRow, EncodedDays, StoreError, block};
 use super::rows::agent_row;
 use super::{EncodedDay, Session};
 use crate::domain::agent_day::{AgentDay, Day};
@@ -23,26 +23,28 @@ pub(super) struct Replaced {
 }
 
 /// Writes every day that is not there with the same content. Days are encoded as they are taken,
-/// on a thread of their own: a file is never in memory twice, and nobody waits for the computing.
+/// off the runtime's threads: a file is never in memory twice, and nobody waits for the computing.
 pub(super) async fn replace(
     writing: &mut dyn Session,
     source: SourceId,
-    agent_days: Box<dyn Iterator<Item = AgentDay> + Send>,
+    encoded: EncodedDays,
 ) -> Result<Replaced, StoreError> {
-    let (batches, mut encoded) = mpsc::channel(BATCHES_AHEAD);
+    let (batches, mut ready) = mpsc::channel(BATCHES_AHEAD);
     let most = writing.batch();
     let encoding = tokio::task::spawn_blocking(move || {
-        let mut days = agent_days.map(encode).peekable();
+        let mut days = encoded.peekable();
         while days.peek().is_some() {
-            let batch: Vec<EncodedDay> = days.by_ref().take(most).collect();
+            let batch: Result<Vec<EncodedDay>, StoreError> = days.by_ref().take(most).collect();
+            let failed = batch.is_err();
             // The writer has failed: there is nobody left to encode for.
-            if batches.blocking_send(batch).is_err() {
+            if batches.blocking_send(batch).is_err() || failed {
                 return;
             }
         }
     });
     let mut replaced = Replaced::default();
-    while let Some(batch) = encoded.recv().await {
+    while let Some(batch) = ready.recv().await {
+        let batch = batch?;
         replaced.agent_days += batch.len() as u64;
         replaced.changed += writing.put_days(source, batch).await?;
     }
@@ -104,16 +106,6 @@ pub(super) async fn agent_days(
             Ok(block::read(Arc::clone(&agent), row.day("day")?, bytes)?)
         })
         .collect()
-}
-
-fn encode(day: AgentDay) -> EncodedDay {
-    let block = block::write(&day);
-    EncodedDay {
-        agent: day.agent,
-        day: day.day,
-        hash: block::hash(&block),
-        block,
-    }
 }
 
 /// What the agents hold, after days have come.

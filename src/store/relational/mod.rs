@@ -84,6 +84,18 @@ pub struct EncodedDay {
     pub block: Vec<u8>,
 }
 
+impl EncodedDay {
+    #[must_use]
+    pub fn of(agent: Arc<str>, day: Day, block: Vec<u8>) -> Self {
+        Self {
+            agent,
+            day,
+            hash: block_of::hash(&block),
+            block,
+        }
+    }
+}
+
 /// The first row of what can be one at most.
 async fn row(
     session: &mut dyn Session,

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::super::{AgentRow, BeginFetch, EndFetch, Size, SourceRef, SourceRow, Store, StoreError};
+use super::super::{
+    AgentRow, BeginFetch, EncodedDays, EndFetch, Size, SourceRef, SourceRow, Store, StoreError,
+};
 use super::{Relational, catalogue, data, fence, log, sources};
 use crate::domain::agent::AgentResource;
 use crate::domain::agent_day::{AgentDay, Day};
@@ -71,13 +73,13 @@ impl<R: Relational + ?Sized> Store for R {
         writing.commit().await
     }
 
-    async fn import(
+    async fn import_blocks(
         &self,
         end: &EndFetch,
-        agent_days: Box<dyn Iterator<Item = AgentDay> + Send>,
+        encoded: EncodedDays,
     ) -> Result<Import, StoreError> {
         let mut writing = fence::writing(self, end.source).await?;
-        let replaced = data::replace(writing.as_mut(), end.source, agent_days).await?;
+        let replaced = data::replace(writing.as_mut(), end.source, encoded).await?;
         let import = log::complete_import(writing.as_mut(), end, replaced).await?;
         writing.commit().await?;
         Ok(import)
