@@ -6,6 +6,7 @@ mod distributed;
 mod fence;
 mod leave;
 mod postgres;
+mod report_servers;
 mod sqlite;
 mod story;
 #[path = "../support/mod.rs"]
