@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::held::{Held, Loss};
 use self::job::Job;
 use super::pool::Pool;
-use super::{Ingest, Known};
+use super::{Credentials, Ingest, Known};
 use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
@@ -339,7 +339,7 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source).await else {
+            let Some(reader) = engine.ingest.reader(&source, &Credentials::default()).await else {
                 return engine.ask_again(&source);
             };
             if known.as_ref() == Some(&reader) {
