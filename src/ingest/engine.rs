@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::held::{Held, Loss};
 use self::job::Job;
 use super::pool::Pool;
-use super::{Ingest, Known};
+use super::{Credentials, Ingest, Known};
 use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
@@ -31,9 +31,6 @@ use crate::store::{BeginFetch, SourceRef, Store, StoreError};
 
 /// For what was cancelled at a shutdown to end.
 const LAST_GRACE: Duration = Duration::from_millis(500);
-
-/// The time, injected: tests bring their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Keeps what is under way, and nothing else: what has happened is in the store.
 pub struct Engine {
@@ -342,7 +339,7 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source).await else {
+            let Some(reader) = engine.ingest.reader(&source, &Credentials::default()).await else {
                 return engine.ask_again(&source);
             };
             if known.as_ref() == Some(&reader) {

@@ -99,7 +99,7 @@ async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {
     let standing = match context.parsed(object) {
         Ok(resource) => context.keep(&resource).await?,
         Err(problems) => Standing::Invalid {
-            message: sentences(&problems),
+            message: validate::sentences(&problems),
         },
     };
     context.tell(object, standing).await
@@ -177,11 +177,4 @@ fn code(object: &Agent) -> String {
         .code
         .clone()
         .unwrap_or_else(|| object.name_any())
-}
-
-fn sentences(problems: &[SpecProblem]) -> String {
-    let said = problems
-        .iter()
-        .map(|problem| format!("{}: {}", problem.field, problem.message));
-    said.collect::<Vec<_>>().join("; ")
 }

@@ -13,7 +13,7 @@ use super::held::Loss;
 use super::{Asked, Engine, Trouble, lock, warn};
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
-use crate::ingest::{Ended, Ingest, Known, unstored};
+use crate::ingest::{Credentials, Ended, Ingest, Known, unstored};
 use crate::store::{BeginFetch, StoreError};
 
 /// Everything that one fetch takes along.
@@ -71,12 +71,13 @@ impl Job {
         let known = std::mem::take(&mut self.known);
         // Found out beside the fetch, so that both are in the status write that follows; and never
         // what a fetch waits for that is over.
-        let reader = tokio::time::timeout(self.source.timeout, self.find_reader());
+        let credentials = Credentials::default();
+        let reader = tokio::time::timeout(self.source.timeout, self.find_reader(&credentials));
         let (_, ended) = tokio::join!(
             self.cancel.run_until_cancelled(reader),
             self.engine
                 .ingest
-                .run(&self.source, fetch, known, &self.cancel)
+                .run(&self.source, fetch, known, &credentials, &self.cancel)
         );
         match ended? {
             Ended::Logged(outcome) => Ok(Some(outcome)),
@@ -92,8 +93,8 @@ impl Job {
         }
     }
 
-    async fn find_reader(&self) {
-        let found = self.engine.ingest.reader(&self.source).await;
+    async fn find_reader(&self, credentials: &Credentials) {
+        let found = self.engine.ingest.reader(&self.source, credentials).await;
         let Some(reader) = found.filter(|found| Some(found) != self.reader.as_ref()) else {
             return;
         };
