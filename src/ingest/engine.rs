@@ -141,6 +141,11 @@ impl Engine {
         &self.ingest.store
     }
 
+    /// Until another operator takes a source over from this process.
+    pub async fn loses_a_source(&self) {
+        self.held.loses_one().await;
+    }
+
     /// Looks at a data source and begins what is due. Never two at a time for one source.
     ///
     /// # Errors
