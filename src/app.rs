@@ -20,12 +20,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Args, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
+use crate::domain::Clock;
 use crate::domain::counts_csv::Means;
 use crate::domain::data_source::SourceKey;
 use crate::domain::plan::PlanSettings;
 use crate::http::{Probes, ReportState, StoreSlot};
 use crate::ingest::Ingest;
-use crate::ingest::engine::{Clock, Engine};
+use crate::ingest::engine::Engine;
 use crate::ingest::pool::Pool;
 use crate::metrics::Metrics;
 use crate::object::Objects;

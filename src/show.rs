@@ -11,6 +11,7 @@ use serde::Deserialize;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::args::{AgentName, ShowArgs, ShowOutput};
+use crate::domain::agent::to_segment;
 use crate::domain::report::query::TestingQuery;
 use crate::domain::report::view::TestingReport;
 use crate::domain::report::{self, terminal};
@@ -107,7 +108,7 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
         "{}/api/v1/namespaces/{}/agents/{}/{what}",
         server.trim_end_matches('/'),
         utf8_percent_encode(namespace, PATH_SAFE),
-        utf8_percent_encode(code, PATH_SAFE),
+        utf8_percent_encode(&to_segment(code), PATH_SAFE),
     );
     let client: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))

@@ -2,26 +2,37 @@
 //! tests.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
 fn render(settings: &str) -> Vec<Value> {
-    let tools = std::env::var_os("SUMSQ_TEST_KUBE_BIN").map(PathBuf::from);
-    let helm = tools.expect("tests/testbed/install says what to source");
-    let output = Command::new(helm.join("helm"))
-        .args(["template", "sumsq", "charts/sumsq", "--kube-version=1.36.2"])
-        .args(["--set", settings])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout)
+    let rendered = template(settings);
+    let errors = String::from_utf8_lossy(&rendered.stderr);
+    assert!(rendered.status.success(), "{errors}");
+    String::from_utf8(rendered.stdout)
         .unwrap()
         .split("\n---\n")
         .map(|document| serde_yaml::from_str(document).unwrap())
         .collect()
+}
+
+/// What helm says to settings that it refuses.
+fn refusal(settings: &str) -> String {
+    let rendered = template(settings);
+    assert!(!rendered.status.success(), "{settings} is taken");
+    String::from_utf8(rendered.stderr).unwrap()
+}
+
+fn template(settings: &str) -> Output {
+    let tools = std::env::var_os("SUMSQ_TEST_KUBE_BIN").map(PathBuf::from);
+    let helm = tools.expect("tests/testbed/install says what to source");
+    Command::new(helm.join("helm"))
+        .args(["template", "sumsq", "charts/sumsq", "--kube-version=1.36.2"])
+        .args(["--set", settings])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap()
 }
 
 fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -95,4 +106,93 @@ fn every_container_has_a_place_for_temporary_files() {
     }
     let report = named(&pod["volumes"], "name", "report-tmp");
     assert_eq!(report["emptyDir"]["sizeLimit"], "256Mi");
+}
+
+/// Name, strategy and what tells a shard's Pods from the others, of each Deployment.
+fn deployments(settings: &str) -> String {
+    let documents = render(settings);
+    let lines = of_kind(&documents, "Deployment")
+        .into_iter()
+        .map(|deployment| {
+            let spec = &deployment["spec"];
+            let container = &spec["template"]["spec"]["containers"][0];
+            let variables = container["env"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|variable| {
+                    let name = variable["name"].as_str().unwrap();
+                    name == "POD_NAME" || name.starts_with("SUMSQ_LEA") || name == "SUMSQ_SHARD"
+                });
+            let variables: Vec<String> = variables
+                .map(|variable| {
+                    let value = variable["value"].as_str();
+                    let name = variable["name"].as_str().unwrap();
+                    format!("{name}={}", value.unwrap_or("(its own name)"))
+                })
+                .collect();
+            let label = "sumsq.dev/shard";
+            let selected = &spec["selector"]["matchLabels"][label];
+            assert_eq!(*selected, spec["template"]["metadata"]["labels"][label]);
+            format!(
+                "{} x{} {} shard {selected}: {}",
+                deployment["metadata"]["name"].as_str().unwrap(),
+                spec["replicas"],
+                spec["strategy"]["type"].as_str().unwrap(),
+                variables.join(" ")
+            )
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn on_postgres_replicas_stand_by_and_shards_are_deployments_of_their_own() {
+    insta::assert_snapshot!(deployments("report.enabled=true"), @"sumsq x1 Recreate shard null: ");
+    insta::assert_snapshot!(deployments("postgres.existingSecret=db"), @"sumsq x1 RollingUpdate shard null: POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=sumsq");
+    insta::assert_snapshot!(
+        deployments("postgres.existingSecret=db,replicas=2,shards=3,fullnameOverride=counts"), @r#"
+    counts-1 x2 RollingUpdate shard "1": POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=counts SUMSQ_SHARD=1/3
+    counts-2 x2 RollingUpdate shard "2": POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=counts SUMSQ_SHARD=2/3
+    counts-3 x2 RollingUpdate shard "3": POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=counts SUMSQ_SHARD=3/3
+    "#
+    );
+}
+
+#[test]
+fn what_a_leader_may_do_lies_in_its_own_namespace() {
+    let roles = |settings: &str| {
+        let documents = render(settings);
+        let roles = of_kind(&documents, "Role").into_iter().map(|role| {
+            let (name, namespace) = (&role["metadata"]["name"], &role["metadata"]["namespace"]);
+            format!("{name} in {namespace}: {}", role["rules"])
+        });
+        roles.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(roles("report.enabled=true"), "", "SQLite has one operator");
+    insta::assert_snapshot!(roles("postgres.existingSecret=db,shards=2"), @r#""sumsq-leader" in "default": [{"apiGroups":["coordination.k8s.io"],"resources":["leases"],"verbs":["get","create","update"]}]"#);
+    assert_eq!(roles("postgres.existingSecret=db,rbac.create=false"), "");
+    // Also where everything else lies in the watched namespace.
+    let scoped = roles("postgres.existingSecret=db,namespace=growth");
+    assert_eq!(scoped.lines().count(), 2, "{scoped}");
+    assert!(
+        scoped.contains("\"sumsq-leader\" in \"default\""),
+        "{scoped}"
+    );
+}
+
+#[test]
+fn sqlite_has_one_operator() {
+    for settings in ["replicas=2", "shards=2"] {
+        let refused = refusal(settings);
+        let why = "replicas and shards beyond 1 need PostgreSQL";
+        assert!(refused.contains(why), "{refused}");
+    }
+    for (settings, field) in [
+        ("postgres.existingSecret=db,replicas=0", "replicas"),
+        ("postgres.existingSecret=db,shards=1025", "shards"),
+        ("postgres.existingSecret=db,shards=two", "shards"),
+    ] {
+        let refused = refusal(settings);
+        assert!(refused.contains(field), "{refused}");
+    }
 }

@@ -25,7 +25,7 @@ use crate::PATIENCE;
 const AT_ONCE: usize = 32;
 /// Of the S3 server.
 const ACCESS_KEY: &str = "many-sources";
-const SECRET_KEY: &str = "known to everybody on this machine";
+const SECRET_KEY: &str = "known-to-everybody-on-this-machine";
 
 pub async fn namespaces(client: &Client, count: u32) -> Result<Vec<String>> {
     let names: Vec<String> = (0..count).map(|number| format!("team-{number}")).collect();

@@ -82,7 +82,7 @@ impl Operator {
     }
 
     pub async fn imported(&self) -> Result<f64> {
-        self.metric("sumsq_fetches_total", "result=\"imported\"")
+        self.metric("sumsq_fetches_total", "result=\"Imported\"")
             .await
     }
 
@@ -139,5 +139,5 @@ fn sum(metrics: &str, name: &str, wanted: impl Fn(&str) -> bool) -> f64 {
         .filter_map(|line| line.rsplit_once(' '))
         .filter(|(series, _)| series.split('{').next() == Some(name) && wanted(series))
         .filter_map(|(_, value)| value.parse::<f64>().ok())
-        .sum()
+        .fold(0.0, |sum, value| sum + value)
 }

@@ -40,7 +40,7 @@ impl Requests {
 
     pub fn writes(&self) -> f64 {
         let writes = self.0.iter().filter(|(kind, _)| !kind.starts_with("GET "));
-        writes.map(|(_, count)| count).sum()
+        writes.fold(0.0, |sum, (_, count)| sum + count)
     }
 }
 

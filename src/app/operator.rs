@@ -110,12 +110,15 @@ impl Process {
         let shard = self.args.election.shard;
         self.metrics.leads(shard, false);
         let shutdown = &self.shutdown;
-        let Some(post) = shutdown.run_until_cancelled(self.lead()).await else {
+        let mut lists = controller::Lists::new(&self.client, &self.scope());
+        let leading = lists.while_waiting(shutdown.run_until_cancelled(self.lead()));
+        let Some(post) = leading.await else {
             return Ok(());
         };
         let mut post = post?;
         let opened = Box::pin(post.while_held(self.open_store()));
-        let store = match shutdown.run_until_cancelled(opened).await {
+        let opened = lists.while_waiting(shutdown.run_until_cancelled(opened));
+        let store = match opened.await {
             Some(Ok(Ok(store))) => store,
             Some(Err(lost)) => return Err(lost),
             Some(Ok(Err(error))) => {
@@ -130,7 +133,7 @@ impl Process {
         self.metrics.leads(shard, true);
         let post = post.keep();
         tokio::select! {
-            () = self.work(&store, post.leadership.clone()) => {}
+            () = self.work(lists, &store, post.leadership.clone()) => {}
             () = post.lost.cancelled() => {}
         }
         self.metrics.leads(shard, false);
@@ -138,7 +141,7 @@ impl Process {
     }
 
     /// Until the shutdown, then until everything under way has ended.
-    async fn work(&self, store: &Arc<dyn Store>, leadership: Leadership) {
+    async fn work(&self, lists: controller::Lists, store: &Arc<dyn Store>, leadership: Leadership) {
         let metrics = &self.metrics;
         let fetch = &self.args.fetch;
         let pool = Pool::start(
@@ -160,8 +163,8 @@ impl Process {
             engine: Arc::clone(&engine),
             ended,
             metrics: Arc::clone(metrics),
-            namespace: self.args.namespace.clone(),
-            shard: self.args.election.shard,
+            lists,
+            scope: self.scope(),
             leadership,
             defaults: defaults(fetch),
             synced: Arc::clone(&self.stage.synced),
@@ -176,6 +179,13 @@ impl Process {
         tracing::info!("shutting down");
         engine.shut_down(SHUTDOWN_GRACE).await;
         tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
+    }
+
+    fn scope(&self) -> controller::Scope {
+        controller::Scope {
+            namespace: self.args.namespace.clone(),
+            shard: self.args.election.shard,
+        }
     }
 
     /// Waits to lead.

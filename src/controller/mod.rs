@@ -9,6 +9,7 @@ mod data_sources;
 mod dereference;
 mod events;
 pub mod lease;
+mod listing;
 mod publish;
 pub mod secrets;
 
@@ -16,17 +17,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, TryStreamExt};
-use kube::core::NamespaceResourceScope;
+use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{self, Lookup, ObjectRef};
-use kube::runtime::watcher;
-use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::data_source::SourceKey;
-use crate::domain::shard::Shard;
 use crate::ingest::engine::Engine;
 use crate::ingest::judge::JudgeError;
 use crate::metrics::Metrics;
@@ -35,6 +32,7 @@ use crate::validate::Defaults;
 use dereference::Namespaces;
 use events::Events;
 use lease::Leadership;
+pub use listing::{Lists, Scope};
 use publish::Publisher;
 
 /// Looks at an object at least so often, whatever the clock of the machine does meanwhile.
@@ -51,10 +49,10 @@ pub struct Settings {
     /// Sources whose fetch has begun or ended.
     pub ended: mpsc::UnboundedReceiver<SourceKey>,
     pub metrics: Arc<Metrics>,
-    /// None: all namespaces.
-    pub namespace: Option<String>,
-    /// Of all namespaces, those that this operator looks after.
-    pub shard: Shard,
+    /// Begun before there was anything to do.
+    pub lists: Lists,
+    /// Of these lists.
+    pub scope: Scope,
     pub leadership: Leadership,
     pub defaults: Defaults,
     /// Set once every data source has been listed.
@@ -73,9 +71,7 @@ struct Shared {
     client: Client,
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
-    /// The one that is watched; None: all.
-    namespace: Option<String>,
-    shard: Shard,
+    scope: Scope,
     leadership: Leadership,
     namespaces: Namespaces,
     publisher: Publisher,
@@ -112,8 +108,8 @@ pub async fn run(settings: Settings) {
         engine,
         ended,
         metrics,
-        namespace,
-        shard,
+        lists,
+        scope,
         leadership,
         defaults,
         synced,
@@ -127,36 +123,24 @@ pub async fn run(settings: Settings) {
         client,
         engine,
         metrics,
-        namespace,
-        shard,
+        scope,
         leadership,
         touched,
         shutdown,
     });
     tokio::join!(
-        data_sources::run(Arc::clone(&shared), defaults, ended, synced),
-        agents::run(shared, looks_wanted),
+        data_sources::run(
+            Arc::clone(&shared),
+            lists.data_sources,
+            defaults,
+            ended,
+            synced
+        ),
+        agents::run(shared, lists.agents, looks_wanted),
     );
 }
 
 impl Shared {
-    /// The objects of a kind that this operator looks after.
-    fn watched<K>(&self) -> Api<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    {
-        match &self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        }
-    }
-
-    /// Whether the objects of a namespace are this operator's to look after.
-    fn looks_after(&self, namespace: &str) -> bool {
-        let watched = self.namespace.as_deref();
-        watched.is_none_or(|watched| watched == namespace) && self.shard.holds(namespace)
-    }
-
     fn touch(&self, what: Touched) {
         // Nobody listens any more while shutting down.
         self.touched.send(what).ok();
@@ -179,7 +163,7 @@ impl Shared {
         let result = match result {
             // To try again changes nothing: this process's term stays what it is.
             Err(Error::Store(fenced @ StoreError::Fenced { .. })) => {
-                tracing::warn!(error = &fenced as &dyn std::error::Error, "left alone");
+                tracing::debug!(error = &fenced as &dyn std::error::Error, "left alone");
                 Ok(Action::await_change())
             }
             result => result,
@@ -187,24 +171,6 @@ impl Shared {
         self.metrics.reconciled(began.elapsed(), result.is_ok());
         result
     }
-}
-
-/// Without the objects of namespaces that another operator looks after: they are not kept, either.
-fn of_shard<K: Resource>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-    shard: Shard,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> {
-    events.try_filter(move |event| {
-        let is_ours = match event {
-            watcher::Event::Apply(object)
-            | watcher::Event::Delete(object)
-            | watcher::Event::InitApply(object) => {
-                shard.holds(object.meta().namespace.as_deref().unwrap_or_default())
-            }
-            watcher::Event::Init | watcher::Event::InitDone => true,
-        };
-        std::future::ready(is_ours)
-    })
 }
 
 /// Whether the object that was looked at is there no more. Another one that bears its name by now is

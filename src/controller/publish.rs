@@ -154,6 +154,22 @@ impl Publisher {
     }
 }
 
+/// The status as the API server holds it, its conditions with it. It goes through `Raw`, the
+/// resource's own type, so that it compares with what was read.
+pub(super) fn status_value<Raw: Serialize + DeserializeOwned>(
+    status: &impl Serialize,
+    conditions: &[(&str, &Condition)],
+    generation: i64,
+    (before, now): (&Value, Timestamp),
+) -> Result<Value, serde_json::Error> {
+    let mut value = serde_json::to_value(status)?;
+    let conditions = conditions
+        .iter()
+        .map(|(kind, condition)| condition_value(kind, condition, generation, before, now));
+    value["conditions"] = conditions.collect();
+    serde_json::to_value(serde_json::from_value::<Raw>(value)?)
+}
+
 /// A condition as the API server holds it. It keeps its transition time while its status stays
 /// what it was `before`.
 pub(super) fn condition_value(

@@ -1,5 +1,7 @@
 //! What an Agent resource adds to an agent seen in a CSV: names, baseline, expected shares.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,28 @@ pub fn in_force<'a>(
         .into_iter()
         .filter(|resource| resource.agent.code == code)
         .min_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)))
+}
+
+/// Browsers and most other clients take `.` and `..` in a path for folders, percent-encoded too. No
+/// code holds a control character, so this one before them says that they are a code.
+const NO_FOLDER: char = '\u{1f}';
+
+/// A code as one segment of an address, before it is percent-encoded.
+#[must_use]
+pub fn to_segment(code: &str) -> Cow<'_, str> {
+    match code {
+        "." | ".." => format!("{NO_FOLDER}{code}").into(),
+        _ => code.into(),
+    }
+}
+
+/// The code that a segment names, after it is percent-decoded.
+#[must_use]
+pub fn from_segment(segment: &str) -> &str {
+    match segment.strip_prefix(NO_FOLDER) {
+        Some(code @ ("." | "..")) => code,
+        _ => segment,
+    }
 }
 
 #[cfg(test)]

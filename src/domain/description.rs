@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::data_source::{DataSource, Dating, Goal};
 use super::schedule::{Schedule, ScheduleError};
@@ -26,6 +27,18 @@ pub struct Description {
     pub region: String,
     pub bucket: String,
     pub key: String,
+    /// Where its object can't be followed any more: the rest is what was known before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Stall>,
+}
+
+/// Why only another spec helps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stall {
+    /// The condition's, of its closed list.
+    #[schema(example = "InvalidSchedule")]
+    pub reason: String,
+    pub message: String,
 }
 
 impl Description {
@@ -43,6 +56,19 @@ impl Description {
             region: source.object.region.clone(),
             bucket: source.object.bucket.clone(),
             key: source.object.key.clone(),
+            stalled: None,
+        }
+    }
+
+    /// What was known before still is; of an object that was never read, only its name.
+    #[must_use]
+    pub fn of_stalled(before: Option<Self>, name: &str, stall: Stall) -> Self {
+        Self {
+            stalled: Some(stall),
+            ..before.unwrap_or_else(|| Self {
+                display_name: name.to_owned(),
+                ..Self::default()
+            })
         }
     }
 
@@ -57,10 +83,10 @@ impl Description {
         Schedule::parse(&self.schedule, &self.time_zone)
     }
 
-    /// When it fetches next by schedule, with jitter; None while suspended.
+    /// When it fetches next by schedule, with jitter; None while suspended or stalled.
     #[must_use]
     pub fn next_fetch(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.suspend {
+        if self.suspend || self.stalled.is_some() {
             return None;
         }
         let schedule = self.parsed_schedule().ok()?;

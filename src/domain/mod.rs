@@ -18,3 +18,7 @@ pub mod shard;
 pub mod stats;
 pub mod status;
 pub mod totals;
+
+/// The time, injected into those who hand it to this module as an argument: nothing in here reads
+/// it, and tests bring their own.
+pub type Clock = std::sync::Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;

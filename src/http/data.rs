@@ -16,6 +16,8 @@ use crate::store::report_data::{AgentSources, Holder};
 
 /// A reading that meets an import begins anew, so often.
 const ATTEMPTS: usize = 3;
+/// All days of each are decoded at once.
+pub(super) const SOURCES_SIDE_BY_SIDE: usize = 20;
 
 /// One agent of one source, and what names the state of what was read.
 #[derive(Debug, Clone)]
@@ -106,9 +108,19 @@ impl ReportState {
     /// The agent as the other sources hold it.
     ///
     /// # Errors
-    /// 503 where the store does not answer.
+    /// 400 where more than [`SOURCES_SIDE_BY_SIDE`] hold it, 503 where the store does not answer.
     pub async fn others(&self, loaded: &Loaded) -> Result<Vec<SourceData>, Problem> {
+        let count = loaded.sources.holders.len();
+        if count > SOURCES_SIDE_BY_SIDE {
+            let takes = format!(
+                "takes dataSource where at most {SOURCES_SIDE_BY_SIDE} data sources hold the \
+                 agent; {count} do, and dataSource shows one of them"
+            );
+            return Err(Problem::parameter("groupBy", &takes));
+        }
         let store = self.store()?;
+        // As where one source's days are read.
+        let _turn = self.loads.acquire().await;
         let mut others = Vec::new();
         for holder in &loaded.sources.holders {
             let source = &holder.source;

@@ -17,6 +17,7 @@ use super::problem::Problem;
 use super::state::ReportState;
 use crate::domain::agent::{AgentResource, in_force};
 use crate::domain::data_source::SourceId;
+use crate::domain::description::Description;
 use crate::store::report_data::AgentSources;
 use crate::store::{AgentRow, SourceRow};
 
@@ -139,6 +140,7 @@ impl SourceView {
             missed_fetches: source.missed_fetches,
             failures: source.failures,
             error: source.last_error.as_ref().map(ErrorView::from),
+            stalled: description.and_then(|description| description.stalled.clone()),
         }
     }
 }
@@ -146,19 +148,28 @@ impl SourceView {
 impl SourceDetail {
     fn of(source: &SourceRow, agents: Vec<HeldAgent>, state: &ReportState) -> Self {
         let description = source.description.as_ref();
+        // What a stalled object's spec says is not known where it was never read.
+        let said = |part: fn(&Description) -> &String| {
+            description
+                .map(part)
+                .filter(|text| !text.is_empty())
+                .cloned()
+        };
         let available = state.fetch_now.is_some();
         Self {
             source: SourceView::of(source, state.now()),
             goals: description
                 .map(|description| description.goals.iter().map(GoalView::from).collect())
                 .unwrap_or_default(),
-            dating: description.map(|description| description.dating),
-            schedule: description.map(|description| description.schedule.clone()),
-            time_zone: description.map(|description| description.time_zone.clone()),
+            dating: description
+                .filter(|description| !description.schedule.is_empty())
+                .map(|description| description.dating),
+            schedule: said(|description| &description.schedule),
+            time_zone: said(|description| &description.time_zone),
             suspend: description.is_some_and(|description| description.suspend),
-            region: description.map(|description| description.region.clone()),
-            bucket: description.map(|description| description.bucket.clone()),
-            key: description.map(|description| description.key.clone()),
+            region: said(|description| &description.region),
+            bucket: said(|description| &description.bucket),
+            key: said(|description| &description.key),
             reader: source.reader.clone(),
             agents,
             fetch_now: FetchNowView {
@@ -180,6 +191,9 @@ fn fetch_command(source: &SourceRow) -> String {
 
 fn health(source: &SourceRow, now: Timestamp) -> Health {
     let description = source.description.as_ref();
+    if description.is_some_and(|description| description.stalled.is_some()) {
+        return Health::Stalled;
+    }
     if source.last_error.is_some() {
         return Health::Failing;
     }

@@ -28,4 +28,4 @@ pub use probes::{Probes, Readiness, probes};
 pub use problem::Problem;
 pub use router::{documented, router, router_at};
 pub use server::{Server, ServerLimits};
-pub use state::{Clock, FetchNow, ReportState, StoreSlot};
+pub use state::{FetchNow, ReportState, StoreSlot};

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::domain::agent::from_segment;
 use crate::domain::agent_day::Day;
 
 /// The path's segments, percent-decoded one by one: `%2F` belongs to a code and separates nothing.
@@ -26,6 +27,23 @@ where
                 "names in the address are UTF-8, percent-encoded",
             )),
         }
+    }
+}
+
+/// The namespace and the code that an agent's address names.
+pub(super) struct AgentOfPath {
+    pub(super) namespace: String,
+    pub(super) code: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AgentOfPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let names = Names::<(String, String)>::from_request_parts(parts, state).await?;
+        let Names((namespace, segment)) = names;
+        let code = from_segment(&segment).to_owned();
+        Ok(Self { namespace, code })
     }
 }
 

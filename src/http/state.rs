@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::cache::Cache;
 use super::guard::HttpLimits;
 use super::problem::Problem;
+use crate::domain::Clock;
 use crate::domain::data_source::SourceKey;
 use crate::domain::report::Tally;
 use crate::metrics::Metrics;
@@ -20,9 +21,6 @@ const AGENTS_READ_AT_ONCE: usize = 2;
 /// Decoded agents; one of 90 days x 4 variations x 20 traits x 5 goals takes 5 MB.
 const AGENTS_BYTES: usize = 24 << 20;
 const ANSWERS_BYTES: usize = 8 << 20;
-
-/// The time, injected: tests bring their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Asks for a fetch right now. `sumsq local` can; a report server beside the operator cannot, and
 /// says by which command it is done.

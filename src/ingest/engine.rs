@@ -1,9 +1,10 @@
 //! Carries out what [`decide`] says: the one place where a plan becomes a fetch, for the cluster
 //! and for a folder alike.
 
+mod held;
 mod job;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,9 +15,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::held::{Held, Loss};
 use self::job::Job;
 use super::pool::Pool;
-use super::{Ingest, Known};
+use super::{Credentials, Ingest, Known};
 use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
@@ -30,9 +32,6 @@ use crate::store::{BeginFetch, SourceRef, Store, StoreError};
 /// For what was cancelled at a shutdown to end.
 const LAST_GRACE: Duration = Duration::from_millis(500);
 
-/// The time, injected: tests bring their own.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
 /// Keeps what is under way, and nothing else: what has happened is in the store.
 pub struct Engine {
     ingest: Ingest,
@@ -43,8 +42,7 @@ pub struct Engine {
     troubles: Mutex<HashMap<SourceId, Trouble>>,
     /// Whose identity was asked for without a fetch, by this process.
     identified: Mutex<HashMap<SourceId, Identity>>,
-    /// Sources that are this process's term's, where terms are kept.
-    taken: Mutex<HashSet<SourceId>>,
+    held: Held,
     ended: mpsc::UnboundedSender<SourceKey>,
     stopping: AtomicBool,
 }
@@ -124,7 +122,7 @@ impl Engine {
             flights: Mutex::default(),
             troubles: Mutex::default(),
             identified: Mutex::default(),
-            taken: Mutex::default(),
+            held: Held::default(),
             ended,
             stopping: AtomicBool::new(false),
         };
@@ -146,9 +144,21 @@ impl Engine {
     /// # Errors
     /// The store's own; nothing has been begun then.
     pub async fn advance(self: &Arc<Self>, wanted: &Wanted) -> Result<Standing, StoreError> {
+        let advanced = self.advance_held(wanted).await;
+        if let Err(StoreError::Fenced { term, newer }) = advanced {
+            self.held.lose(&wanted.source, Loss { term, newer });
+        }
+        advanced
+    }
+
+    async fn advance_held(self: &Arc<Self>, wanted: &Wanted) -> Result<Standing, StoreError> {
         let source = &wanted.source;
+        self.held.check(source.id)?;
         let store = &self.ingest.store;
         loop {
+            // Before the log is read: what ends in between is still known as under way, and its end
+            // brings the next look. The other way round it would seem never to have been.
+            let in_flight = self.in_flight(source.id);
             let mut stored = store
                 .observe(&source_ref(source), source.history_limit)
                 .await?;
@@ -157,9 +167,6 @@ impl Engine {
             if let Some(standing) = self.troubled(wanted, &stored, now) {
                 return Ok(standing);
             }
-            let in_flight = lock(&self.flights)
-                .get(&source.id)
-                .map(|flight| flight.state.clone());
             let decision = decide(
                 source,
                 &observed(wanted, &stored, in_flight),
@@ -167,7 +174,7 @@ impl Engine {
                 now,
             );
             let waits = matches!(decision.plan, Plan::Wait { .. }) && decision.cursor.is_none();
-            if !waits && self.take(source.id).await? {
+            if !waits && self.held.take(store.as_ref(), source.id).await? {
                 // What the leader before this one did until now is known only from here on.
                 continue;
             }
@@ -197,12 +204,9 @@ impl Engine {
                         stored.cursor = Some(update.cursor);
                     }
                     self.identify(source, &stored, reason);
-                    let in_flight = lock(&self.flights)
-                        .get(&source.id)
-                        .map(|flight| flight.state.clone());
                     return Ok(Standing {
                         stored,
-                        in_flight,
+                        in_flight: self.in_flight(source.id),
                         reason,
                         until,
                         next_fetch,
@@ -212,14 +216,9 @@ impl Engine {
         }
     }
 
-    /// Whether the source was another term's until now.
-    async fn take(&self, id: SourceId) -> Result<bool, StoreError> {
-        if lock(&self.taken).contains(&id) {
-            return Ok(false);
-        }
-        let fenced = self.ingest.store.take(id).await?;
-        lock(&self.taken).insert(id);
-        Ok(fenced)
+    fn in_flight(&self, id: SourceId) -> Option<InFlight> {
+        let flights = lock(&self.flights);
+        flights.get(&id).map(|flight| flight.state.clone())
     }
 
     /// Reports follow the spec, also where nothing is fetched for it.
@@ -257,7 +256,7 @@ impl Engine {
         }
         lock(&self.troubles).remove(&id);
         lock(&self.identified).remove(&id);
-        lock(&self.taken).remove(&id);
+        self.held.forget(id);
         if delete_data {
             self.ingest.store.delete(id).await
         } else {
@@ -340,7 +339,7 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source).await else {
+            let Some(reader) = engine.ingest.reader(&source, &Credentials::default()).await else {
                 return engine.ask_again(&source);
             };
             if known.as_ref() == Some(&reader) {

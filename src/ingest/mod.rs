@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::domain::Clock;
 use crate::domain::counts_csv::{
     CsvSpec, FileReader, Limits, Means, Rejected, Reviewed, Spilled, Summary, Unread,
 };
@@ -62,7 +63,7 @@ pub struct Ingest {
     pub progress: Arc<dyn Progress>,
     /// Shared by all fetches.
     pub means: Means,
-    pub clock: engine::Clock,
+    pub clock: Clock,
 }
 
 impl std::fmt::Debug for Ingest {
@@ -79,6 +80,10 @@ pub struct Known {
     /// Where that ETag is of an object that was refused for its content: a 304 is this error again.
     pub refused: Option<FetchError>,
 }
+
+/// What a fetch and what goes along with it sign with: read once for both, and never kept.
+#[derive(Debug, Default)]
+pub struct Credentials(OnceCell<Option<SecretCredentials>>);
 
 /// How a fetch ended.
 #[derive(Debug)]
@@ -102,12 +107,13 @@ impl Ingest {
         source: &DataSource,
         fetch: Uuid,
         known: Known,
+        credentials: &Credentials,
         cancel: &CancellationToken,
     ) -> Result<Ended, StoreError> {
         let downloaded = tokio::select! {
             biased;
             () = cancel.cancelled() => return Ok(Ended::Cancelled),
-            result = tokio::time::timeout(source.timeout, self.download(source, known)) => {
+            result = tokio::time::timeout(source.timeout, self.download(source, known, credentials)) => {
                 result.unwrap_or_else(|_| Err(timed_out(source.timeout)))
             }
         };
@@ -135,11 +141,20 @@ impl Ingest {
     }
 
     /// Whose identity reads this source's object: best effort.
-    pub async fn reader(&self, source: &DataSource) -> Option<String> {
-        let credentials = self.credentials(source).await.ok()?;
+    pub async fn reader(&self, source: &DataSource, credentials: &Credentials) -> Option<String> {
+        let credentials = self.read_once(source, credentials).await.ok()?;
         self.objects
-            .reader(&source.object, &source.key.namespace, credentials.as_ref())
+            .reader(&source.object, &source.key.namespace, credentials)
             .await
+    }
+
+    async fn read_once<'c>(
+        &self,
+        source: &DataSource,
+        credentials: &'c Credentials,
+    ) -> Result<Option<&'c SecretCredentials>, FetchError> {
+        let read = credentials.0.get_or_try_init(|| self.credentials(source));
+        Ok(read.await?.as_ref())
     }
 
     async fn credentials(
@@ -156,14 +171,19 @@ impl Ingest {
         }
     }
 
-    async fn download(&self, source: &DataSource, known: Known) -> Result<Downloaded, FetchError> {
-        let credentials = self.credentials(source).await?;
+    async fn download(
+        &self,
+        source: &DataSource,
+        known: Known,
+        credentials: &Credentials,
+    ) -> Result<Downloaded, FetchError> {
+        let credentials = self.read_once(source, credentials).await?;
         let opened = self
             .objects
             .open(
                 &source.object,
                 &source.key.namespace,
-                credentials.as_ref(),
+                credentials,
                 known.etag.as_deref(),
                 source.max_object_bytes,
             )

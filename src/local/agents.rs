@@ -76,12 +76,8 @@ impl Agents {
         let mut resource = resource.clone();
         let namespace = &mut resource.metadata.namespace;
         namespace.get_or_insert_with(|| DEFAULT_NAMESPACE.to_owned());
-        let resource = validate::agent(&resource).map_err(|problems| {
-            let said = problems
-                .iter()
-                .map(|problem| format!("{}: {}", problem.field, problem.message));
-            said.collect::<Vec<_>>().join("; ")
-        })?;
+        let resource =
+            validate::agent(&resource).map_err(|problems| validate::sentences(&problems))?;
         let key = SourceKey {
             namespace: resource.namespace.clone(),
             name: resource.name.clone(),

@@ -136,10 +136,7 @@ impl Sources {
                     if let Some(earlier) = self.in_force.remove(&key) {
                         found.insert(key.clone(), earlier);
                     }
-                    let said = problems
-                        .iter()
-                        .map(|problem| format!("{}: {}", problem.field, problem.message));
-                    said.collect::<Vec<_>>().join("; ")
+                    validate::sentences(&problems)
                 }
             }
         };

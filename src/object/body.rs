@@ -4,7 +4,6 @@
 //! their way, the next attempt may get them whole: `BodyInterrupted`. Where all have arrived as
 //! they are stored and still can't be decompressed, the object itself is broken: `InvalidCsv`.
 
-use std::error::Error;
 use std::fmt;
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -12,16 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::{Bytes, BytesMut};
-use futures::stream::{BoxStream, StreamExt, try_unfold};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use jiff::SignedDuration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 use tokio_util::io::StreamReader;
 
 use super::compression::{Format, gzip, zstd};
-use super::failure::chain;
+use super::download::{Broken, Download};
 use crate::domain::fetch::{ErrorCode, FetchError};
 
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -56,15 +54,15 @@ type Source = StreamReader<BoxStream<'static, io::Result<Bytes>>, Bytes>;
 type Peeked = tokio::io::Chain<Cursor<Vec<u8>>, Source>;
 
 impl ObjectBody {
+    /// `first`: the body of the answer that `download` is of.
     pub(super) fn new(
-        output: GetObjectOutput,
+        download: Download,
+        first: ByteStream,
         limit: u64,
         stall: Duration,
     ) -> Result<Self, FetchError> {
-        let content_length = output
-            .content_length
-            .and_then(|length| u64::try_from(length).ok());
-        let etag = output.e_tag;
+        let content_length = download.length();
+        let etag = download.etag().map(str::to_owned);
         if let Some(length) = content_length.filter(|length| *length > limit) {
             let message = format!(
                 "the object has {length} bytes, more than `maxObjectBytes` ({}) allows",
@@ -78,7 +76,7 @@ impl ObjectBody {
             ));
         }
         let received = Arc::new(AtomicU64::new(0));
-        let content = Content::Unread(source(output.body, Arc::clone(&received)));
+        let content = Content::Unread(source(download.bytes(first), Arc::clone(&received)));
         Ok(Self {
             etag,
             content_length,
@@ -167,7 +165,7 @@ impl ObjectBody {
     /// Where decompression fails, only the rest of the bytes tells whether they have come as they
     /// are stored.
     async fn failed(&mut self, error: io::Error) -> FetchError {
-        if Transport::of(&error).is_some() {
+        if broken(&error).is_some() {
             return self.interrupted(&error);
         }
         let (format, hint) = match &*self.content {
@@ -210,16 +208,24 @@ impl ObjectBody {
 
     /// Says the same whatever the number of bytes that came: repeats are one failure.
     fn interrupted(&self, error: &io::Error) -> FetchError {
-        let message = match Transport::of(error).map(Transport::cause) {
-            Some(Cause::Checksum) => {
+        let message = match broken(error) {
+            Some(Broken::Changed) => {
+                return FetchError::new(
+                    ErrorCode::ObjectChanged,
+                    "the object was replaced while it was being read",
+                    "The data are as before, and nothing needs a change: the next attempt reads the \
+                     new one.",
+                );
+            }
+            Some(Broken::Checksum) => {
                 "the bytes that arrived are not those of the object: their checksum differs"
                     .to_owned()
             }
-            Some(Cause::Stalled) => format!(
+            Some(Broken::Stalled) => format!(
                 "no bytes arrived for {:#} while the object was being read",
                 SignedDuration::try_from(self.stall).unwrap_or_default()
             ),
-            Some(Cause::Cut) | None => "the connection ended before the object did".to_owned(),
+            Some(Broken::Cut) | None => "the connection ended before the object did".to_owned(),
         };
         FetchError::new(
             ErrorCode::BodyInterrupted,
@@ -269,72 +275,19 @@ fn refused(class: ErrorCode, message: &str, hint: &str, etag: Option<String>) ->
     }
 }
 
-/// The body as a reader that counts what it receives.
-fn source(body: ByteStream, received: Arc<AtomicU64>) -> Source {
-    let chunks = try_unfold(body, move |mut body| {
-        let received = Arc::clone(&received);
-        async move {
-            let Some(chunk) = body
-                .try_next()
-                .await
-                .map_err(|error| Transport(error.into()))?
-            else {
-                return Ok::<_, io::Error>(None);
-            };
+/// The bytes as a reader that counts what it receives.
+fn source(bytes: BoxStream<'static, Result<Bytes, Broken>>, received: Arc<AtomicU64>) -> Source {
+    let chunks = bytes
+        .inspect_ok(move |chunk| {
             received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            Ok(Some((chunk, body)))
-        }
-    });
+        })
+        .map_err(io::Error::other);
     StreamReader::new(chunks.boxed())
 }
 
-/// Marks an error of the connection on its way through the decoders.
-#[derive(Debug)]
-struct Transport(Box<dyn Error + Send + Sync>);
-
-#[derive(Debug, PartialEq)]
-enum Cause {
-    Cut,
-    Stalled,
-    Checksum,
-}
-
-impl Transport {
-    fn of(error: &io::Error) -> Option<&Self> {
-        error.get_ref()?.downcast_ref()
-    }
-
-    fn cause(&self) -> Cause {
-        // Neither of the two has a public type.
-        for cause in chain(self.0.as_ref()) {
-            let text = cause.to_string();
-            if text.contains("checksum mismatch") {
-                return Cause::Checksum;
-            }
-            if text.contains("minimum throughput") {
-                return Cause::Stalled;
-            }
-        }
-        Cause::Cut
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body was interrupted")
-    }
-}
-
-impl Error for Transport {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.0.as_ref())
-    }
-}
-
-impl From<Transport> for io::Error {
-    fn from(error: Transport) -> Self {
-        Self::other(error)
-    }
+/// What came through the decoders: why no more bytes come.
+fn broken(error: &io::Error) -> Option<Broken> {
+    error.get_ref()?.downcast_ref().copied()
 }
 
 fn said_by_decoder(error: &io::Error) -> String {

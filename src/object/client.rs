@@ -11,7 +11,10 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials as AwsCredentials, IdentityCache, SharedCredentialsProvider};
+use aws_sdk_s3::config::{
+    Credentials as AwsCredentials, IdentityCache, ResponseChecksumValidation,
+    SharedCredentialsProvider,
+};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
@@ -121,13 +124,13 @@ impl Clients {
             .clone()
     }
 
-    /// The object's bytes are checked against its stored checksum where there is one and the store
-    /// sends it: the SDK asks for it by default (`x-amz-checksum-mode`), and a mismatch is an error
-    /// at the body's end. So nothing is set here.
+    /// The SDK compares the checksum of an answer's body; here it is one of several requests, and
+    /// the whole is what has a checksum: [`super::download`] compares that.
     fn build_s3(&self, object: &S3Object, credentials: Credentials<'_>) -> aws_sdk_s3::Client {
         let base = self.base_of(credentials);
         let mut config = aws_sdk_s3::config::Builder::from(base)
             .region(Region::new(object.region.clone()))
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .force_path_style(object.force_path_style || self.is_overridden());
         if let Some(endpoint) = self.endpoint(object) {
             config = config.endpoint_url(endpoint);

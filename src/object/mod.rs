@@ -2,6 +2,7 @@
 //!
 //! - [`client`]: one S3 client per region, endpoint and identity, kept.
 //! - [`credentials`]: whose signature a request bears.
+//! - [`download`]: the bytes as they are stored, over as many requests as it takes.
 //! - [`body`]: the bytes, decompressed and counted.
 //! - [`compression`]: gzip and zstd.
 //! - [`failure`]: what the SDK reports, as plain facts. The last place that knows the SDK's errors.
@@ -17,6 +18,7 @@ mod compression;
 mod credentials;
 mod denial;
 mod diagnose;
+mod download;
 mod failure;
 mod policy;
 mod web_identity;
@@ -37,6 +39,7 @@ use self::credentials::Credentials;
 pub use self::credentials::SecretCredentials;
 use self::denial::{Denial, denial};
 use self::diagnose::{Attempt, diagnose};
+use self::download::Download;
 use self::failure::{Answer, Failure, IdentityFailure};
 use self::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
@@ -152,10 +155,16 @@ impl Objects {
             .set_if_none_match(etag.map(str::to_owned))
             .customize()
             .interceptor(tried.clone())
+            // The checksum of the whole, which is compared here whatever requests bring it.
+            .mutate_request(|request| {
+                request
+                    .headers_mut()
+                    .insert("x-amz-checksum-mode", "ENABLED");
+            })
             .send()
             .await;
-        let output = match sent {
-            Ok(output) => output,
+        let answer = match sent {
+            Ok(answer) => answer,
             Err(error) => {
                 let failure = Failure::from_sdk(&error);
                 if matches!(&failure, Failure::Answer(answer) if answer.status == 304) {
@@ -174,10 +183,12 @@ impl Objects {
             }
         };
         // Not every store knows If-None-Match; the ETag says the same.
-        if etag.is_some() && output.e_tag() == etag {
+        if etag.is_some() && answer.e_tag() == etag {
             return Ok(Opened::NotModified);
         }
-        ObjectBody::new(output, max_object_bytes, self.inner.timeouts.stall).map(Opened::Body)
+        let download = Download::of(&answer, client, object.clone());
+        let stall = self.inner.timeouts.stall;
+        ObjectBody::new(download, answer.body, max_object_bytes, stall).map(Opened::Body)
     }
 }
 

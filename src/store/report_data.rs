@@ -135,6 +135,10 @@ impl Holder {
             // Kept by an older version; the next look at its object describes it.
             return false;
         };
+        // Of an object that was never read no goal is known, and what it holds is still shown.
+        if description.goals.is_empty() && description.stalled.is_some() {
+            return true;
+        }
         resource.is_none_or(|resource| {
             description
                 .goals

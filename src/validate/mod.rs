@@ -41,6 +41,15 @@ pub struct SpecProblem {
     pub message: String,
 }
 
+/// All of them in one line, each after its field.
+#[must_use]
+pub fn sentences(problems: &[SpecProblem]) -> String {
+    let said = problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.field, problem.message));
+    said.collect::<Vec<_>>().join("; ")
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpecProblemReason {
     InvalidSchedule,

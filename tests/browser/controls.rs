@@ -1,10 +1,12 @@
 //! Every control used, and every address that comes of it loaded again.
 
+use std::fs;
+
 use serde_json::json;
 
 use crate::browser::{Browser, DEADLINE};
 use crate::site::{ALARMED, BETTER, HOSTILE, HOSTILE_PATH, Site, UNDECIDED, get};
-use crate::support::process::wait_for;
+use crate::support::process::{temporary_folder, wait_for};
 
 /// The report's own text, without what the browser adds.
 async fn report(browser: &Browser) -> String {
@@ -320,7 +322,7 @@ async fn a_search_finds_agents_and_data_sources() {
     let browser = Browser::open().await;
     browser.go(&site.base).await;
     let agents = "section[aria-labelledby=agents-heading] tbody tr th a";
-    assert_eq!(browser.count(agents).await, 4);
+    assert_eq!(browser.count(agents).await, 5);
     write(&browser, "q", "SHOP free").await;
     browser.follow(".search button").await;
     assert_eq!(browser.texts(agents).await, ["free-shipping-banner"]);
@@ -329,6 +331,33 @@ async fn a_search_finds_agents_and_data_sources() {
     browser.follow(agents).await;
     assert_eq!(browser.address().await, site.at(HOSTILE_PATH));
     assert_eq!(browser.text("h1").await, HOSTILE);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_agent_called_as_a_folder_is_has_its_pages_and_downloads() {
+    let site = Site::shared().await;
+    let browser = Browser::open().await;
+    browser.go(&site.at("/?q=..")).await;
+    let agents = "section[aria-labelledby=agents-heading] tbody tr th a";
+    assert_eq!(browser.texts(agents).await, [".."]);
+    browser.follow(agents).await;
+    assert_eq!(browser.text("h1").await, "..");
+    assert!(browser.address().await.contains("/agents/%1F.."));
+    browser.follow(".tabs a:last-child").await;
+    assert_eq!(browser.text("h1").await, "..");
+    browser.follow(".tabs a:first-child").await;
+    show(&browser).await;
+    assert!(browser.address().await.contains("goal=purchase"));
+    assert_eq!(browser.text("h1").await, "..");
+    shows_another_person_the_same(&browser).await;
+    let folder = temporary_folder("dots");
+    browser.download_into(&folder).await;
+    let link = browser.find(".downloads a[download]").await;
+    link.click().await.unwrap();
+    let csv = browser.downloaded(&folder).await;
+    assert!(csv.contains(",..,"), "{csv}");
+    fs::remove_dir_all(&folder).unwrap();
     browser.close().await;
 }
 

@@ -168,12 +168,19 @@ spec:
     )
 }
 
-/// Two agents, of which the quickstart has one; two policies, traits that need escaping or are
+/// Three agents, of which the quickstart has one and one is called as a folder; two policies, traits that need escaping or are
 /// many, eight days; a column too many, which is a warning.
 fn counts() -> String {
     let mut csv = "Date,Agent,Variation,Policy,Trait_Group,Trait_Value,Sels,purchase,\
                    purchase_sumsq,returns,returns_sumsq,Cashier\n"
         .to_owned();
+    for (variation, purchases) in [("A", 40), ("B", 50)] {
+        writeln!(
+            csv,
+            "1767571200,..,{variation},r,,,400,{purchases},{purchases},9,9,"
+        )
+        .unwrap();
+    }
     let hostile = HOSTILE.replace('"', "\"\"");
     for day in 0..8 {
         let date = 1_767_571_200 + day * 86_400;

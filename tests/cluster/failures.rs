@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sumsq::domain::data_source::SourceKey;
+use sumsq::domain::description::Description;
+use sumsq::store::Store;
+use sumsq::store::sqlite::Sqlite;
 
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::operator::{Operator, PATIENCE, condition};
@@ -217,6 +221,12 @@ async fn only_cron_and_zone_stall() {
             "{stalled}"
         );
         assert_eq!(status["history"], Value::Null);
+        // The report server beside it says so too.
+        let described = description(&operator, namespace.name(), name).await;
+        assert_eq!(described.display_name, name);
+        let told = described.stalled.unwrap();
+        assert_eq!(told.reason, reason);
+        assert_eq!(told.message, stalled["message"]);
     }
     assert_eq!(operator.metric("sumsq_stalled{").await, 3);
     operator
@@ -224,6 +234,32 @@ async fn only_cron_and_zone_stall() {
         .await;
     let status = operator.ready_when("zone", "True", "Imported").await;
     assert!(condition(&status, "Stalled").is_none());
+    let described = description(&operator, namespace.name(), "zone").await;
+    assert_eq!(
+        (&*described.time_zone, described.stalled),
+        ("Europe/Berlin", None)
+    );
+    // What was read while it could be is still known when it can't any more.
+    operator
+        .patch("zone", &json!({"spec": {"timeZone": "Europe/Berlim"}}))
+        .await;
+    operator
+        .ready_when("zone", "False", "InvalidTimeZone")
+        .await;
+    let described = description(&operator, namespace.name(), "zone").await;
+    assert_eq!(described.time_zone, "Europe/Berlin");
+    assert!(described.stalled.is_some() && !described.goals.is_empty());
+}
+
+/// As report servers read it.
+async fn description(operator: &Operator, namespace: &str, name: &str) -> Description {
+    let store = Sqlite::open_read_only(&operator.store()).await.unwrap();
+    let key = SourceKey {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    let source = store.source(&key).await.unwrap().expect("the source");
+    source.description.expect("it is described")
 }
 
 #[tokio::test]

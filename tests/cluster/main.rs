@@ -16,6 +16,7 @@ mod metrics;
 mod operator;
 mod postgres;
 mod refusals;
+mod replicas;
 mod report;
 mod versions;
 

@@ -39,6 +39,27 @@ impl Operator {
         operator.launched().await
     }
 
+    /// Started, and not waited for.
+    pub async fn begin(cluster: &'static Cluster, namespace: &Namespace, flags: &[&str]) -> Self {
+        let mut operator = Self::new(cluster, namespace, flags).await;
+        operator.launch();
+        operator
+    }
+
+    /// One of several, with a kubeconfig of its own. It is not waited for.
+    pub fn replica(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        kubeconfig: &Path,
+        watches_all: bool,
+        flags: &[&str],
+    ) -> Self {
+        let mut operator = Self::with(cluster, namespace, kubeconfig.to_owned(), flags);
+        operator.watches_all = watches_all;
+        operator.launch();
+        operator
+    }
+
     /// Through a command that is told the store's folder and then what to start.
     pub async fn start_through(
         cluster: &'static Cluster,
@@ -71,13 +92,21 @@ impl Operator {
     }
 
     async fn new(cluster: &'static Cluster, namespace: &Namespace, flags: &[&str]) -> Self {
+        let account = cluster.service_account_kubeconfig("sumsq-system", "sumsq");
+        Self::with(cluster, namespace, account.await, flags)
+    }
+
+    fn with(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        kubeconfig: PathBuf,
+        flags: &[&str],
+    ) -> Self {
         let operator = Self {
             cluster,
             namespace: namespace.name().to_owned(),
             folder: temporary_folder("operator"),
-            kubeconfig: cluster
-                .service_account_kubeconfig("sumsq-system", "sumsq")
-                .await,
+            kubeconfig,
             server: None,
             port: 0,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),

@@ -2,6 +2,7 @@
 //! store and real objects, in milliseconds.
 
 mod gate;
+mod late;
 mod world;
 
 use sumsq::domain::fetch::Trigger;

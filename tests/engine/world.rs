@@ -17,6 +17,7 @@ use sumsq::ingest::{Ingest, NoProgress};
 use sumsq::local::BucketServer;
 use sumsq::metrics::Metrics;
 use sumsq::object::{Objects, Timeouts};
+use sumsq::store::Store;
 use sumsq::store::sqlite::Sqlite;
 use sumsq::validate::{self, Defaults};
 use tempfile::TempDir;
@@ -60,6 +61,11 @@ pub(crate) struct World {
 impl World {
     /// At `now`, with [`CSV`] in the bucket and nothing fetched.
     pub(crate) async fn new(now: &str) -> Self {
+        Self::on(now, |store| Arc::new(store)).await
+    }
+
+    /// The same on a store that `dress` makes of the real one.
+    pub(crate) async fn on(now: &str, dress: impl Fn(Sqlite) -> Arc<dyn Store>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("buckets/counts")).unwrap();
         let buckets = BucketServer::start(&folder.path().join("buckets"))
@@ -67,7 +73,8 @@ impl World {
             .unwrap();
         let gate = Gate::before(buckets.endpoint()).await;
         let clock = Arc::new(Mutex::new(at(now)));
-        let (engine, ended) = engine(&folder, &buckets, &gate, &clock).await;
+        let store = dress(open(&folder).await);
+        let (engine, ended) = engine(&folder, store, &buckets, &gate, &clock).await;
         let world = Self {
             wanted: wanted(MANIFEST),
             folder,
@@ -147,6 +154,19 @@ impl World {
         standing
     }
 
+    /// So that only what comes from now on is news.
+    pub(crate) fn forget_news(&mut self) {
+        while self.ended.try_recv().is_ok() {}
+    }
+
+    /// Waits for so many beginnings and ends of fetches.
+    pub(crate) async fn has_news(&mut self, count: usize) {
+        for _ in 0..count {
+            let news = tokio::time::timeout(PATIENCE, self.ended.recv());
+            news.await.expect("there is news").expect("the engine runs");
+        }
+    }
+
     async fn until(&mut self, wanted: impl Fn(&Standing) -> bool) -> Standing {
         let story = async {
             loop {
@@ -169,7 +189,9 @@ impl World {
     pub(crate) async fn restart(&mut self) {
         self.engine.shut_down(Duration::ZERO).await;
         self.engine.store().close().await;
-        let (engine, ended) = engine(&self.folder, &self.buckets, &self.gate, &self.clock).await;
+        let store = Arc::new(open(&self.folder).await);
+        let (engine, ended) =
+            engine(&self.folder, store, &self.buckets, &self.gate, &self.clock).await;
         (self.engine, self.ended) = (engine, ended);
     }
 }
@@ -187,8 +209,13 @@ fn wanted(manifest: &str) -> Wanted {
     }
 }
 
+async fn open(folder: &TempDir) -> Sqlite {
+    Sqlite::open(&folder.path().join("sumsq.db")).await.unwrap()
+}
+
 async fn engine(
     folder: &TempDir,
+    store: Arc<dyn Store>,
     buckets: &BucketServer,
     gate: &Gate,
     clock: &Arc<Mutex<Timestamp>>,
@@ -197,7 +224,6 @@ async fn engine(
     mpsc::UnboundedReceiver<sumsq::domain::data_source::SourceKey>,
 ) {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let store = Sqlite::open(&folder.path().join("sumsq.db")).await.unwrap();
     // What is cancelled must not wait for anything, and be it only to learn whose identity reads.
     let timeouts = Timeouts {
         reader: Duration::from_hours(1),
@@ -206,7 +232,7 @@ async fn engine(
     let clock = Arc::clone(clock);
     let ingest = Ingest {
         objects: Objects::with_timeouts(Some(gate.endpoint()), timeouts).await,
-        store: Arc::new(store),
+        store,
         secrets: Arc::new(buckets.secrets()),
         progress: Arc::new(NoProgress),
         means: Means::new(Means::DEFAULT_MEMORY, folder.path().to_owned()),

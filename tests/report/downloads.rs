@@ -114,3 +114,37 @@ fn a_sheet_holds_no_verdict_that_no_page_shows() {
     assert_eq!(by_trait[0]["postStratifiedOver"], "trait");
     assert_eq!(by_trait[2]["postStratifiedOver"], "");
 }
+
+#[test]
+fn no_text_is_run_by_a_spreadsheet_and_no_number_is_changed() {
+    const LINK: &str = "=HYPERLINK(\"http://x.example\")";
+    let mut found = data(
+        &["@sum"],
+        &rows(&["0 +1+A r =g=-x 300 47/47", "0 -1-B r =g=-x 300 31/31"]),
+    );
+    found.code = LINK.into();
+    let testing = testing_csv(&report(&found, ""));
+    let activity_query = "groupBy=variation".split_once('=').into_iter();
+    let activity_query = ActivityQuery::parse(activity_query).unwrap();
+    let activity = activity(&found, &[], &activity_query, now()).unwrap();
+    let goals = goals(&tally(&found), &parsed(""), now()).unwrap();
+    for csv in [testing.clone(), goals_csv(&goals), activity_csv(&activity)] {
+        let records = records(&csv);
+        assert!(!records.is_empty());
+        for (column, cell) in records.iter().flatten() {
+            let runs = cell.starts_with(['=', '+', '-', '@']);
+            assert!(!runs || cell.parse::<f64>().is_ok(), "{column}: {cell}");
+        }
+        assert_eq!(records[0]["agent"], format!("'{LINK}"));
+        assert_eq!(records[0]["goal"], "'@sum");
+    }
+    let [record] = &records(&testing)[..] else {
+        panic!("{testing}");
+    };
+    assert_eq!(
+        (&*record["baseline"], &*record["variation"]),
+        ("'+1+A", "'-1-B")
+    );
+    assert!(record["difference"].parse::<f64>().unwrap() < 0.0);
+    assert!(record["intervalLow"].starts_with('-'));
+}

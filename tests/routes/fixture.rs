@@ -270,6 +270,7 @@ fn description(name: &str, goals: &[Goal]) -> Description {
         region: "us-east-1".into(),
         bucket: "com.my-company.counts".into(),
         key: "exports/counts.csv".into(),
+        stalled: None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Pages as browsers get them.
 
 use axum::http::StatusCode;
+use serde_json::Value;
+use sumsq::domain::data_source::SourceKey;
+use sumsq::domain::description::{Description, Stall};
+use sumsq::store::Store;
 
 use crate::fixture::{Site, denied, goal};
 
@@ -98,4 +102,44 @@ async fn a_wrong_parameter_is_told_beside_a_way_back() {
     ] {
         assert!(page.body.contains(shown), "{shown} in {}", page.body);
     }
+}
+
+#[tokio::test]
+async fn a_source_that_was_never_read_says_why_and_its_agents_have_their_reports() {
+    let site = Site::filled().await;
+    let key = SourceKey {
+        namespace: "growth".into(),
+        name: "internal-conversions".into(),
+    };
+    let id = site.store.source(&key).await.unwrap().unwrap().id;
+    let stall = Stall {
+        reason: "InvalidSchedule".into(),
+        message: "\"every day\" is no schedule of five fields".into(),
+    };
+    let described = Description::of_stalled(None, &key.name, stall);
+    site.store.describe(id, &described).await.unwrap();
+    let page = "/namespaces/growth/data-sources/internal-conversions";
+    let answer = site.get(page).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    for said in [
+        "Stalled",
+        "until its spec is changed (InvalidSchedule)",
+        "is no schedule of five fields.",
+        "are still served",
+        "None until its spec is changed.",
+    ] {
+        assert!(answer.body.contains(said), "{said} in {}", answer.body);
+    }
+    assert!(!answer.body.contains("not looked at"));
+    let start = site.get("/").await.body;
+    assert!(start.contains("Stalled") && start.contains("InvalidSchedule"));
+    let detail = site.json(&format!("/api/v1{page}")).await;
+    assert_eq!(detail["health"], "Stalled");
+    assert_eq!(detail["stalled"]["reason"], "InvalidSchedule");
+    for unknown in ["schedule", "timeZone", "bucket", "dating", "nextFetchTime"] {
+        assert_eq!(detail[unknown], Value::Null, "{unknown}");
+    }
+    // With an Agent that names goals, though none of the source's is known.
+    let report = "/namespaces/growth/agents/agent-1?dataSource=internal-conversions";
+    assert_eq!(site.get(report).await.status, StatusCode::OK);
 }

@@ -10,7 +10,7 @@ use sumsq::object::Opened;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::fixture::{
-    Bucket, CSV, KEY, LIMIT, body, objects, open_limited, opened, read, root, shown,
+    Bucket, CSV, KEY, LIMIT, body, noise, objects, open_limited, opened, read, root, shown,
 };
 
 async fn all(mut encoder: impl AsyncRead + Unpin) -> Vec<u8> {
@@ -28,16 +28,6 @@ async fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 async fn zstd(bytes: &[u8]) -> Vec<u8> {
     all(ZstdEncoder::new(bytes)).await
-}
-
-/// Incompressible and more than one read's worth.
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 1_u32;
-    let next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
 }
 
 /// The error while an object with these bytes is read.

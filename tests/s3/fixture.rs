@@ -162,6 +162,16 @@ pub(crate) async fn read(mut body: ObjectBody) -> Result<Vec<u8>, FetchError> {
     Ok(all)
 }
 
+/// Incompressible.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
 /// An error as the user reads it, with what differs from run to run replaced.
 pub(crate) fn shown(error: &FetchError, object: &S3Object) -> String {
     let mut text = format!(

@@ -9,6 +9,7 @@ mod support;
 mod answers;
 mod bodies;
 mod connections;
+mod downloads;
 mod fixture;
 mod identities;
 mod requests;

@@ -33,6 +33,7 @@ pub fn description(display_name: &str) -> Description {
         time_zone: "America/New_York".into(),
         jitter_seconds: 17,
         suspend: false,
+        stalled: None,
         region: "us-east-1".into(),
         bucket: "counts".into(),
         key: "exports/counts.csv".into(),

@@ -4,7 +4,9 @@ mod catalogue;
 mod crash;
 mod distributed;
 mod fence;
+mod leave;
 mod postgres;
+mod report_servers;
 mod sqlite;
 mod story;
 #[path = "../support/mod.rs"]

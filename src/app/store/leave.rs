@@ -30,13 +30,19 @@ pub(super) async fn adopt(
         Adopted::Moved {
             agent_days,
             conflicts,
+            removed,
         } => {
             println!(
-                "{} has {} agent days more; {} ({}) is no more",
+                "{} has {} agent days more; {} ({}) {}",
                 heir.key,
                 HumanCount(agent_days),
                 gone.key,
-                gone.id
+                gone.id,
+                if removed {
+                    "is no more"
+                } else {
+                    "is in use again, and keeps its own"
+                }
             );
             if conflicts > 0 {
                 let stayed = match on_conflict {
@@ -47,6 +53,11 @@ pub(super) async fn adopt(
             }
             Ok(ExitCode::SUCCESS)
         }
+        Adopted::NotGone => bail!(
+            "nothing was changed: meanwhile {} is in use again, or {} is gone",
+            gone.key,
+            heir.key
+        ),
         Adopted::Refused {
             conflicts,
             agent,
@@ -76,7 +87,9 @@ pub(super) async fn purge(store: &dyn Relational, gone: &str, yes: bool) -> Resu
     if !yes {
         bail!("nothing was removed; --yes removes {what}");
     }
-    store.delete(gone.id).await?;
+    if !crate::store::relational::purge(store, gone.id).await? {
+        bail!("nothing was removed: {} is in use again", gone.key);
+    }
     println!("removed {what}");
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::controller::events::News;
-use crate::controller::publish::{Reported, condition_value, find_condition};
+use crate::controller::publish::{Reported, find_condition, status_value};
 use crate::controller::{Error, Shared};
 use crate::crd::agent::AgentStatus as RawStatus;
 use crate::domain::agent_status::AgentStatus;
@@ -18,31 +18,16 @@ pub(super) async fn status<K: Reported>(
 ) -> Result<(), Error> {
     let written = shared
         .publisher
-        .publish(object, |before| status_value(status, before, now))
+        .publish(object, |before| {
+            let conditions = status.conditions();
+            let generation = status.observed_generation;
+            status_value::<RawStatus>(status, &conditions, generation, (before, now))
+        })
         .await?;
     if let Some(news) = written.and_then(|written| news(&written.before, &written.after)) {
         shared.events.publish(object, "Judge", news).await;
     }
     Ok(())
-}
-
-/// The status as the API server holds it.
-fn status_value(
-    status: &AgentStatus,
-    before: &Value,
-    now: Timestamp,
-) -> Result<Value, serde_json::Error> {
-    let mut value = serde_json::to_value(status)?;
-    let generation = status.observed_generation;
-    let conditions: Vec<Value> = status
-        .conditions()
-        .into_iter()
-        .map(|(kind, condition)| condition_value(kind, condition, generation, before, now))
-        .collect();
-    value["conditions"] = Value::Array(conditions);
-    // Through the resource's own type, so that it compares with what was read.
-    let typed: RawStatus = serde_json::from_value(value)?;
-    serde_json::to_value(typed)
 }
 
 /// Every turn: of Ready to False, of Trustworthy to anything that it was not before. A judgement

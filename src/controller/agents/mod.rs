@@ -9,7 +9,7 @@ mod unreadable;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
@@ -17,8 +17,9 @@ use kube::runtime::reflector;
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 
+use super::listing::Listing;
 use super::publish::Reported;
-use super::{Error, LONGEST_WAIT, Shared, Touched, of_shard, on_error};
+use super::{Error, LONGEST_WAIT, Shared, Touched, on_error};
 use crate::crd::agent::Agent;
 use crate::domain::agent::{AgentResource, in_force};
 use crate::domain::agent_status::{Standing, agent_status};
@@ -44,32 +45,24 @@ struct Context {
 
 /// Until the shutdown, then until every look under way has ended. Where the cluster does not know
 /// Agents, or the operator may not read them, everything else goes on.
-pub(super) async fn run(shared: Arc<Shared>, touched: mpsc::UnboundedReceiver<Touched>) {
-    let api = shared.watched::<Watched>();
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    listing: Listing<Watched>,
+    touched: mpsc::UnboundedReceiver<Touched>,
+) {
     let shutdown = shared.shutdown.clone();
-    let (reader, writer) = reflector::store();
+    let reader = listing.objects.clone();
     let context = Arc::new(Context {
         judge: Judge::new(Arc::clone(&shared.engine)),
         shared,
         listed: reader.clone(),
         parsed: Mutex::default(),
     });
+    let Some(events) = listing.begin(&shutdown).await else {
+        return;
+    };
     let watched = Arc::clone(&context);
-    let events = of_shard(
-        watcher(api, watcher::Config::default()),
-        context.shared.shard,
-    );
-    let objects = events
-        .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
-        .reflect(writer)
-        .inspect_err(|error| {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "the watch of Agents failed; it goes on"
-            );
-        });
-    let objects = objects.then(move |event| {
+    let objects = events.then(move |event| {
         let context = Arc::clone(&watched);
         async move {
             match &event {
@@ -106,7 +99,7 @@ async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {
     let standing = match context.parsed(object) {
         Ok(resource) => context.keep(&resource).await?,
         Err(problems) => Standing::Invalid {
-            message: sentences(&problems),
+            message: validate::sentences(&problems),
         },
     };
     context.tell(object, standing).await
@@ -184,11 +177,4 @@ fn code(object: &Agent) -> String {
         .code
         .clone()
         .unwrap_or_else(|| object.name_any())
-}
-
-fn sentences(problems: &[SpecProblem]) -> String {
-    let said = problems
-        .iter()
-        .map(|problem| format!("{}: {}", problem.field, problem.message));
-    said.collect::<Vec<_>>().join("; ")
 }

@@ -39,12 +39,12 @@ impl Context {
             .map(|object| (object.namespace().unwrap_or_default(), object.name_any()))
             .collect();
         tracing::info!(agents = present.len(), "Agents are synced");
-        let watched = self.shared.namespace.as_deref();
+        let watched = self.shared.scope.namespace.as_deref();
         let removed = tokio::time::timeout(LONGEST_LOOK, async {
             let store = self.shared.engine.store();
             for resource in store.agent_resources(watched).await? {
                 let key = (resource.namespace, resource.name);
-                if present.contains(&key) || !self.shared.looks_after(&key.0) {
+                if present.contains(&key) || !self.shared.scope.holds(&key.0) {
                     continue;
                 }
                 self.shared.metrics.forget_agent(&key.0, &key.1);

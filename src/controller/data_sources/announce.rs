@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::controller::Shared;
 use crate::controller::events::News;
-use crate::controller::publish::{Reported, condition_value, find_condition};
+use crate::controller::publish::{Reported, condition_value, find_condition, status_value};
 use crate::crd::data_source::{DataSource, DataSourceStatus};
 use crate::domain::fetch::FetchError;
 use crate::domain::status::{Status, unstored_status};
@@ -19,7 +19,11 @@ pub(super) async fn status<K: Reported>(
 ) -> Result<(), kube::Error> {
     let written = shared
         .publisher
-        .publish(object, |before| status_value(status, before, now))
+        .publish(object, |before| {
+            let conditions = status.conditions();
+            let generation = status.observed_generation;
+            status_value::<DataSourceStatus>(status, &conditions, generation, (before, now))
+        })
         .await?;
     if let Some(news) = written.and_then(|written| news(&written.before, &written.after)) {
         shared.events.publish(object, "Fetch", news).await;
@@ -46,25 +50,6 @@ pub(super) async fn unstored(
         Ok(after)
     });
     written.await.map(drop)
-}
-
-/// The status as the API server holds it.
-fn status_value(
-    status: &Status,
-    before: &Value,
-    now: Timestamp,
-) -> Result<Value, serde_json::Error> {
-    let mut value = serde_json::to_value(status)?;
-    let generation = status.observed_generation;
-    let conditions: Vec<Value> = status
-        .conditions()
-        .into_iter()
-        .map(|(kind, condition)| condition_value(kind, condition, generation, before, now))
-        .collect();
-    value["conditions"] = Value::Array(conditions);
-    // Through the resource's own type, so that it compares with what was read.
-    let typed: DataSourceStatus = serde_json::from_value(value)?;
-    serde_json::to_value(typed)
 }
 
 /// What is worth an event: a failure that was not there before, and the end of one. Repeats of

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
@@ -19,13 +19,13 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use super::listing::Listing;
 use super::publish::Reported;
-use super::{
-    Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, of_shard, on_error,
-};
+use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
 use crate::crd;
 use crate::crd::data_source::{DataSource, DeletionPolicy};
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
+use crate::domain::description::{Description, Stall};
 use crate::domain::plan::{CursorUpdate, SlotCursor, Waiting};
 use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
 use crate::ingest::engine::Wanted;
@@ -50,39 +50,26 @@ struct Context {
 /// Until the shutdown, then until every look under way has ended.
 pub(super) async fn run(
     shared: Arc<Shared>,
+    listing: Listing<Watched>,
     defaults: Defaults,
     ended: mpsc::UnboundedReceiver<SourceKey>,
     synced: Arc<AtomicBool>,
 ) {
-    let api = shared.watched::<Watched>();
     let shutdown = shared.shutdown.clone();
-    let (reader, writer) = reflector::store();
+    let reader = listing.objects.clone();
     let context = Arc::new(Context {
         shared,
         defaults,
         listed: reader.clone(),
         parsed: Mutex::default(),
     });
-    let watched = Arc::clone(&context);
-    let events = of_shard(
-        watcher(api, watcher::Config::default()),
-        context.shared.shard,
-    );
-    let objects = events
-        .default_backoff()
-        // What is not needed is not kept: field managers' records are half of an object's size.
-        .modify(|object| object.managed_fields_mut().clear())
-        .reflect(writer)
-        .inspect_err(|error| {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                "the watch failed; it goes on"
-            );
-        });
+    let Some(events) = listing.begin(&shutdown).await else {
+        return;
+    };
     // Objects that went while nobody watched are found by comparing what the store calls present
     // with the first complete list.
-    let listed = reader.clone();
-    let objects = objects.then(move |event| {
+    let (watched, listed) = (Arc::clone(&context), reader.clone());
+    let objects = events.then(move |event| {
         let (context, listed, synced) = (Arc::clone(&watched), listed.clone(), Arc::clone(&synced));
         async move {
             match &event {
@@ -231,12 +218,16 @@ async fn stall<K: Reported>(
         uid: object.uid().unwrap_or_default(),
         key: key.clone(),
     };
-    let stored = context
-        .shared
-        .engine
-        .store()
-        .observe(&source, stalled.history_limit)
-        .await?;
+    let store = context.shared.engine.store();
+    let stored = store.observe(&source, stalled.history_limit).await?;
+    let stall = Stall {
+        reason: stalled.reason.to_owned(),
+        message: stalled.message.to_owned(),
+    };
+    let description = Description::of_stalled(stored.description.clone(), &key.name, stall);
+    if stored.description.as_ref() != Some(&description) {
+        store.describe(source.id, &description).await?;
+    }
     // No slot of the time in which it is stalled is made up for later.
     if let Some(cursor) = stored
         .cursor
@@ -251,12 +242,7 @@ async fn stall<K: Reported>(
             cursor: stopped,
             missed: 0,
         };
-        context
-            .shared
-            .engine
-            .store()
-            .advance_cursor(source.id, &update)
-            .await?;
+        store.advance_cursor(source.id, &update).await?;
     }
     let status = stalled_status(
         object.meta().generation.unwrap_or_default(),

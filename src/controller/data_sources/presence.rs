@@ -120,7 +120,7 @@ impl Context {
     }
 
     fn is_looked_after(&self, row: &SourceRow) -> bool {
-        self.shared.looks_after(&row.key.namespace)
+        self.shared.scope.holds(&row.key.namespace)
     }
 
     async fn retire(&self, id: SourceId, key: &SourceKey) {

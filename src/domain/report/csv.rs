@@ -1,4 +1,5 @@
-//! Downloads: exactly the view as CSV, header first, numbers unrounded.
+//! Downloads: exactly the view as CSV, header first, numbers unrounded. People open them in a
+//! spreadsheet, so a text that one would run as a formula has a quote before it.
 
 use super::view::{
     ActivityReport, Arm, Comparison, GoalsReport, PostStratified, Strata, TestingReport, Verdict,
@@ -359,10 +360,24 @@ fn table<const N: usize>(header: &[&str; N], rows: impl Iterator<Item = [String;
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     let mut written = writer.write_record(header);
     for row in rows {
-        written = written.and_then(|()| writer.write_record(&row));
+        let cells = row.map(|cell| {
+            if is_formula(&cell) {
+                format!("'{cell}")
+            } else {
+                cell
+            }
+        });
+        written = written.and_then(|()| writer.write_record(&cells));
     }
     // A vector takes every byte, and each row has the header's length.
     debug_assert!(written.is_ok());
     let bytes = writer.into_inner().unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Whether a spreadsheet would take the text for a formula, as OWASP's "CSV Injection" lists them.
+/// A number is none, whatever its sign.
+fn is_formula(cell: &str) -> bool {
+    const BEGINNINGS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    cell.starts_with(BEGINNINGS) && cell.parse::<f64>().is_err()
 }

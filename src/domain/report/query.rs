@@ -131,33 +131,30 @@ impl TestingQuery {
     pub fn parse<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, QueryError> {
-        let mut query = Self::default();
-        let mut seen = Seen::default();
-        for (name, value) in pairs {
-            if value.is_empty() && Self::PARAMETERS.contains(&name) {
-                continue;
-            }
+        let (mut query, mut filters) = (Self::default(), Filters::default());
+        read(pairs, &Self::PARAMETERS, |name, value| {
             match name {
-                "dataSource" => query.data_source = Some(source_name(value)?),
-                "goal" => query.goal = Some(code("goal", value)?),
-                "metric" => query.metric = Some(choice("metric", value, METRICS)?),
-                "from" => query.from = Some(day("from", value)?),
-                "to" => query.to = Some(day("to", value)?),
-                "policy" => query.policy = Some(code("policy", value)?),
-                "traitGroup" => query.trait_group = Some(code("traitGroup", value)?),
-                "traitValue" => query.trait_value = Some(code("traitValue", value)?),
-                "baseline" => query.baseline = Some(code("baseline", value)?),
+                "metric" => query.metric = Some(choice(name, value, METRICS)?),
+                "baseline" => query.baseline = Some(code(name, value)?),
                 "confidence" => query.confidence = Some(confidence(value)?),
-                "interval" => query.interval = Some(choice("interval", value, INTERVALS)?),
-                "adjust" => query.adjust = Some(choice("adjust", value, ADJUSTMENTS)?),
+                "interval" => query.interval = Some(choice(name, value, INTERVALS)?),
+                "adjust" => query.adjust = Some(choice(name, value, ADJUSTMENTS)?),
                 "targetLift" => query.target_lift = Some(target_lift(value)?),
-                _ => return Err(unknown(name, &Self::PARAMETERS)),
+                _ => filters.take(name, value)?,
             }
-            seen.once(name)?;
-        }
-        in_order(query.from, query.to)?;
-        with_group(query.trait_group.as_ref(), query.trait_value.as_ref())?;
-        Ok(query)
+            Ok(())
+        })?;
+        filters.check()?;
+        Ok(Self {
+            data_source: filters.data_source,
+            goal: filters.goal,
+            from: filters.from,
+            to: filters.to,
+            policy: filters.policy,
+            trait_group: filters.trait_group,
+            trait_value: filters.trait_value,
+            ..query
+        })
     }
 }
 
@@ -183,31 +180,28 @@ impl ActivityQuery {
     pub fn parse<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, QueryError> {
-        let mut query = Self::default();
-        let mut seen = Seen::default();
-        for (name, value) in pairs {
-            if value.is_empty() && Self::PARAMETERS.contains(&name) {
-                continue;
-            }
+        let (mut query, mut filters) = (Self::default(), Filters::default());
+        read(pairs, &Self::PARAMETERS, |name, value| {
             match name {
-                "dataSource" => query.data_source = Some(source_name(value)?),
-                "goal" => query.goal = Some(code("goal", value)?),
-                "from" => query.from = Some(day("from", value)?),
-                "to" => query.to = Some(day("to", value)?),
-                "policy" => query.policy = Some(code("policy", value)?),
-                "traitGroup" => query.trait_group = Some(code("traitGroup", value)?),
-                "traitValue" => query.trait_value = Some(code("traitValue", value)?),
-                "measure" => query.measure = Some(choice("measure", value, MEASURES)?),
-                "groupBy" => query.group_by = Some(choice("groupBy", value, GROUPS)?),
-                "per" => query.per = Some(choice("per", value, PERIODS)?),
-                "cumulative" => query.cumulative = Some(choice("cumulative", value, SWITCH)?),
-                _ => return Err(unknown(name, &Self::PARAMETERS)),
+                "measure" => query.measure = Some(choice(name, value, MEASURES)?),
+                "groupBy" => query.group_by = Some(choice(name, value, GROUPS)?),
+                "per" => query.per = Some(choice(name, value, PERIODS)?),
+                "cumulative" => query.cumulative = Some(choice(name, value, SWITCH)?),
+                _ => filters.take(name, value)?,
             }
-            seen.once(name)?;
-        }
-        in_order(query.from, query.to)?;
-        with_group(query.trait_group.as_ref(), query.trait_value.as_ref())?;
-        Ok(query)
+            Ok(())
+        })?;
+        filters.check()?;
+        Ok(Self {
+            data_source: filters.data_source,
+            goal: filters.goal,
+            from: filters.from,
+            to: filters.to,
+            policy: filters.policy,
+            trait_group: filters.trait_group,
+            trait_value: filters.trait_value,
+            ..query
+        })
     }
 }
 
@@ -282,16 +276,72 @@ fn name_of<T: Copy + PartialEq>(value: T, names: &[(&'static str, T)]) -> String
         .unwrap_or_default()
 }
 
-/// Parameters that have been given.
-#[derive(Default)]
-struct Seen(Vec<String>);
-
-impl Seen {
-    fn once(&mut self, name: &str) -> Result<(), QueryError> {
-        if self.0.iter().any(|seen| seen == name) {
+/// Hands each parameter that has a value to `take`.
+fn read<'a>(
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    known: &[&str],
+    mut take: impl FnMut(&str, &str) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    let mut given = Vec::new();
+    for (name, value) in pairs {
+        if !known.contains(&name) {
+            return Err(unknown(name, known));
+        }
+        if value.is_empty() {
+            continue;
+        }
+        take(name, value)?;
+        if given.contains(&name) {
             return Err(QueryError::new(name, "given twice; takes one value"));
         }
-        self.0.push(name.to_owned());
+        given.push(name);
+    }
+    Ok(())
+}
+
+/// What every report is narrowed down by.
+#[derive(Default)]
+struct Filters {
+    data_source: Option<String>,
+    goal: Option<String>,
+    from: Option<Day>,
+    to: Option<Day>,
+    policy: Option<String>,
+    trait_group: Option<String>,
+    trait_value: Option<String>,
+}
+
+impl Filters {
+    fn take(&mut self, name: &str, value: &str) -> Result<(), QueryError> {
+        match name {
+            "dataSource" => self.data_source = Some(source_name(value)?),
+            "goal" => self.goal = Some(code(name, value)?),
+            "from" => self.from = Some(day(name, value)?),
+            "to" => self.to = Some(day(name, value)?),
+            "policy" => self.policy = Some(code(name, value)?),
+            "traitGroup" => self.trait_group = Some(code(name, value)?),
+            "traitValue" => self.trait_value = Some(code(name, value)?),
+            _ => return Err(QueryError::new(name, "no such parameter")),
+        }
+        Ok(())
+    }
+
+    /// What no single parameter shows.
+    fn check(&self) -> Result<(), QueryError> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from > to
+        {
+            return Err(QueryError::new(
+                "to",
+                format!("{to} lies before {from}; takes a day on or after from"),
+            ));
+        }
+        if self.trait_value.is_some() && self.trait_group.is_none() {
+            return Err(QueryError::new(
+                "traitValue",
+                "takes a value of the group that traitGroup names, which is missing",
+            ));
+        }
         Ok(())
     }
 }
@@ -393,26 +443,6 @@ fn number(value: &str) -> Option<f64> {
 
 fn shown(value: &str) -> String {
     excerpt(value.as_bytes())
-}
-
-fn in_order(from: Option<Day>, to: Option<Day>) -> Result<(), QueryError> {
-    match (from, to) {
-        (Some(from), Some(to)) if from > to => Err(QueryError::new(
-            "to",
-            format!("{to} lies before {from}; takes a day on or after from"),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn with_group(group: Option<&String>, value: Option<&String>) -> Result<(), QueryError> {
-    if value.is_some() && group.is_none() {
-        return Err(QueryError::new(
-            "traitValue",
-            "takes a value of the group that traitGroup names, which is missing",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

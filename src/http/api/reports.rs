@@ -14,7 +14,7 @@ use crate::domain::report::view::{ActivityReport, GoalsReport, GroupBy, TestingR
 use crate::domain::report::{
     self, ActivityQuery, QueryError, SourceData, Tally, TestingQuery, csv,
 };
-use crate::http::parameters::{Names, Pairs};
+use crate::http::parameters::{AgentOfPath, Pairs};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
 
@@ -126,7 +126,7 @@ impl FromRequestParts<ReportState> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ReportState) -> Result<Self, Problem> {
-        let Names((namespace, code)) = Names::from_request_parts(parts, state).await?;
+        let AgentOfPath { namespace, code } = AgentOfPath::from_request_parts(parts, state).await?;
         Ok(Self {
             state: state.clone(),
             namespace,
@@ -142,7 +142,7 @@ impl FromRequestParts<ReportState> for Asked {
     tag = "reports",
     params(
         ("namespace" = String, Path, description = "Namespace"),
-        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded; `.` and `..` after `%1F`"),
         TestingParameters,
     ),
     responses((status = 200, body = TestingReport)))]
@@ -157,7 +157,7 @@ pub(super) async fn testing(asked: Asked) -> Result<Response, Problem> {
     tag = "reports",
     params(
         ("namespace" = String, Path, description = "Namespace"),
-        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded; `.` and `..` after `%1F`"),
         TestingParameters,
     ),
     responses((status = 200, body = String, content_type = "text/csv")))]
@@ -173,7 +173,7 @@ pub(super) async fn testing_csv(asked: Asked) -> Result<Response, Problem> {
     tag = "reports",
     params(
         ("namespace" = String, Path, description = "Namespace"),
-        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded; `.` and `..` after `%1F`"),
         TestingParameters,
     ),
     responses((status = 200, body = GoalsReport)))]
@@ -186,7 +186,7 @@ pub(super) async fn goals(asked: Asked) -> Result<Response, Problem> {
     tag = "reports",
     params(
         ("namespace" = String, Path, description = "Namespace"),
-        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded; `.` and `..` after `%1F`"),
         TestingParameters,
     ),
     responses((status = 200, body = String, content_type = "text/csv")))]
@@ -200,7 +200,7 @@ pub(super) async fn goals_csv(asked: Asked) -> Result<Response, Problem> {
     tag = "reports",
     params(
         ("namespace" = String, Path, description = "Namespace"),
-        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded; `.` and `..` after `%1F`"),
         ActivityParameters,
     ),
     responses((status = 200, body = ActivityReport)))]
@@ -215,7 +215,7 @@ pub(super) async fn activity(asked: Asked) -> Result<Response, Problem> {
     tag = "reports",
     params(
         ("namespace" = String, Path, description = "Namespace"),
-        ("code" = String, Path, description = "The agent's code, percent-encoded"),
+        ("code" = String, Path, description = "The agent's code, percent-encoded; `.` and `..` after `%1F`"),
         ActivityParameters,
     ),
     responses((status = 200, body = String, content_type = "text/csv")))]

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::{Dating, Goal, GoodDirection};
+use crate::domain::description::Stall;
 use crate::domain::fetch::{FetchError, FetchRecord, Outcome};
 
 /// How a data source stands, in one word.
@@ -20,6 +21,8 @@ pub enum Health {
     Stale,
     /// It fetches nothing by itself, since its spec says so.
     Suspended,
+    /// Its spec can't be followed: nothing is fetched until it is changed.
+    Stalled,
     /// Nothing has been fetched yet.
     Pending,
 }
@@ -43,7 +46,7 @@ pub struct SourceView {
     pub last_fetch_time: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success_time: Option<Timestamp>,
-    /// By schedule, with jitter; null while suspended.
+    /// By schedule, with jitter; null while suspended or stalled.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_fetch_time: Option<Timestamp>,
     /// Slots that were skipped since the object was made.
@@ -52,6 +55,8 @@ pub struct SourceView {
     pub failures: u32,
     /// Where the newest fetch failed.
     pub error: Option<ErrorView>,
+    /// Where only another spec helps.
+    pub stalled: Option<Stall>,
 }
 
 /// Everything about one data source.

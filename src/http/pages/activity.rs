@@ -11,6 +11,7 @@ use crate::domain::report::Choices;
 use crate::domain::report::view::{ActivityCell, ActivityReport, GroupBy, Measure, Per};
 use crate::domain::report::words;
 use crate::http::charts::lines::{Input, LineCharts, Series};
+use crate::http::data::SOURCES_SIDE_BY_SIDE;
 
 #[derive(Debug, Template)]
 #[template(path = "activity.html")]
@@ -185,7 +186,7 @@ fn groups(choices: &Choices, data_sources: usize) -> Vec<(&'static str, &'static
     if choices.policies.len() > 1 {
         groups.push(("policy", "Policy"));
     }
-    if data_sources > 1 {
+    if (2..=SOURCES_SIDE_BY_SIDE).contains(&data_sources) {
         groups.push(("dataSource", "Data source"));
     }
     groups

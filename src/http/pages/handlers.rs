@@ -20,7 +20,7 @@ use crate::domain::report::{self, AgentData, Choices};
 use crate::http::conditional::Etag;
 use crate::http::data::Loaded;
 use crate::http::guard::same_site;
-use crate::http::parameters::{Names, Pairs};
+use crate::http::parameters::{AgentOfPath, Names, Pairs};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
 
@@ -83,24 +83,16 @@ pub(super) async fn fetch_now(
 
 pub(super) async fn testing(
     State(state): State<ReportState>,
-    Names((namespace, code)): Names<(String, String)>,
+    agent: AgentOfPath,
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let address = links::agent(&namespace, &code);
-    let source = given(&pairs, "dataSource");
-    let loaded = state.agent(&namespace, &code, source).await?;
-    let etag = loaded.etag(&view("testing"), pairs.all(), &state);
-    if etag.is_held(&headers) {
-        return Ok(etag.not_modified());
-    }
-    if let Some(page) = state.answers.get(etag.as_str()) {
-        return Ok(etag.with(HTML, page));
-    }
-    let choices = report::choices(&loaded.tally);
-    if let Some(pairs) = mended(&pairs, &choices) {
-        return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
-    }
+    let address = links::agent(&agent.namespace, &agent.code);
+    let asked = (&agent, &pairs, &headers);
+    let (loaded, etag, choices) = match open(&state, "testing", &address, asked).await? {
+        Opened::Anew(loaded, etag, choices) => (*loaded, etag, choices),
+        Opened::Answered(response) => return Ok(response),
+    };
     let query = TestingQuery::parse(pairs.iter())?;
     let (data_sources, now) = (data_sources(&loaded), state.now());
     let body = state
@@ -123,24 +115,16 @@ pub(super) async fn testing(
 
 pub(super) async fn activity(
     State(state): State<ReportState>,
-    Names((namespace, code)): Names<(String, String)>,
+    agent: AgentOfPath,
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let address = links::activity(&namespace, &code);
-    let source = given(&pairs, "dataSource");
-    let loaded = state.agent(&namespace, &code, source).await?;
-    let etag = loaded.etag(&view("activity"), pairs.all(), &state);
-    if etag.is_held(&headers) {
-        return Ok(etag.not_modified());
-    }
-    if let Some(page) = state.answers.get(etag.as_str()) {
-        return Ok(etag.with(HTML, page));
-    }
-    let choices = report::choices(&loaded.tally);
-    if let Some(pairs) = mended(&pairs, &choices) {
-        return Ok(Redirect::to(&links::with_query(&address, &pairs)).into_response());
-    }
+    let address = links::activity(&agent.namespace, &agent.code);
+    let asked = (&agent, &pairs, &headers);
+    let (loaded, etag, choices) = match open(&state, "activity", &address, asked).await? {
+        Opened::Anew(loaded, etag, choices) => (*loaded, etag, choices),
+        Opened::Answered(response) => return Ok(response),
+    };
     let query = ActivityQuery::parse(pairs.iter())?;
     let others = if query.group_by == Some(GroupBy::DataSource) {
         state.others(&loaded).await?
@@ -155,6 +139,38 @@ pub(super) async fn activity(
         })
         .await?;
     Ok(kept(&state, &etag, body))
+}
+
+/// An agent whose page is asked for.
+enum Opened {
+    /// Nothing is to be computed.
+    Answered(Response),
+    Anew(Box<Loaded>, Etag, Choices),
+}
+
+/// Loads the agent of the page at `address`, and answers at once where the reader or the server
+/// holds the page, or where the form that was sent asks for what doesn't go together.
+async fn open(
+    state: &ReportState,
+    page: &str,
+    address: &str,
+    (agent, pairs, headers): (&AgentOfPath, &Pairs, &HeaderMap),
+) -> Result<Opened, Problem> {
+    let source = given(pairs, "dataSource");
+    let loaded = state.agent(&agent.namespace, &agent.code, source).await?;
+    let etag = loaded.etag(&view(page), pairs.all(), state);
+    if etag.is_held(headers) {
+        return Ok(Opened::Answered(etag.not_modified()));
+    }
+    if let Some(page) = state.answers.get(etag.as_str()) {
+        return Ok(Opened::Answered(etag.with(HTML, page)));
+    }
+    let choices = report::choices(&loaded.tally);
+    if let Some(pairs) = mended(pairs, &choices) {
+        let mended = Redirect::to(&links::with_query(address, &pairs));
+        return Ok(Opened::Answered(mended.into_response()));
+    }
+    Ok(Opened::Anew(Box::new(loaded), etag, choices))
 }
 
 /// The same page for the next one who asks for it.

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::domain::agent::to_segment;
+
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -29,7 +31,8 @@ pub fn source(namespace: &str, name: &str) -> String {
 
 #[must_use]
 pub fn agent(namespace: &str, code: &str) -> String {
-    format!("/namespaces/{}/agents/{}", encode(namespace), encode(code))
+    let segment = encode(&to_segment(code));
+    format!("/namespaces/{}/agents/{segment}", encode(namespace))
 }
 
 #[must_use]
@@ -80,6 +83,14 @@ mod tests {
             agent("growth", "a/b \"c\" <é>"),
             "/namespaces/growth/agents/a%2Fb%20%22c%22%20%3C%C3%A9%3E"
         );
+        // A browser takes these for folders.
+        for (code, address) in [
+            (".", "/namespaces/growth/agents/%1F."),
+            ("..", "/namespaces/growth/agents/%1F.."),
+            ("...", "/namespaces/growth/agents/..."),
+        ] {
+            assert_eq!(agent("growth", code), address);
+        }
         assert_eq!(
             with_query("/x", &[("traitValue", "50% & more"), ("goal", "g=1")]),
             "/x?traitValue=50%25%20%26%20more&goal=g%3D1"

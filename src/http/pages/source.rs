@@ -158,6 +158,20 @@ fn held_agent(source: &SourceView, agent: &HeldAgent) -> Agent {
 
 fn status(detail: &SourceDetail, now: Timestamp) -> String {
     let source = &detail.source;
+    if let Some(stalled) = &source.stalled {
+        let served = match source.last_success_time {
+            Some(at) => format!(
+                " The data fetched {} are still served.",
+                format::ago(at, now)
+            ),
+            None => String::new(),
+        };
+        return format!(
+            "Nothing is fetched until its spec is changed ({}): {}{served}",
+            stalled.reason,
+            sentence(&stalled.message)
+        );
+    }
     if detail.schedule.is_none() {
         return "The operator has not looked at it yet.".to_owned();
     }
@@ -190,7 +204,7 @@ fn status(detail: &SourceDetail, now: Timestamp) -> String {
             said.push_str(" It is suspended: no schedule runs until it is resumed.");
         }
         Health::Stale => said.push_str(" At least two scheduled fetches have been missed since."),
-        Health::Ok | Health::Failing | Health::Pending => {}
+        Health::Ok | Health::Failing | Health::Pending | Health::Stalled => {}
     }
     said
 }
@@ -249,6 +263,9 @@ fn goal_words(goal: &GoalView) -> String {
 
 /// In the zone that the schedule is written in.
 fn next(detail: &SourceDetail, now: Timestamp) -> String {
+    if detail.source.stalled.is_some() {
+        return "None until its spec is changed.".to_owned();
+    }
     let Some(zone) = &detail.time_zone else {
         return "Not known yet.".to_owned();
     };

@@ -134,6 +134,7 @@ pub fn mark(health: Health) -> Mark {
     match health {
         Health::Ok => Mark::good("Fresh"),
         Health::Failing => Mark::bad("Failing"),
+        Health::Stalled => Mark::bad("Stalled"),
         Health::Stale => Mark::late("Old data"),
         Health::Suspended => Mark::waiting("Suspended"),
         Health::Pending => Mark::waiting("Waiting"),
@@ -155,7 +156,10 @@ fn source(row: &SourceView, now: Timestamp) -> Source {
         display_name: row.display_name.clone(),
         key: format!("{}/{}", row.namespace, row.name),
         health: mark(row.health),
-        why: row.error.as_ref().map(|error| error.code.clone()),
+        why: match (&row.stalled, &row.error) {
+            (Some(stalled), _) => Some(stalled.reason.clone()),
+            (None, error) => error.as_ref().map(|error| error.code.clone()),
+        },
         agents: format::count(row.agent_count),
         days: days(row.first_day, row.last_day),
         last_fetch: row

@@ -9,10 +9,11 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::held::Loss;
 use super::{Asked, Engine, Trouble, lock, warn};
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
-use crate::ingest::{Ended, Ingest, Known, unstored};
+use crate::ingest::{Credentials, Ended, Ingest, Known, unstored};
 use crate::store::{BeginFetch, StoreError};
 
 /// Everything that one fetch takes along.
@@ -70,12 +71,13 @@ impl Job {
         let known = std::mem::take(&mut self.known);
         // Found out beside the fetch, so that both are in the status write that follows; and never
         // what a fetch waits for that is over.
-        let reader = tokio::time::timeout(self.source.timeout, self.find_reader());
+        let credentials = Credentials::default();
+        let reader = tokio::time::timeout(self.source.timeout, self.find_reader(&credentials));
         let (_, ended) = tokio::join!(
             self.cancel.run_until_cancelled(reader),
             self.engine
                 .ingest
-                .run(&self.source, fetch, known, &self.cancel)
+                .run(&self.source, fetch, known, &credentials, &self.cancel)
         );
         match ended? {
             Ended::Logged(outcome) => Ok(Some(outcome)),
@@ -91,8 +93,8 @@ impl Job {
         }
     }
 
-    async fn find_reader(&self) {
-        let found = self.engine.ingest.reader(&self.source).await;
+    async fn find_reader(&self, credentials: &Credentials) {
+        let found = self.engine.ingest.reader(&self.source, credentials).await;
         let Some(reader) = found.filter(|found| Some(found) != self.reader.as_ref()) else {
             return;
         };
@@ -124,10 +126,10 @@ impl Job {
                 // Deleted or cancelled in the meantime: its end is of no interest any more.
                 tracing::info!(source = %source.key, %fetch, "fetch ended after its data source");
             }
-            Err(error @ StoreError::Fenced { .. }) => {
-                // Nothing of it was kept; whoever has the source now goes on from the log.
+            Err(StoreError::Fenced { term, newer }) => {
+                // Nothing of it was kept.
                 engine.metrics.fenced();
-                warn(&source.key, &error, "fetch is another operator's by now");
+                engine.held.lose(source, Loss { term, newer });
             }
             Err(error) => {
                 warn(&source.key, &error, "fetch cannot be logged");

@@ -24,7 +24,7 @@ use async_trait::async_trait;
 
 pub use copy::{Copied, CopyError, Digest, copy_agents, copy_source, digest};
 pub use fence::Tenure;
-pub use moving::{Adopted, OnConflict, adopt};
+pub use moving::{Adopted, OnConflict, adopt, purge};
 pub use value::{Row, Value};
 
 use super::{Store, StoreError, block as block_of};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::StoreError;
 use super::tables::{Pages, put_in_batches};
-use super::{EncodedDay, Relational, Session, Store, data, sources};
+use super::{EncodedDay, Relational, Session, data, sources};
 use crate::domain::agent_day::Day;
 use crate::domain::data_source::SourceId;
 
@@ -26,7 +26,11 @@ pub enum Adopted {
         /// Days that the heir did not hold in that way.
         agent_days: u64,
         conflicts: u64,
+        /// False where the other's object came back meanwhile: then that one keeps them too.
+        removed: bool,
     },
+    /// Nothing was changed: the heir is gone, or the other is not.
+    NotGone,
     /// Nothing was changed.
     Refused {
         conflicts: u64,
@@ -36,8 +40,24 @@ pub enum Adopted {
     },
 }
 
+/// Removes everything that `gone` holds, where no object stands behind it: this is looked at in the
+/// same transaction, so that one that comes back keeps its data. False where one does.
+///
+/// # Errors
+/// The store's own.
+pub async fn purge(store: &dyn Relational, gone: SourceId) -> Result<bool, StoreError> {
+    let mut writing = store.writing(Some(gone)).await?;
+    if sources::is_present(writing.as_mut(), gone).await? == Some(true) {
+        return Ok(false);
+    }
+    sources::delete(writing.as_mut(), gone).await?;
+    writing.commit().await?;
+    Ok(true)
+}
+
 /// Gives everything that `gone` holds to `heir`, in one transaction that touches `heir` alone, and
-/// then removes `gone` in another. Interrupted between the two, it is done by asking again.
+/// then removes `gone` in another. Each looks whether `gone` still is. Interrupted between the two,
+/// it is done by asking again.
 ///
 /// # Errors
 /// The store's own.
@@ -50,6 +70,11 @@ pub async fn adopt(
 ) -> Result<Adopted, StoreError> {
     let mut writing = store.writing(Some(heir)).await?;
     let mut reading = store.snapshot().await?;
+    let stands = sources::is_present(writing.as_mut(), heir).await?;
+    let other_stands = sources::is_present(reading.as_mut(), gone).await?;
+    if (stands, other_stands) != (Some(true), Some(false)) {
+        return Ok(Adopted::NotGone);
+    }
     let (mut pages, mut agent_days) = (Pages::of(gone), 0);
     let mut conflicts = Conflicts::default();
     while let Some(mut days) = pages.next(reading.as_mut()).await? {
@@ -77,10 +102,10 @@ pub async fn adopt(
     sources::count_agents(writing.as_mut(), heir).await?;
     sources::raise_version(writing.as_mut(), heir).await?;
     writing.commit().await?;
-    store.delete(gone).await?;
     Ok(Adopted::Moved {
         agent_days,
         conflicts: conflicts.count,
+        removed: purge(store, gone).await?,
     })
 }
 

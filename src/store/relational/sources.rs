@@ -170,6 +170,16 @@ pub(super) async fn retire(writing: &mut dyn Session, id: SourceId) -> Result<()
     Ok(())
 }
 
+/// Whether an object stands behind it; None where the store does not hold it.
+pub(super) async fn is_present(
+    session: &mut dyn Session,
+    id: SourceId,
+) -> Result<Option<bool>, StoreError> {
+    let sql = "SELECT present FROM data_source WHERE id = $1";
+    let rows = session.rows(sql, &[id.into()]).await?;
+    rows.first().map(|row| row.get("present")).transpose()
+}
+
 pub(super) async fn delete(writing: &mut dyn Session, id: SourceId) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM agent_day WHERE source = $1",

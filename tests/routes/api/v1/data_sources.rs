@@ -24,7 +24,8 @@ async fn all_with_their_health() {
           "name": "internal-conversions",
           "namespace": "growth",
           "nextFetchTime": "2024-03-22T09:01:00Z",
-          "rows": 36
+          "rows": 36,
+          "stalled": null
         },
         {
           "agentCount": 2,
@@ -50,7 +51,8 @@ async fn all_with_their_health() {
           "name": "signups",
           "namespace": "growth",
           "nextFetchTime": "2024-03-22T09:01:00Z",
-          "rows": 3
+          "rows": 3,
+          "stalled": null
         },
         {
           "agentCount": 1,
@@ -66,7 +68,8 @@ async fn all_with_their_health() {
           "name": "internal-conversions",
           "namespace": "ops",
           "nextFetchTime": "2024-03-22T09:01:00Z",
-          "rows": 2
+          "rows": 2,
+          "stalled": null
         }
       ]
     }

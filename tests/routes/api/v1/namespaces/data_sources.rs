@@ -76,6 +76,7 @@ async fn everything_about_one() {
       "region": "us-east-1",
       "rows": 3,
       "schedule": "0 9 * * *",
+      "stalled": null,
       "suspend": false,
       "timeZone": "UTC"
     }

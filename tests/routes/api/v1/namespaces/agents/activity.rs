@@ -1,6 +1,8 @@
 //! `.../activity` and `.../activity.csv`
 
-use crate::fixture::Site;
+use axum::http::StatusCode;
+
+use crate::fixture::{SIGNUPS, Site, goal};
 
 const ACTIVITY: &str = "/api/v1/namespaces/growth/agents/agent-1/activity";
 
@@ -169,4 +171,29 @@ async fn parameters_that_cannot_be() {
     cumulative=yes: 400 [cumulative] cumulative: "yes" is not one of true, false
     per=day&per=week: 400 [per] per: given twice; takes one value
     "#);
+}
+
+#[tokio::test]
+async fn not_any_number_of_data_sources_is_read_for_one_report() {
+    let site = Site::filled().await;
+    let signups = [goal("g-signup", false)];
+    let by_source = format!("{ACTIVITY}?groupBy=dataSource&per=total");
+    // Two hold the agent already.
+    for count in 3..=21 {
+        assert_eq!(site.get(&by_source).await.status, StatusCode::OK, "{count}");
+        let more = site
+            .source("growth", &format!("more-{count}"), &signups)
+            .await;
+        site.import(&more, &signups, SIGNUPS).await;
+    }
+    assert_eq!(
+        site.get(&by_source).await.problem(),
+        "400 [groupBy] groupBy: takes dataSource where at most 20 data sources hold the agent; \
+         21 do, and dataSource shows one of them"
+    );
+    assert_eq!(site.get(ACTIVITY).await.status, StatusCode::OK);
+    // The form offers only what is answered.
+    let page = site.get("/namespaces/growth/agents/agent-1/activity").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(!page.body.contains("<option value=\"dataSource\""));
 }

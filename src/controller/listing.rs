@@ -1,0 +1,171 @@
+//! The objects of one kind, listed and kept up to date from the start of the process: a replica that
+//! stands by knows them all when it comes to lead, and begins to look at them only then.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::crd::agent::Agent;
+use crate::crd::data_source::DataSource;
+use crate::domain::shard::Shard;
+
+/// Which objects an operator looks after.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// None: all namespaces.
+    pub namespace: Option<String>,
+    /// Of those, the ones of this shard.
+    pub shard: Shard,
+}
+
+impl Scope {
+    pub(super) fn holds(&self, namespace: &str) -> bool {
+        let watched = self.namespace.as_deref();
+        watched.is_none_or(|watched| watched == namespace) && self.shard.holds(namespace)
+    }
+}
+
+/// The lists of every kind.
+#[derive(Debug)]
+pub struct Lists {
+    pub(super) data_sources: Listing<DeserializeGuard<DataSource>>,
+    pub(super) agents: Listing<DeserializeGuard<Agent>>,
+}
+
+impl Lists {
+    #[must_use]
+    pub fn new(client: &Client, scope: &Scope) -> Self {
+        Self {
+            data_sources: Listing::new(client, scope, "data sources"),
+            agents: Listing::new(client, scope, "Agents"),
+        }
+    }
+
+    /// Keeps them up to date while `waiting` lasts.
+    pub async fn while_waiting<T>(&mut self, waiting: impl Future<Output = T>) -> T {
+        let (data_sources, agents) = (&mut self.data_sources, &mut self.agents);
+        let kept = async { tokio::join!(data_sources.keep(), agents.keep()) };
+        tokio::select! {
+            biased;
+            done = waiting => done,
+            _ = kept => unreachable!("a watch has no end"),
+        }
+    }
+}
+
+/// The list of one kind.
+pub(super) struct Listing<K: Listed> {
+    pub(super) objects: reflector::Store<K>,
+    events: BoxStream<'static, watcher::Result<Event<K>>>,
+    is_complete: bool,
+}
+
+pub(super) trait Listed:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Listed for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+impl<K: Listed> Debug for Listing<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listing").finish_non_exhaustive()
+    }
+}
+
+impl<K: Listed> Listing<K> {
+    fn new(client: &Client, scope: &Scope, kind: &'static str) -> Self {
+        let api = match &scope.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let (objects, writer) = reflector::store();
+        let events = of_shard(watcher(api, watcher::Config::default()), scope.shard)
+            .default_backoff()
+            // What is not needed is not kept: field managers' records are half of an object's size.
+            .modify(|object: &mut K| object.meta_mut().managed_fields = None)
+            .reflect(writer)
+            .inspect_err(move |error| {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(error, "the watch of {kind} failed; it goes on");
+            });
+        Self {
+            objects,
+            events: events.boxed(),
+            is_complete: false,
+        }
+    }
+
+    async fn keep(&mut self) {
+        while self.next().await {}
+    }
+
+    async fn next(&mut self) -> bool {
+        match self.events.next().await {
+            Some(Ok(Event::InitDone)) => self.is_complete = true,
+            // While it is listed anew, what has come is in `objects` only at the end.
+            Some(Ok(Event::Init)) => self.is_complete = false,
+            Some(_) => {}
+            None => return false,
+        }
+        true
+    }
+
+    /// Everything that is there, and everything that happens from then on, beginning with the end of
+    /// the list. None at the shutdown.
+    pub(super) async fn begin(
+        mut self,
+        shutdown: &CancellationToken,
+    ) -> Option<impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>> {
+        let listed = async { while !self.is_complete && self.next().await {} };
+        shutdown.run_until_cancelled(listed).await?;
+        let there: Vec<Arc<K>> = self.objects.state();
+        let there = there
+            .into_iter()
+            .map(|object| Ok(Event::InitApply(K::clone(&object))));
+        Some(
+            stream::iter([Ok(Event::InitDone)])
+                .chain(stream::iter(there))
+                .chain(self.events),
+        )
+    }
+}
+
+/// Without the objects of namespaces that another operator looks after: they are not kept, either.
+fn of_shard<K: Resource>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    shard: Shard,
+) -> impl Stream<Item = watcher::Result<Event<K>>> {
+    events.try_filter(move |event| {
+        let is_ours = match event {
+            Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) => {
+                shard.holds(object.meta().namespace.as_deref().unwrap_or_default())
+            }
+            Event::Init | Event::InitDone => true,
+        };
+        std::future::ready(is_ours)
+    })
+}

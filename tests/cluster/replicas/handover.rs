@@ -1,0 +1,105 @@
+//! A clean stop, a database that is down, and a file that two operators want.
+
+use std::time::{Duration, Instant};
+
+use super::fleet::Fleet;
+use crate::buckets::{Bucket, DOCUMENT};
+use crate::cluster_with_crds;
+use crate::operator::{Operator, PATIENCE};
+use crate::support::postgres::Postgres;
+use crate::support::process::wait_for;
+
+#[tokio::test]
+async fn a_clean_stop_hands_over_at_once() {
+    let fleet = Fleet::new(cluster_with_crds().await, "handover").await;
+    let bucket = Bucket::create(fleet.namespace.name()).await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let mut leader = fleet.join(&[]).await;
+    leader.leads_since(Instant::now()).await;
+    assert_eq!(fleet.holder("sumsq").await, leader.name);
+    let source = bucket.data_source("counts").await;
+    leader.operator.apply(&source).await;
+    leader
+        .operator
+        .ready_when("counts", "True", "Imported")
+        .await;
+    let mut handovers = Vec::new();
+    for _ in 0..3 {
+        let stands_by = fleet.join(&[]).await;
+        stands_by.operator.is_ready().await;
+        assert!(!stands_by.leads().await, "ready, and not the leader");
+        let stopped = Instant::now();
+        leader.operator.signal("TERM");
+        let took = stands_by.leads_since(stopped).await;
+        handovers.push(took);
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        assert_eq!(leader.operator.ended(PATIENCE).await, 0);
+        leader = stands_by;
+        assert_eq!(fleet.holder("sumsq").await, leader.name);
+    }
+    println!("followed a clean stop after {handovers:.1?}");
+    leader
+        .operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=one")
+        .await;
+    leader
+        .operator
+        .status_when("counts", "the answer", |status| {
+            status["lastHandledFetchRequest"] == "one"
+        })
+        .await;
+    // The last one to go leaves the Lease to whoever comes.
+    leader.operator.signal("TERM");
+    assert_eq!(leader.operator.ended(PATIENCE).await, 0);
+    assert_eq!(fleet.holder("sumsq").await, "");
+    fleet.no_writer_comes_back();
+}
+
+#[tokio::test]
+async fn an_operator_waits_for_a_database_that_is_down() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("down").await;
+    let bucket = Bucket::create(namespace.name()).await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let server = Postgres::start(&[]).await;
+    let database = server.database();
+    let address = server.socket_url(&database);
+    let stopped = server.stop().await;
+    let operator = Operator::begin(cluster, &namespace, &["--store", &address]).await;
+    wait_for("the reason", PATIENCE, async || {
+        operator
+            .log()
+            .contains("waiting for the store")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(operator.get("healthz").await.as_deref(), Some("ok\n"));
+    assert_eq!(operator.get("readyz").await, None);
+    operator.apply(&bucket.data_source("counts").await).await;
+    let server = Postgres::start_again(stopped).await;
+    operator.ready_when("counts", "True", "Imported").await;
+    operator.is_ready().await;
+    let told = operator.log().matches("waiting for the store").count();
+    assert!(told <= 3, "told {told} times");
+    drop(server);
+}
+
+#[tokio::test]
+async fn of_two_operators_on_one_file_the_second_waits_for_the_first_s_end() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("one-file").await;
+    let mut first = Operator::start(cluster, &namespace).await;
+    let address = format!("sqlite:{}", first.store().display());
+    let second = Operator::begin(cluster, &namespace, &["--store", &address]).await;
+    wait_for("the reason", PATIENCE, async || {
+        second
+            .log()
+            .contains("another operator has the store at")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(second.get("healthz").await.as_deref(), Some("ok\n"));
+    assert_eq!(second.get("readyz").await, None);
+    first.kill();
+    second.is_ready().await;
+}

@@ -1,0 +1,151 @@
+//! Two shards become three while fetches are asked for and slots fall due: namespaces move, and no
+//! fetch is lost or doubled by it.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::json;
+use sumsq::domain::shard::Shard;
+
+use super::counts;
+use super::fleet::{Fleet, Member};
+use crate::buckets::Bucket;
+use crate::install_chart;
+use crate::operator::PATIENCE;
+use crate::support::kubernetes::{Cluster, Namespace};
+use crate::support::process::wait_for;
+
+const TEAMS: usize = 9;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_move_between_shards_and_nothing_is_lost_or_doubled() {
+    // Operators that watch all namespaces want a cluster of their own.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start().await));
+    install_chart(cluster).await;
+    let fleet = Fleet::sharded(cluster, "shards", 2).await;
+    let bucket = Bucket::create("shards").await;
+    bucket.put("counts.csv", counts(1, 2, 10)).await;
+    let mut teams = Vec::new();
+    for _ in 0..TEAMS {
+        let team = cluster.namespace("team").await;
+        let mut source = bucket.data_source("counts").await;
+        source["spec"]["schedule"] = json!("* * * * *");
+        cluster
+            .apply(team.name(), &source.to_string())
+            .await
+            .expect_success();
+        teams.push(team);
+    }
+    let mut two = shards(&fleet, 2).await;
+    all_have(&fleet, "imported_at IS NOT NULL").await;
+    each_has_its_own(&two, &teams, 2).await;
+    let moving = teams.iter().filter(|team| {
+        let shards = [2, 3].map(|count| shard_of(team, count));
+        shards[0] != shards[1]
+    });
+    let moving = moving.count();
+    assert!(moving > 0 && moving < TEAMS, "{moving} of {TEAMS} move");
+
+    fleet.upgrade("shards=3").await;
+    request(&fleet, "before").await;
+    let three = shards(&fleet, 3).await;
+    request(&fleet, "between").await;
+    all_have(&fleet, "handled_request = 'between'").await;
+    // A slot falls due while operators of both counts are there.
+    all_have(&fleet, "EXISTS (SELECT FROM slot WHERE source = id)").await;
+    request(&fleet, "while the old ones end").await;
+    for old in &mut two {
+        old.operator.signal("TERM");
+        assert_eq!(old.operator.ended(PATIENCE).await, 0);
+    }
+    request(&fleet, "after").await;
+    all_have(&fleet, "handled_request = 'after'").await;
+    each_has_its_own(&three, &teams, 3).await;
+    wait_for("rest", PATIENCE, async || {
+        (fleet.say("SELECT count(*) FROM \"fetch\" WHERE completed_at IS NULL") == "0")
+            .then_some(())
+    })
+    .await;
+    fleet.no_writer_comes_back();
+    let slots = fleet.each_slot_and_request_once();
+    let gone = fleet.say("SELECT count(*) FROM data_source WHERE NOT present");
+    assert_eq!(
+        gone, "0",
+        "retired by a shard that does not look after them"
+    );
+    println!("{moving} of {TEAMS} namespaces moved, {slots} slots, each fetched once");
+}
+
+/// One operator for each, which leads.
+async fn shards(fleet: &Fleet, count: u32) -> Vec<Member> {
+    let begun = Instant::now();
+    let mut members = Vec::new();
+    for number in 1..=count {
+        let shard = format!("{number}/{count}");
+        members.push(fleet.join(&["--shard", &shard]).await);
+    }
+    for (member, number) in members.iter().zip(1..) {
+        member.leads_since(begun).await;
+        let lease = format!("sumsq-{number}-of-{count}");
+        assert_eq!(fleet.holder(&lease).await, member.name);
+    }
+    members
+}
+
+fn shard_of(namespace: &Namespace, count: u32) -> usize {
+    let shards = (1..=count).filter_map(|number| Shard::new(number, count));
+    shards
+        .enumerate()
+        .find(|(_, shard)| shard.holds(namespace.name()))
+        .map(|(place, _)| place)
+        .expect("one shard of them holds it")
+}
+
+/// What each tells of in its metrics is what its shard holds.
+async fn each_has_its_own(members: &[Member], teams: &[Namespace], count: u32) {
+    for (place, member) in members.iter().enumerate() {
+        let own: BTreeSet<String> = teams
+            .iter()
+            .filter(|team| shard_of(team, count) == place)
+            .map(|team| team.name().to_owned())
+            .collect();
+        let what = format!("the series of {own:?} at {}", member.name);
+        wait_for(&what, PATIENCE, async || {
+            (told_of(member).await == own).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn told_of(member: &Member) -> BTreeSet<String> {
+    let metrics = member.operator.get("metrics").await.unwrap_or_default();
+    let series = metrics
+        .lines()
+        .filter(|line| line.starts_with("sumsq_ready{"));
+    series
+        .filter_map(|line| line.split_once("namespace=\"")?.1.split_once('"'))
+        .map(|(namespace, _)| namespace.to_owned())
+        .collect()
+}
+
+async fn request(fleet: &Fleet, token: &str) {
+    let annotation = format!("sumsq.dev/fetch-requested-at={token}");
+    let args = [
+        "annotate",
+        "--overwrite",
+        "--all-namespaces",
+        "--all",
+        "datasource",
+    ];
+    let args = [&args[..], &[&annotation]].concat();
+    fleet.cluster.kubectl(&args).await.expect_success();
+}
+
+async fn all_have(fleet: &Fleet, condition: &str) {
+    let sql = format!("SELECT count(*) FROM data_source WHERE {condition}");
+    // Slots are a minute apart.
+    wait_for(condition, PATIENCE * 2, async || {
+        (fleet.say(&sql) == TEAMS.to_string()).then_some(())
+    })
+    .await;
+}
