@@ -1,9 +1,10 @@
 //! The embedded store: one SQLite file, one writer, several readers.
 //!
-//! What is committed stays committed (write-ahead log, `synchronous = FULL`); a process that dies in
-//! between leaves what was there.
+//! What is committed stays committed (a write-ahead [`log`] that is synced after every commit); a
+//! process that dies in between leaves what was there.
 
 mod lock;
+mod log;
 mod session;
 
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +18,7 @@ use sqlx::sqlite::{
 };
 
 pub use self::lock::WriterLock;
+use self::log::Log;
 use self::session::SqliteSession;
 use super::StoreError;
 use super::relational::{Relational, Session, Tenure, newest_version, readable};
@@ -36,6 +38,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     file: OpenFile,
+    log: Log,
     tenure: Tenure,
 }
 
@@ -109,7 +112,8 @@ impl Sqlite {
                 .filename(path)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
+                // With what FULL adds, done for many commits at once: see `log`.
+                .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(PATIENCE)
                 .pragma("trusted_schema", "OFF"),
         );
@@ -137,6 +141,7 @@ impl Sqlite {
             writer,
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            log: Log::of(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
         })
     }
@@ -181,6 +186,7 @@ impl Sqlite {
             writer: readers.clone(),
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            log: Log::of(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
         })
     }
@@ -197,7 +203,7 @@ impl Relational for Sqlite {
     async fn snapshot(&self) -> Result<Box<dyn Session>, StoreError> {
         self.file.check()?;
         let transaction = self.readers.begin().await.map_err(database)?;
-        Ok(Box::new(SqliteSession::Transaction(transaction)))
+        Ok(Box::new(SqliteSession::Snapshot(transaction)))
     }
 
     /// It has the write lock from its start, so that it never has to be begun again half way; all
@@ -209,7 +215,10 @@ impl Relational for Sqlite {
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(database)?;
-        Ok(Box::new(SqliteSession::Transaction(transaction)))
+        Ok(Box::new(SqliteSession::Writing(
+            transaction,
+            self.log.clone(),
+        )))
     }
 
     fn tenure(&self) -> &Tenure {
@@ -226,6 +235,17 @@ fn is_no_schema(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.message().starts_with("no such table"))
+}
+
+/// A commit that did not reach the disk.
+fn unsynced(error: std::io::Error) -> StoreError {
+    let full = error.kind() == std::io::ErrorKind::StorageFull;
+    let error = sqlx::Error::Io(error);
+    if full {
+        StoreError::Full(error)
+    } else {
+        StoreError::Database(error)
+    }
 }
 
 /// A full disk has a name of its own: it is the one failure that only the platform can mend.

@@ -7,7 +7,8 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, Transaction};
 
 use super::super::StoreError;
 use super::super::relational::{EncodedDay, Row, Session, Value};
-use super::database;
+use super::log::Log;
+use super::{database, unsynced};
 use crate::domain::data_source::SourceId;
 
 /// Rows of one statement.
@@ -16,14 +17,16 @@ const BATCH: usize = 64;
 pub(super) enum SqliteSession {
     /// Each statement on its own.
     Reading(PoolConnection<Sqlite>),
-    Transaction(Transaction<'static, Sqlite>),
+    Snapshot(Transaction<'static, Sqlite>),
+    /// What it commits is in the log.
+    Writing(Transaction<'static, Sqlite>, Log),
 }
 
 impl SqliteSession {
     fn connection(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Reading(connection) => connection,
-            Self::Transaction(transaction) => transaction,
+            Self::Snapshot(transaction) | Self::Writing(transaction, _) => transaction,
         }
     }
 }
@@ -79,7 +82,12 @@ impl Session for SqliteSession {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         match *self {
             Self::Reading(_) => Ok(()),
-            Self::Transaction(transaction) => transaction.commit().await.map_err(database),
+            Self::Snapshot(transaction) => transaction.commit().await.map_err(database),
+            Self::Writing(transaction, log) => {
+                transaction.commit().await.map_err(database)?;
+                // The next writer has its turn meanwhile.
+                log.reach_disk().await.map_err(unsynced)
+            }
         }
     }
 }
