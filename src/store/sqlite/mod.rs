@@ -3,6 +3,7 @@
 //! What is committed stays committed (write-ahead log, `synchronous = FULL`); a process that dies in
 //! between leaves what was there.
 
+mod checkpoints;
 mod lock;
 mod session;
 
@@ -16,8 +17,9 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use self::checkpoints::Checkpoints;
 pub use self::lock::WriterLock;
-use self::session::SqliteSession;
+use self::session::{SqliteSession, Within};
 use super::StoreError;
 use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
@@ -37,6 +39,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     file: OpenFile,
     tenure: Tenure,
+    checkpoints: Checkpoints,
 }
 
 /// Which file is open. One that is removed or replaced underneath would still take what is written,
@@ -111,8 +114,13 @@ impl Sqlite {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(PATIENCE)
-                .pragma("trusted_schema", "OFF"),
+                .pragma("trusted_schema", "OFF")
+                // A statement that writes many days can be undone alone: what it takes for that
+                // would go through a file, at more than the cost of the days themselves.
+                .pragma("temp_store", "MEMORY"),
         );
+        let checkpoints = Checkpoints::default();
+        let due = checkpoints.clone();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
@@ -121,6 +129,10 @@ impl Sqlite {
             .before_acquire(|connection, _| {
                 let at_rest = !connection.is_in_transaction();
                 Box::pin(std::future::ready(Ok(at_rest)))
+            })
+            .after_release(move |connection, _| {
+                let due = due.clone();
+                Box::pin(due.catch_up(connection))
             })
             .connect_with(options.clone())
             .await
@@ -138,6 +150,7 @@ impl Sqlite {
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
+            checkpoints,
         })
     }
 
@@ -182,6 +195,7 @@ impl Sqlite {
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
+            checkpoints: Checkpoints::default(),
         })
     }
 }
@@ -191,13 +205,19 @@ impl Relational for Sqlite {
     async fn reading(&self) -> Result<Box<dyn Session>, StoreError> {
         self.file.check()?;
         let connection = self.readers.acquire().await.map_err(database)?;
-        Ok(Box::new(SqliteSession::Reading(connection)))
+        Ok(Box::new(SqliteSession::new(
+            Within::Reading(connection),
+            &self.checkpoints,
+        )))
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Session>, StoreError> {
         self.file.check()?;
         let transaction = self.readers.begin().await.map_err(database)?;
-        Ok(Box::new(SqliteSession::Transaction(transaction)))
+        Ok(Box::new(SqliteSession::new(
+            Within::Transaction(transaction),
+            &self.checkpoints,
+        )))
     }
 
     /// It has the write lock from its start, so that it never has to be begun again half way; all
@@ -209,7 +229,10 @@ impl Relational for Sqlite {
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(database)?;
-        Ok(Box::new(SqliteSession::Transaction(transaction)))
+        Ok(Box::new(SqliteSession::new(
+            Within::Transaction(transaction),
+            &self.checkpoints,
+        )))
     }
 
     fn tenure(&self) -> &Tenure {
