@@ -198,7 +198,7 @@ fn goals(report: &TestingReport) -> GoalsReport {
                 .find(|stratified| stratified.variation == found.variation)
                 .cloned(),
             note: None,
-            is_share: metric == Metric::Rate,
+            is_share: metric == Metric::Rate && report.unit() == Metric::Rate,
             trustworthy: report.trustworthy,
             alarms: Vec::new(),
         }
@@ -446,7 +446,7 @@ fn an_incomplete_last_day_is_marked() {
 fn what_happens_more_than_once_a_visitor_is_no_percentage() {
     let mut report = report();
     for arm in &mut report.arms {
-        arm.mean = arm.mean.map(|mean| mean + 1.0);
+        arm.sum_of_squares = arm.sum + 2.0;
     }
     let html = render(&report);
     assert!(!html.contains(" points"), "{html}");
