@@ -105,7 +105,8 @@ struct Files {
 }
 
 impl Files {
-    /// Two files with nothing but the days in common, and each with its last day from the other.
+    /// Two files with nothing but the days in common, and each with its last day made new: of the
+    /// other's first.
     fn make(args: &Args) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("compare-ingest-")
@@ -132,17 +133,24 @@ impl Files {
         Ok(files)
     }
 
-    /// `of` with the rows of its last day from `last`.
-    fn with_last_day(&self, of: &str, last: &str, name: &str, args: &Args) -> Result<()> {
-        // 2024-01-01 is the first.
-        let newest = format!("{},", 1_704_067_200 + (args.days - 1) * 86_400);
+    /// `of` with other rows for its last day: those that `other` has for its first.
+    fn with_last_day(&self, of: &str, other: &str, name: &str, args: &Args) -> Result<()> {
+        // 2024-01-01.
+        let first = 1_704_067_200;
+        let (oldest, newest) = (
+            format!("{first},"),
+            format!("{},", first + (args.days - 1) * 86_400),
+        );
         let mut out = BufWriter::new(File::create(self.path(name))?);
-        for (file, is_wanted) in [(of, false), (last, true)] {
-            for line in BufReader::new(File::open(self.path(file))?).lines() {
-                let line = line?;
-                if line.starts_with(&newest) == is_wanted {
-                    writeln!(out, "{line}")?;
-                }
+        for line in BufReader::new(File::open(self.path(of))?).lines() {
+            let line = line?;
+            if !line.starts_with(&newest) {
+                writeln!(out, "{line}")?;
+            }
+        }
+        for line in BufReader::new(File::open(self.path(other))?).lines() {
+            if let Some(rest) = line?.strip_prefix(&oldest) {
+                writeln!(out, "{newest}{rest}")?;
             }
         }
         Ok(out.flush()?)

@@ -15,7 +15,7 @@ use sumsq::domain::counts_csv::Means;
 use sumsq::domain::data_source::DataSource;
 use sumsq::domain::fetch::{FetchError, Outcome, Trigger};
 use sumsq::domain::plan::FetchPlan;
-use sumsq::ingest::{Ended, Ingest, Known, NoProgress, Secrets};
+use sumsq::ingest::{Credentials, Ended, Ingest, Known, NoProgress, Secrets};
 use sumsq::object::{Objects, SecretCredentials};
 use sumsq::store::{BeginFetch, SourceRef, Store};
 use sumsq::validate::{self, Defaults};
@@ -100,7 +100,13 @@ pub async fn import(store: &str, endpoint: &str, key: &str, goals: usize) -> Res
     };
     let fetch = store.begin_fetch(&begin).await?;
     let ended = ingest
-        .run(&source, fetch, Known::default(), &CancellationToken::new())
+        .run(
+            &source,
+            fetch,
+            Known::default(),
+            &Credentials::default(),
+            &CancellationToken::new(),
+        )
         .await?;
     let seconds = begun.elapsed().as_secs_f64();
     let Ended::Logged(Outcome::Imported(import)) = ended else {

@@ -209,11 +209,13 @@ fn write_u64(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Zigzag: small numbers of either sign are short.
+#[inline]
 fn write_i128(out: &mut Vec<u8>, number: i128) {
-    let zigzag = (number.cast_unsigned() << 1) ^ (number >> 127).cast_unsigned();
-    match u64::try_from(zigzag) {
-        Ok(small) => write_u64(out, small),
-        Err(_) => out.extend_from_slice(encode::u128(zigzag, &mut encode::u128_buffer())),
+    if let Ok(small) = i64::try_from(number) {
+        write_u64(out, ((small << 1) ^ (small >> 63)).cast_unsigned());
+    } else {
+        let zigzag = (number.cast_unsigned() << 1) ^ (number >> 127).cast_unsigned();
+        out.extend_from_slice(encode::u128(zigzag, &mut encode::u128_buffer()));
     }
 }
 

@@ -3,6 +3,7 @@
 //! What is committed stays committed (a write-ahead [`log`] that is synced after every commit); a
 //! process that dies in between leaves what was there.
 
+mod checkpoints;
 mod lock;
 mod log;
 mod session;
@@ -17,9 +18,10 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use self::checkpoints::Checkpoints;
 pub use self::lock::WriterLock;
 use self::log::Log;
-use self::session::SqliteSession;
+use self::session::{SqliteSession, Within};
 use super::StoreError;
 use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
@@ -40,6 +42,7 @@ pub struct Sqlite {
     file: OpenFile,
     log: Log,
     tenure: Tenure,
+    checkpoints: Checkpoints,
 }
 
 /// Which file is open. One that is removed or replaced underneath would still take what is written,
@@ -115,8 +118,13 @@ impl Sqlite {
                 // With what FULL adds, done for many commits at once: see `log`.
                 .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(PATIENCE)
-                .pragma("trusted_schema", "OFF"),
+                .pragma("trusted_schema", "OFF")
+                // A statement that writes many days can be undone alone: what it takes for that
+                // would go through a file, at more than the cost of the days themselves.
+                .pragma("temp_store", "MEMORY"),
         );
+        let checkpoints = Checkpoints::default();
+        let due = checkpoints.clone();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(PATIENCE)
@@ -125,6 +133,10 @@ impl Sqlite {
             .before_acquire(|connection, _| {
                 let at_rest = !connection.is_in_transaction();
                 Box::pin(std::future::ready(Ok(at_rest)))
+            })
+            .after_release(move |connection, _| {
+                let due = due.clone();
+                Box::pin(due.catch_up(connection))
             })
             .connect_with(options.clone())
             .await
@@ -143,6 +155,7 @@ impl Sqlite {
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
             log: Log::of(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
+            checkpoints,
         })
     }
 
@@ -188,6 +201,7 @@ impl Sqlite {
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
             log: Log::of(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
+            checkpoints: Checkpoints::default(),
         })
     }
 }
@@ -197,13 +211,19 @@ impl Relational for Sqlite {
     async fn reading(&self) -> Result<Box<dyn Session>, StoreError> {
         self.file.check()?;
         let connection = self.readers.acquire().await.map_err(database)?;
-        Ok(Box::new(SqliteSession::Reading(connection)))
+        Ok(Box::new(SqliteSession::new(
+            Within::Reading(connection),
+            &self.checkpoints,
+        )))
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Session>, StoreError> {
         self.file.check()?;
         let transaction = self.readers.begin().await.map_err(database)?;
-        Ok(Box::new(SqliteSession::Snapshot(transaction)))
+        Ok(Box::new(SqliteSession::new(
+            Within::Snapshot(transaction),
+            &self.checkpoints,
+        )))
     }
 
     /// It has the write lock from its start, so that it never has to be begun again half way; all
@@ -215,9 +235,9 @@ impl Relational for Sqlite {
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(database)?;
-        Ok(Box::new(SqliteSession::Writing(
-            transaction,
-            self.log.clone(),
+        Ok(Box::new(SqliteSession::new(
+            Within::Writing(transaction, self.log.clone()),
+            &self.checkpoints,
         )))
     }
 

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, Transaction};
 
 use super::super::StoreError;
 use super::super::relational::{EncodedDay, Row, Session, Value};
+use super::checkpoints::{Checkpoints, LARGE};
 use super::log::Log;
 use super::{database, unsynced};
 use crate::domain::data_source::SourceId;
@@ -14,7 +15,14 @@ use crate::domain::data_source::SourceId;
 /// Rows of one statement.
 const BATCH: usize = 64;
 
-pub(super) enum SqliteSession {
+pub(super) struct SqliteSession {
+    within: Within,
+    checkpoints: Checkpoints,
+    /// Of the blocks that it has written, in bytes.
+    written: usize,
+}
+
+pub(super) enum Within {
     /// Each statement on its own.
     Reading(PoolConnection<Sqlite>),
     Snapshot(Transaction<'static, Sqlite>),
@@ -23,11 +31,32 @@ pub(super) enum SqliteSession {
 }
 
 impl SqliteSession {
-    fn connection(&mut self) -> &mut SqliteConnection {
-        match self {
-            Self::Reading(connection) => connection,
-            Self::Snapshot(transaction) | Self::Writing(transaction, _) => transaction,
+    pub(super) fn new(within: Within, checkpoints: &Checkpoints) -> Self {
+        Self {
+            within,
+            checkpoints: checkpoints.clone(),
+            written: 0,
         }
+    }
+
+    fn connection(&mut self) -> &mut SqliteConnection {
+        match &mut self.within {
+            Within::Reading(connection) => connection,
+            Within::Snapshot(transaction) | Within::Writing(transaction, _) => transaction,
+        }
+    }
+
+    async fn count(&mut self, days: &[EncodedDay]) -> Result<(), StoreError> {
+        let before = self.written;
+        self.written += days.iter().map(|day| day.block.len()).sum::<usize>();
+        if before < LARGE && self.written >= LARGE {
+            let checkpoints = self.checkpoints.clone();
+            checkpoints
+                .put_off(self.connection())
+                .await
+                .map_err(database)?;
+        }
+        Ok(())
     }
 }
 
@@ -58,6 +87,7 @@ impl Session for SqliteSession {
         source: SourceId,
         days: Vec<EncodedDay>,
     ) -> Result<u64, StoreError> {
+        self.count(&days).await?;
         let mut query =
             QueryBuilder::new("INSERT INTO agent_day (source, agent, day, hash, block) ");
         query.push_values(days, |mut row, day| {
@@ -80,10 +110,10 @@ impl Session for SqliteSession {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        match *self {
-            Self::Reading(_) => Ok(()),
-            Self::Snapshot(transaction) => transaction.commit().await.map_err(database),
-            Self::Writing(transaction, log) => {
+        match self.within {
+            Within::Reading(_) => Ok(()),
+            Within::Snapshot(transaction) => transaction.commit().await.map_err(database),
+            Within::Writing(transaction, log) => {
                 transaction.commit().await.map_err(database)?;
                 // The next writer has its turn meanwhile.
                 log.reach_disk().await.map_err(unsynced)
