@@ -228,13 +228,38 @@ impl Input<'_> {
         Ok(*byte)
     }
 
+    #[inline]
     fn u64(&mut self) -> Result<u64, BlockError> {
+        if let Some(number) = self.short()? {
+            return Ok(number);
+        }
         let (number, rest) = decode::u64(self.0).map_err(|_| BlockError::Malformed)?;
         self.0 = rest;
         Ok(number)
     }
 
+    /// A number of at most nine bytes, which nearly all are.
+    #[inline]
+    fn short(&mut self) -> Result<Option<u64>, BlockError> {
+        let mut number = 0;
+        for (index, byte) in self.0.iter().take(9).enumerate() {
+            number |= u64::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                if *byte == 0 && index > 0 {
+                    // Not its shortest form.
+                    return Err(BlockError::Malformed);
+                }
+                self.0 = &self.0[index + 1..];
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
     fn i128(&mut self) -> Result<i128, BlockError> {
+        if let Some(zigzag) = self.short()? {
+            return Ok(((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()).into());
+        }
         let (zigzag, rest) = decode::u128(self.0).map_err(|_| BlockError::Malformed)?;
         self.0 = rest;
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
@@ -415,6 +440,23 @@ mod tests {
         fn what_is_written_is_read(day in days()) {
             let block = write(&day);
             prop_assert_eq!(read("agent".into(), day.day, &block), Ok(day));
+        }
+
+        #[test]
+        fn numbers_are_read_as_the_crate_for_them_reads_them(
+            mut bytes in vec(any::<u8>(), 0..22),
+            long in 0..22_usize,
+        ) {
+            bytes.iter_mut().take(long).for_each(|byte| *byte |= 0x80);
+            let mut input = Input(&bytes);
+            let expected = decode::u64(&bytes).ok();
+            prop_assert_eq!(input.u64().ok(), expected.map(|(number, _)| number));
+            prop_assert!(expected.is_none_or(|(_, rest)| rest == input.0));
+            let mut input = Input(&bytes);
+            let expected = decode::u128(&bytes).ok();
+            let zigzag = |number: u128| (number >> 1).cast_signed() ^ -(number & 1).cast_signed();
+            prop_assert_eq!(input.i128().ok(), expected.map(|(number, _)| zigzag(number)));
+            prop_assert!(expected.is_none_or(|(_, rest)| rest == input.0));
         }
 
         #[test]
