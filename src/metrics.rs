@@ -3,40 +3,31 @@
 //! Labels come from closed lists (trigger, result, error code, reason) plus the namespace and name
 //! of a data source or an Agent, whose series end with the object.
 
+mod sources;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
+
+use self::sources::Sources;
 
 use crate::domain::agent_status::TrustReason;
 use crate::domain::data_source::SourceKey;
-use crate::domain::fetch::{ErrorCode, Import, Outcome, Trigger};
+use crate::domain::fetch::{Outcome, Trigger};
 use crate::domain::shard::Shard;
-
-const SOURCE: &[&str] = &["namespace", "name"];
 
 /// The counters, gauges and histograms of one process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    fetches: IntCounterVec,
-    fetch_errors: IntCounterVec,
+    sources: Sources,
     fetch_duration: HistogramVec,
-    object_bytes: IntGaugeVec,
-    rows: IntGaugeVec,
-    agents: IntGaugeVec,
-    changed_agent_days: IntCounterVec,
-    last_success: GaugeVec,
-    next_fetch: GaugeVec,
-    missed_fetches: IntGaugeVec,
-    suspended: IntGaugeVec,
-    stalled: IntGaugeVec,
-    ready: IntGaugeVec,
     agent_trustworthy: IntGaugeVec,
     leader: IntGaugeVec,
     fenced_fetches: IntCounter,
@@ -82,12 +73,6 @@ impl Metrics {
         )?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         register(&registry, info)?;
-        let by_source = |name: &str, help: &str| {
-            register(&registry, IntGaugeVec::new(Opts::new(name, help), SOURCE)?)
-        };
-        let timestamps = |name: &str, help: &str| {
-            register(&registry, GaugeVec::new(Opts::new(name, help), SOURCE)?)
-        };
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(
                 &registry,
@@ -95,16 +80,6 @@ impl Metrics {
             )
         };
         Ok(Self {
-            fetches: counters(
-                "sumsq_fetches_total",
-                "Fetches that ended, by what started them and what came of them.",
-                &["namespace", "name", "trigger", "result"],
-            )?,
-            fetch_errors: counters(
-                "sumsq_fetch_errors_total",
-                "Fetches that failed, by error code.",
-                &["namespace", "name", "code"],
-            )?,
             fetch_duration: register(
                 &registry,
                 HistogramVec::new(
@@ -118,35 +93,6 @@ impl Metrics {
                     &["result"],
                 )?,
             )?,
-            object_bytes: by_source(
-                "sumsq_object_bytes",
-                "Size of the newest imported file, decompressed.",
-            )?,
-            rows: by_source("sumsq_rows", "Data rows of the newest imported file.")?,
-            agents: by_source("sumsq_agents", "Agents that the store holds.")?,
-            changed_agent_days: counters(
-                "sumsq_agent_day_changes_total",
-                "Agent days whose content a fetch changed.",
-                SOURCE,
-            )?,
-            last_success: timestamps(
-                "sumsq_last_success_timestamp_seconds",
-                "When a fetch last succeeded.",
-            )?,
-            next_fetch: timestamps(
-                "sumsq_next_fetch_timestamp_seconds",
-                "When the next fetch is due, with jitter; absent where none is.",
-            )?,
-            missed_fetches: by_source(
-                "sumsq_missed_fetches",
-                "Slots of the schedule that were skipped since the object was created.",
-            )?,
-            suspended: by_source("sumsq_suspended", "1 while the data source is suspended.")?,
-            stalled: by_source(
-                "sumsq_stalled",
-                "1 while only a change of the spec helps (schedule or time zone).",
-            )?,
-            ready: by_source("sumsq_ready", "1 while the newest fetch succeeded.")?,
             agent_trustworthy: register(
                 &registry,
                 IntGaugeVec::new(
@@ -226,6 +172,7 @@ impl Metrics {
                 IntGauge::new("sumsq_fetches_in_flight", "Fetches under way.")?,
             )?,
             registry,
+            sources: Sources::default(),
         })
     }
 
@@ -234,7 +181,9 @@ impl Metrics {
     /// # Errors
     /// A metric that cannot be encoded: a bug.
     pub fn encode(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        let mut text = TextEncoder::new().encode_to_string(&self.registry.gather())?;
+        self.sources.encode(&mut text)?;
+        Ok(text)
     }
 
     /// Whether this process does the work of its shard.
@@ -257,107 +206,20 @@ impl Metrics {
         outcome: &Outcome,
         took: Duration,
     ) {
-        let (namespace, name) = (source.namespace.as_str(), source.name.as_str());
-        self.fetches
-            .with_label_values(&[namespace, name, trigger.as_str(), outcome.as_str()])
-            .inc();
+        self.sources.fetch_ended(source, trigger, outcome);
         self.fetch_duration
             .with_label_values(&[outcome.as_str()])
             .observe(took.as_secs_f64());
-        match outcome {
-            Outcome::Imported(import) => self.imported(source, import),
-            Outcome::NotModified => {}
-            Outcome::Failed(error) => self
-                .fetch_errors
-                .with_label_values(&[namespace, name, error.class.as_str()])
-                .inc(),
-        }
-    }
-
-    fn imported(&self, source: &SourceKey, import: &Import) {
-        let labels = [source.namespace.as_str(), source.name.as_str()];
-        self.object_bytes
-            .with_label_values(&labels)
-            .set(gauge(import.bytes));
-        self.rows.with_label_values(&labels).set(gauge(import.rows));
-        self.changed_agent_days
-            .with_label_values(&labels)
-            .inc_by(import.changed_agent_days);
     }
 
     /// What is known of a data source after a look at it.
     pub fn observed(&self, source: &SourceKey, seen: SourceGauges) {
-        let labels = [source.namespace.as_str(), source.name.as_str()];
-        self.agents
-            .with_label_values(&labels)
-            .set(gauge(seen.agents));
-        self.missed_fetches
-            .with_label_values(&labels)
-            .set(gauge(seen.missed_fetches));
-        if let Some(rows) = seen.rows {
-            self.rows.with_label_values(&labels).set(gauge(rows));
-        }
-        if let Some(bytes) = seen.object_bytes {
-            self.object_bytes
-                .with_label_values(&labels)
-                .set(gauge(bytes));
-        }
-        self.suspended
-            .with_label_values(&labels)
-            .set(i64::from(seen.suspended));
-        self.stalled
-            .with_label_values(&labels)
-            .set(i64::from(seen.stalled));
-        self.ready
-            .with_label_values(&labels)
-            .set(i64::from(seen.ready));
-        for (metric, at) in [
-            (&self.last_success, seen.last_success),
-            (&self.next_fetch, seen.next_fetch),
-        ] {
-            match at {
-                Some(at) => metric
-                    .with_label_values(&labels)
-                    .set(at.as_duration().as_secs_f64()),
-                None => drop(metric.remove_label_values(&labels)),
-            }
-        }
+        self.sources.observed(source, seen);
     }
 
     /// The object is gone: so are its series.
     pub fn forget(&self, source: &SourceKey) {
-        let (namespace, name) = (source.namespace.as_str(), source.name.as_str());
-        let labels = [namespace, name];
-        for metric in [
-            &self.object_bytes,
-            &self.rows,
-            &self.agents,
-            &self.missed_fetches,
-            &self.suspended,
-            &self.stalled,
-            &self.ready,
-        ] {
-            drop(metric.remove_label_values(&labels));
-        }
-        drop(self.last_success.remove_label_values(&labels));
-        drop(self.next_fetch.remove_label_values(&labels));
-        drop(self.changed_agent_days.remove_label_values(&labels));
-        for trigger in Trigger::ALL {
-            for result in ["Imported", "NotModified", "Error"] {
-                drop(self.fetches.remove_label_values(&[
-                    namespace,
-                    name,
-                    trigger.as_str(),
-                    result,
-                ]));
-            }
-        }
-        for code in ErrorCode::ALL {
-            drop(
-                self.fetch_errors
-                    .remove_label_values(&[namespace, name, code.as_str()]),
-            );
-        }
+        self.sources.forget(source);
     }
 
     /// Whether the reports of the Agent `name` can be trusted. One series at most: the reason is
@@ -416,10 +278,6 @@ fn register<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
-}
-
-fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

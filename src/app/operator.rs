@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use tokio::task::JoinHandle;
@@ -133,7 +133,7 @@ impl Process {
         self.metrics.leads(shard, true);
         let post = post.keep();
         tokio::select! {
-            () = self.work(lists, &store, post.leadership.clone()) => {}
+            worked = self.work(lists, &store, post.leadership.clone()) => worked?,
             () = post.lost.cancelled() => {}
         }
         self.metrics.leads(shard, false);
@@ -141,7 +141,12 @@ impl Process {
     }
 
     /// Until the shutdown, then until everything under way has ended.
-    async fn work(&self, lists: controller::Lists, store: &Arc<dyn Store>, leadership: Leadership) {
+    async fn work(
+        &self,
+        lists: controller::Lists,
+        store: &Arc<dyn Store>,
+        leadership: Leadership,
+    ) -> Result<()> {
         let metrics = &self.metrics;
         let fetch = &self.args.fetch;
         let pool = Pool::start(
@@ -175,10 +180,16 @@ impl Process {
             () = looks => {}
             // A look that hangs is cut off: what it has not said, the next start says.
             () = async { shutdown.cancelled().await; tokio::time::sleep(LAST_LOOKS).await } => {}
+            // Among those that are elected it is a namespace that has moved to another shard.
+            () = engine.loses_a_source(), if !self.args.election.leader_election => {
+                bail!("another operator writes to this store: run one at a time, or have all of \
+                       them elect a leader (--leader-election)");
+            }
         }
         tracing::info!("shutting down");
         engine.shut_down(SHUTDOWN_GRACE).await;
         tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
+        Ok(())
     }
 
     fn scope(&self) -> controller::Scope {
@@ -231,7 +242,9 @@ impl Process {
 
     async fn open_for_this_term(&self) -> Result<Arc<dyn Store>, StoreError> {
         let store = self.opening.open().await?;
-        if self.args.election.leader_election {
+        // A file has its lock. Of two operators on one database that elect none the older one is
+        // refused, and ends.
+        if self.args.election.leader_election || self.opening.is_shared() {
             let term = store.begin_term().await?;
             tracing::info!(term, "writes in a term of its own");
         }
@@ -290,7 +303,7 @@ impl Post {
             done = work => done,
             lost = holder.keep(&forever) => {
                 lost?;
-                anyhow::bail!("the Lease was kept no longer");
+                bail!("the Lease was kept no longer");
             }
         };
         holder.renew().await?;

@@ -64,6 +64,11 @@ impl Opening {
         })
     }
 
+    /// Whether processes of several machines can have it open.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// What a probe may ask whether it answers; a file is not opened before its time.
     pub(super) fn at_rest(&self) -> Option<Arc<dyn Store>> {
         match self {

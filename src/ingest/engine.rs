@@ -3,6 +3,7 @@
 
 mod held;
 mod job;
+mod read;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,17 +18,18 @@ use uuid::Uuid;
 
 use self::held::{Held, Loss};
 use self::job::Job;
+use self::read::{known, observed, source_ref};
 use super::pool::Pool;
-use super::{Credentials, Ingest, Known};
+use super::{Credentials, Ingest};
 use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
 use crate::domain::plan::{
-    CursorUpdate, FetchPlan, InFlight, Observed, Plan, PlanSettings, Waiting, backoff, decide,
+    CursorUpdate, FetchPlan, InFlight, Plan, PlanSettings, Waiting, backoff, decide,
 };
 use crate::domain::status::Stored;
 use crate::metrics::Metrics;
-use crate::store::{BeginFetch, SourceRef, Store, StoreError};
+use crate::store::{BeginFetch, Store, StoreError};
 
 /// For what was cancelled at a shutdown to end.
 const LAST_GRACE: Duration = Duration::from_millis(500);
@@ -137,6 +139,11 @@ impl Engine {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.ingest.store
+    }
+
+    /// Until another operator takes a source over from this process.
+    pub async fn loses_a_source(&self) {
+        self.held.loses_one().await;
     }
 
     /// Looks at a data source and begins what is due. Never two at a time for one source.
@@ -403,58 +410,6 @@ impl Standing {
             until: None,
             next_fetch: None,
         }
-    }
-}
-
-fn source_ref(source: &DataSource) -> SourceRef {
-    SourceRef {
-        id: source.id,
-        key: source.key.clone(),
-        uid: source.uid.clone(),
-    }
-}
-
-fn observed(wanted: &Wanted, stored: &Stored, in_flight: Option<InFlight>) -> Observed {
-    Observed {
-        newest: stored.history.first().cloned(),
-        interrupted: if in_flight.is_some() {
-            None
-        } else {
-            stored.unfinished.clone()
-        },
-        in_flight,
-        requested: wanted.requested.clone(),
-        force_requested: wanted.force_requested.clone(),
-        handled: stored.handled_request.clone(),
-        force_handled: stored.handled_force_request.clone(),
-        cursor: stored.cursor.clone(),
-        failures: stored.failures,
-    }
-}
-
-/// The ETag to send: of what the store holds, or of what was refused last; either only where it
-/// was read under the spec of today.
-fn known(source: &DataSource, plan: &FetchPlan, stored: &Stored) -> Known {
-    let fingerprint = source.fingerprint();
-    if plan.ignore_etag {
-        return Known::default();
-    }
-    let newest = stored
-        .history
-        .first()
-        .filter(|record| record.fingerprint == fingerprint);
-    if let Some(error) = newest.and_then(FetchRecord::error)
-        && error.refused_etag.is_some()
-    {
-        return Known {
-            etag: error.refused_etag.clone(),
-            refused: Some(error.clone()),
-        };
-    }
-    let same_spec = stored.etag_fingerprint.as_deref() == Some(&fingerprint);
-    Known {
-        etag: stored.etag.clone().filter(|_| same_spec),
-        refused: None,
     }
 }
 

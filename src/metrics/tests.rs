@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::fetch::{ErrorCode, Import};
 
 fn key() -> SourceKey {
     SourceKey {
@@ -48,6 +49,53 @@ fn series_end_with_their_object() {
 
     let left = metrics.encode().unwrap();
     assert!(!left.contains(r#"="sales""#), "left over:\n{left}");
+}
+
+#[test]
+fn a_source_reads_like_this() {
+    let metrics = Metrics::new().unwrap();
+    let import = Import {
+        rows: 1_440_000,
+        bytes: 265_000_000,
+        changed_agent_days: 200,
+        ..Import::default()
+    };
+    for (trigger, outcome) in [
+        (Trigger::Created, Outcome::Imported(import.clone())),
+        (Trigger::Schedule, Outcome::NotModified),
+        (Trigger::Schedule, Outcome::Imported(import)),
+    ] {
+        metrics.fetch_ended(&key(), trigger, &outcome, Duration::from_millis(3));
+    }
+    let other = SourceKey {
+        namespace: "growth".into(),
+        name: "calls".into(),
+    };
+    let error = crate::domain::fetch::FetchError::new(ErrorCode::NoSuchKey, "no", "");
+    let failed = Outcome::Failed(error);
+    metrics.fetch_ended(&other, Trigger::Manual, &failed, Duration::from_millis(3));
+    let text = metrics.encode().unwrap();
+    let first = text.find("# HELP sumsq_fetches_total").unwrap();
+    insta::assert_snapshot!(&text[first..], @r#"
+    # HELP sumsq_fetches_total Fetches that ended, by what started them and what came of them.
+    # TYPE sumsq_fetches_total counter
+    sumsq_fetches_total{name="calls",namespace="growth",result="Error",trigger="Manual"} 1
+    sumsq_fetches_total{name="sales",namespace="growth",result="Imported",trigger="Created"} 1
+    sumsq_fetches_total{name="sales",namespace="growth",result="NotModified",trigger="Schedule"} 1
+    sumsq_fetches_total{name="sales",namespace="growth",result="Imported",trigger="Schedule"} 1
+    # HELP sumsq_fetch_errors_total Fetches that failed, by error code.
+    # TYPE sumsq_fetch_errors_total counter
+    sumsq_fetch_errors_total{code="NoSuchKey",name="calls",namespace="growth"} 1
+    # HELP sumsq_agent_day_changes_total Agent days whose content a fetch changed.
+    # TYPE sumsq_agent_day_changes_total counter
+    sumsq_agent_day_changes_total{name="sales",namespace="growth"} 400
+    # HELP sumsq_object_bytes Size of the newest imported file, decompressed.
+    # TYPE sumsq_object_bytes gauge
+    sumsq_object_bytes{name="sales",namespace="growth"} 265000000
+    # HELP sumsq_rows Data rows of the newest imported file.
+    # TYPE sumsq_rows gauge
+    sumsq_rows{name="sales",namespace="growth"} 1440000
+    "#);
 }
 
 #[test]

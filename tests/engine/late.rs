@@ -16,12 +16,14 @@ use crate::world::World;
 
 /// Once armed, a look's second reading is held back with what it has read, and whoever wants to
 /// write waits until it has read.
-struct Late {
-    inner: Sqlite,
-    armed: Arc<AtomicBool>,
-    readings: Semaphore,
-    has_read: Arc<Semaphore>,
-    let_go: Arc<Semaphore>,
+pub(crate) struct Late {
+    pub(crate) inner: Sqlite,
+    pub(crate) armed: Arc<AtomicBool>,
+    pub(crate) readings: Semaphore,
+    pub(crate) has_read: Arc<Semaphore>,
+    pub(crate) let_go: Arc<Semaphore>,
+    /// One for each who has come to write.
+    pub(crate) comes: Arc<Semaphore>,
 }
 
 struct Reading {
@@ -55,6 +57,7 @@ impl Relational for Late {
     }
 
     async fn writing(&self, source: Option<SourceId>) -> Result<Box<dyn Session>, StoreError> {
+        self.comes.add_permits(1);
         drop(self.has_read.acquire().await);
         self.inner.writing(source).await
     }
@@ -105,6 +108,7 @@ async fn a_fetch_that_ends_while_its_log_is_read_is_not_begun_again() {
             readings: Semaphore::new(1),
             has_read: Arc::clone(&has_read),
             let_go: Arc::clone(&let_go),
+            comes: Arc::new(Semaphore::new(0)),
         })
     })
     .await;

@@ -3,6 +3,7 @@
 
 mod gate;
 mod late;
+mod terms;
 mod world;
 
 use sumsq::domain::fetch::Trigger;

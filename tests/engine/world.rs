@@ -184,6 +184,17 @@ impl World {
             .expect("it comes about")
     }
 
+    /// Another engine on the same store comes to lead, in a term of its own, while the one before,
+    /// which is returned, does not know it. Its store is what `dress` makes of the real one.
+    pub(crate) async fn follow(&mut self, dress: impl Fn(Sqlite) -> Arc<dyn Store>) -> Arc<Engine> {
+        let store = dress(open(&self.folder).await);
+        store.begin_term().await.unwrap();
+        let (engine, ended) =
+            engine(&self.folder, store, &self.buckets, &self.gate, &self.clock).await;
+        self.ended = ended;
+        std::mem::replace(&mut self.engine, engine)
+    }
+
     /// Ends the engine as a signal would, leaving what is under way, and starts another on the
     /// same store.
     pub(crate) async fn restart(&mut self) {

@@ -1,7 +1,7 @@
 //! Which arms there are, what a report is about by default, and its single numbers.
 
 use sumsq::domain::data_source::Dating;
-use sumsq::domain::report::view::{Adjust, Strata, TestingReport};
+use sumsq::domain::report::view::{Adjust, Metric, Strata, TestingReport};
 use sumsq::domain::report::{choices, goals, testing};
 
 use crate::fixture::{agent, data, goal, now, parsed, report, rows, tally};
@@ -48,6 +48,35 @@ fn the_baseline_stands_first_and_the_others_in_natural_order() {
     assert_eq!(
         error.to_string(),
         "baseline: \"B\" is not there; takes one of A2, A10, C"
+    );
+}
+
+#[test]
+fn only_who_converts_once_at_most_is_a_share() {
+    // Three visitors of ten bought, one of them three times; or three bought once each.
+    for (row, unit) in [("5/11", Metric::Value), ("3/3", Metric::Rate)] {
+        let lines = [format!("0 A r - 10 {row}"), "0 B r - 10 2/2".to_owned()];
+        let data = data(&["sales"], &lines);
+        assert_eq!(report(&data, "").unit(), unit, "{row}");
+        let all = goals(&tally(&data), &parsed(""), now()).unwrap();
+        assert_eq!(all.rows[0].unit(), unit, "{row}");
+    }
+}
+
+#[test]
+fn who_has_no_spread_is_left_out_of_what_is_said_of_all_and_named() {
+    let lines = |third: &str| {
+        let lines = ["0 A r - 500 50/50", "0 B r - 500 60/60"].map(str::to_owned);
+        [lines.to_vec(), vec![format!("0 C r - 500 {third}")]].concat()
+    };
+    let note = |third| report(&data(&["sales"], &lines(third)), "").omnibus_note;
+    assert_eq!(note("55/55"), None);
+    assert_eq!(
+        note("0/0").as_deref(),
+        Some(
+            "What is said of all variations together leaves out C: there is no spread to measure \
+             chance by where all visitors did the same."
+        )
     );
 }
 

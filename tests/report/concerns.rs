@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use sumsq::domain::data_source::Dating;
 use sumsq::domain::fetch::{ErrorCode, FetchError};
+use sumsq::domain::report::csv::goals_csv;
 use sumsq::domain::report::trust::untrustworthy;
 use sumsq::domain::report::view::{ConcernCode, Severity};
 use sumsq::domain::report::{AgentData, goals};
@@ -39,6 +40,56 @@ fn where_the_shares_moved_every_goal_is_compared_day_by_day_on_the_days_that_hav
         assert!(by_day.difference.is_some());
         assert_eq!(row.post_stratified, Some(by_day), "{}", row.goal);
     }
+}
+
+#[test]
+fn an_alarm_about_one_goal_keeps_back_its_verdict_and_no_other() {
+    // Three returns of 7 in squares: no number of visitors has that.
+    let lines = ["0 A r - 1000 100/100 3/7", "0 B r - 1000 200/200 90/90"];
+    let data = data(&["sales", "returns"], &rows(&lines));
+    let all = goals(&tally(&data), &parsed(""), now()).unwrap();
+    assert!(!all.trustworthy);
+    let told: Vec<_> = all
+        .rows
+        .iter()
+        .map(|row| (row.goal.as_str(), row.trustworthy, row.alarms.as_slice()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("sales", true, [].as_slice()),
+            ("returns", false, [IntegrityProblem].as_slice()),
+        ]
+    );
+    for row in &all.rows {
+        let alone = report(&data, &format!("goal={}", row.goal));
+        assert_eq!(alone.trustworthy, row.trustworthy, "{}", row.goal);
+    }
+    let csv = goals_csv(&all);
+    let verdicts: Vec<_> = csv
+        .lines()
+        .map(|line| (line.contains("Better"), line.contains(",true,")))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [(false, false), (true, true), (false, false)],
+        "{csv}"
+    );
+}
+
+#[test]
+fn a_policy_is_advised_only_where_it_is() {
+    let hint = |lines: &[&str]| {
+        let report = report(&data(&["sales"], &rows(lines)), "policy=all");
+        concern(&report, PolicyMixed).unwrap().hint.clone()
+    };
+    let random = ["0 A r - 10 1/1", "0 B f - 10 1/1"];
+    assert_eq!(hint(&random), "Choose policy r for a fair comparison.");
+    let none = ["0 A p - 10 1/1", "0 B f - 10 1/1"];
+    assert_eq!(
+        hint(&none),
+        "No visitor was assigned at random: a fair comparison needs some who are."
+    );
 }
 
 #[derive(Clone)]
@@ -296,6 +347,20 @@ fn about_the_source() -> Vec<Case> {
         }),
         off(IncompleteDay, &TWO_DAYS).with(|data| {
             data.source.imported_at = Some(at("2026-01-07T00:00:00Z"));
+        }),
+        // A day ends where the source keeps its time: in Auckland 13 hours before it does in UTC,
+        off(IncompleteDay, &TWO_DAYS).with(|data| {
+            data.source.description.time_zone = "Pacific/Auckland".into();
+            data.source.imported_at = Some(at("2026-01-06T11:00:00Z"));
+        }),
+        on(IncompleteDay, &TWO_DAYS).with(|data| {
+            data.source.description.time_zone = "Pacific/Auckland".into();
+            data.source.imported_at = Some(at("2026-01-06T10:59:59Z"));
+        }),
+        // and in Los Angeles 8 hours after.
+        on(IncompleteDay, &TWO_DAYS).with(|data| {
+            data.source.description.time_zone = "America/Los_Angeles".into();
+            data.source.imported_at = Some(at("2026-01-07T07:59:59Z"));
         }),
         on(StaleData, &EVEN).with(|data| data.source.data_as_of = Some(at("2026-05-30T09:00:01Z"))),
         off(StaleData, &EVEN)

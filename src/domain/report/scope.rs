@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::AgentData;
 use super::choices::Codes;
@@ -161,9 +162,14 @@ pub(super) fn one_of<'a>(
     ))
 }
 
-/// Whether a day had ended when it was fetched.
+/// Whether a day had ended, where the source keeps its time, when it was fetched.
 pub(super) fn is_complete(data: &AgentData, day: Day) -> bool {
-    let ended = Day(day.0.saturating_add(1)).unix_seconds();
+    let next = Day(day.0.saturating_add(1));
+    let in_zone = || {
+        let zone = TimeZone::get(&data.source.description.time_zone).ok()?;
+        Some(next.date()?.to_zoned(zone).ok()?.timestamp().as_second())
+    };
+    let ended = in_zone().unwrap_or_else(|| next.unix_seconds());
     data.source
         .imported_at
         .is_none_or(|fetched| fetched.as_second() >= ended)

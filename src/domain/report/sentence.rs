@@ -121,13 +121,34 @@ fn bounds(report: &TestingReport, comparison: &Comparison) -> Option<String> {
     })
 }
 
+/// "The same, which can't be told from chance" would say nothing.
+fn alike(
+    report: &TestingReport,
+    comparison: &Comparison,
+    variation: &str,
+    baseline: &str,
+) -> String {
+    let bounds = bounds(report, comparison).map_or(String::new(), |bounds| {
+        format!("; the data allow for {bounds} ({})", label(report))
+    });
+    format!(
+        "{} shows no difference between {variation} and {baseline} so far{bounds}{}.",
+        opening_subject(report),
+        outlook(report, comparison)
+    )
+}
+
 fn pair(report: &TestingReport, comparison: &Comparison) -> String {
     let variation = name(report, &comparison.variation);
     let baseline = name(report, &comparison.baseline);
     match comparison.verdict {
         Verdict::Better | Verdict::Worse => format!("{}.", decided(report, comparison)),
         Verdict::Undecided => {
-            let change = with_whom(&change(report, comparison), &variation, &baseline);
+            let change = change(report, comparison);
+            if change == "the same" {
+                return alike(report, comparison, &variation, &baseline);
+            }
+            let change = with_whom(&change, &variation, &baseline);
             let bounds = bounds(report, comparison).map_or(String::new(), |bounds| {
                 format!(": {bounds} ({})", label(report))
             });

@@ -30,6 +30,8 @@ pub(super) struct Slice<'a> {
 #[derive(Debug)]
 pub(super) struct DayOfSlice {
     pub day: Day,
+    /// Whether it had ended when it was fetched.
+    pub complete: bool,
     pub has_goal: bool,
     /// Parallel to the question's arms.
     pub arms: Vec<Sums>,
@@ -208,6 +210,7 @@ impl<'a> Pass<'_, 'a> {
         }
         DayOfSlice {
             day: day.day,
+            complete: tally.complete,
             has_goal: goal.is_some(),
             arms,
             everybody,

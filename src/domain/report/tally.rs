@@ -38,6 +38,8 @@ pub struct Tally {
 
 #[derive(Debug)]
 pub(super) struct DayTally {
+    /// Whether it had ended when it was fetched.
+    pub complete: bool,
     /// Under every policy.
     pub rows: Vec<Rows>,
     /// Parallel to `rows`, and in each to the day's goals.
@@ -86,7 +88,11 @@ impl Tally {
             .iter()
             .map(|day| {
                 let goals = day.goals.iter().map(|code| scope::goal(&data, code));
-                DayTally::of(day, &goals.collect::<Vec<_>>(), dating, &mut numbers)
+                let complete = scope::is_complete(&data, day.day);
+                DayTally {
+                    complete,
+                    ..DayTally::of(day, &goals.collect::<Vec<_>>(), dating, &mut numbers)
+                }
             })
             .collect();
         let rows = || days.iter().flat_map(|day| &day.rows);
@@ -141,6 +147,7 @@ impl DayTally {
             sums
         });
         Self {
+            complete: true,
             sums: sums.collect(),
             traits: day.cells.iter().map(|cell| numbers.of(cell)).collect(),
             rows,

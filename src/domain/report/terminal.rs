@@ -181,7 +181,11 @@ impl Rows<'_> {
                 Some(name) if *name != arm.variation => format!("{} {name}", arm.variation),
                 _ => arm.variation.clone(),
             };
-            let mean = arm.mean.map(|mean| words::mean(self.report.unit(), mean));
+            // Under drift the means mix the variations with the calendar, as their difference does.
+            let mean = arm
+                .mean
+                .filter(|_| !self.is_drifting())
+                .map(|mean| words::mean(self.report.unit(), mean));
             table.add_row([
                 Cell::new(label),
                 Cell::new(variation),
@@ -194,6 +198,13 @@ impl Rows<'_> {
                 self.verdict(comparison),
             ]);
         }
+    }
+
+    fn is_drifting(&self) -> bool {
+        let stratified = self.report.post_stratified.iter().flatten();
+        stratified
+            .into_iter()
+            .any(|stratified| stratified.over == Strata::Day)
     }
 
     /// Difference, interval and p; under an alarm nothing that would be believed, but for a

@@ -15,9 +15,10 @@ use super::sentence::sentence;
 use super::slice::{DayOfSlice, Slice, Sums};
 use super::tally::Tally;
 use super::view::{
-    AlwaysValid, Arm, ArmOfDay, Bayes, Comparison, CumulativeDifference, DayOfTest, GoalRow,
-    GoalsReport, Metric, Omnibus, PostStratified, Severity, TestingReport,
+    AlwaysValid, Arm, ArmOfDay, Bayes, Comparison, ConcernCode, CumulativeDifference, DayOfTest,
+    GoalRow, GoalsReport, Metric, Omnibus, PostStratified, Severity, TestingReport,
 };
+use super::words;
 use crate::domain::stats::{self, Drift, Moments, Note};
 
 /// Days left are told at the mean visitors per day of so many complete days, the newest.
@@ -78,8 +79,13 @@ pub fn goals(
             let question = Question::resolve(tally, &query, now)?;
             let slice = Slice::of(&question, false);
             let test = Test::new(&question, &slice);
-            report.trustworthy &= is_trustworthy(&concerns::alarms(&test));
-            report.rows.extend(test.goal_rows());
+            let mut alarms: Vec<_> = concerns::alarms(&test)
+                .iter()
+                .map(|alarm| alarm.code)
+                .collect();
+            alarms.dedup();
+            report.trustworthy &= alarms.is_empty();
+            report.rows.extend(test.goal_rows(&alarms));
         }
     }
     Ok(report)
@@ -172,6 +178,7 @@ impl<'s, 'a> Test<'s, 'a> {
             arms: self.arms(&self.slice.arms),
             comparisons: self.comparisons(&self.slice.arms),
             omnibus: self.omnibus(),
+            omnibus_note: self.omnibus_note(),
             chance_to_be_best: self.chance_to_be_best(),
             by_day: self.by_day(),
             by_trait: self.by_trait(),
@@ -248,7 +255,7 @@ impl<'s, 'a> Test<'s, 'a> {
     fn visitors_per_day(&self, arm: usize) -> f64 {
         let days = self.slice.days.iter().rev();
         let newest: Vec<u64> = days
-            .filter(|day| day.has_goal && scope::is_complete(self.question.data, day.day))
+            .filter(|day| day.has_goal && day.complete)
             .take(DAYS_OF_RATE)
             .map(|day| day.arms[arm].visitors)
             .collect();
@@ -275,6 +282,30 @@ impl<'s, 'a> Test<'s, 'a> {
         })
     }
 
+    fn omnibus_note(&self) -> Option<String> {
+        let in_test: Vec<(usize, f64)> = self.question.in_test().collect();
+        let has_variance = |arm: usize| {
+            let error = self.slice.arms[arm].moments.standard_error();
+            error.is_some_and(|error| error > 0.0)
+        };
+        let without = in_test.iter().filter(|(arm, _)| !has_variance(*arm));
+        let without: Vec<String> = without
+            .map(|(arm, _)| self.question.arms[*arm].code.clone())
+            .collect();
+        let others = in_test.len() - without.len();
+        if in_test.len() < 3 || without.is_empty() {
+            return None;
+        }
+        if others < 2 {
+            return Some(Note::FewerThanTwoArms.to_string());
+        }
+        Some(format!(
+            "What is said of all variations together leaves out {}: there is no spread to measure \
+             chance by where all visitors did the same.",
+            words::list(&without)
+        ))
+    }
+
     fn chance_to_be_best(&self) -> Option<IndexMap<String, Option<f64>>> {
         let question = self.question;
         let arms = self.in_test(&self.slice.arms);
@@ -297,7 +328,7 @@ impl<'s, 'a> Test<'s, 'a> {
             let arms = question.arms.iter().zip(&day.arms);
             DayOfTest {
                 day: day.day,
-                complete: scope::is_complete(question.data, day.day),
+                complete: day.complete,
                 has_goal: day.has_goal,
                 arms: arms
                     .map(|(arm, sums)| ArmOfDay {
@@ -330,8 +361,11 @@ impl<'s, 'a> Test<'s, 'a> {
         compared.collect()
     }
 
-    fn goal_rows(&self) -> Vec<GoalRow> {
+    fn goal_rows(&self, alarms: &[ConcernCode]) -> Vec<GoalRow> {
         let question = self.question;
+        let mut arms = self.slice.arms.iter();
+        let is_share = question.metric == Metric::Rate
+            && arms.all(|sums| sums.moments.visitors() == 0 || sums.moments.is_binary());
         let means = |code: &str| {
             let arms = question.arms.iter().zip(&self.slice.arms);
             let mut of_code = arms.filter(|(arm, _)| arm.code == code);
@@ -357,6 +391,9 @@ impl<'s, 'a> Test<'s, 'a> {
                 verdict: comparison.verdict,
                 post_stratified: self.day_by_day(arm),
                 note: comparison.note,
+                is_share,
+                trustworthy: alarms.is_empty(),
+                alarms: alarms.to_vec(),
             })
             .collect()
     }

@@ -69,6 +69,9 @@ pub struct TestingReport {
     pub comparisons: Vec<Comparison>,
     /// Three arms or more.
     pub omnibus: Option<Omnibus>,
+    /// Whom the questions about all arms (`omnibus`, `chanceToBeBest`) leave out, or why they have no
+    /// answer.
+    pub omnibus_note: Option<String>,
     /// By variation; null with fewer than two arms with data. Null for an arm that is left out.
     #[schema(value_type = Option<std::collections::BTreeMap<String, Option<f64>>>)]
     pub chance_to_be_best: Option<indexmap::IndexMap<String, Option<f64>>>,
@@ -83,17 +86,28 @@ pub struct TestingReport {
 }
 
 impl TestingReport {
-    /// In whose words means and differences are told: conversions that a visitor makes more than
-    /// once are no share of visitors, so 1.5 a visitor is not 150%.
+    /// In whose words means and differences are told: only where nobody converted more than once
+    /// (Q = C <= N in every arm) are conversions per visitor a share of the visitors, in percent.
     #[must_use]
     pub fn unit(&self) -> Metric {
-        unit(self.metric, self.arms.iter().map(|arm| arm.mean))
+        unit(self.metric, self.arms.iter().all(Arm::is_share))
     }
 }
 
-fn unit(metric: Metric, means: impl IntoIterator<Item = Option<f64>>) -> Metric {
-    let is_share = means.into_iter().flatten().all(|mean| mean <= 1.0);
+fn unit(metric: Metric, is_share: bool) -> Metric {
     if is_share { metric } else { Metric::Value }
+}
+
+impl Arm {
+    /// Whether each of its visitors converted once at most, where these are counts.
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "compared with a sum that is a double"
+    )]
+    fn is_share(&self) -> bool {
+        // Both are whole numbers.
+        (self.sum_of_squares - self.sum).abs() < 0.5 && self.sum <= self.visitors as f64
+    }
 }
 
 /// One variation.
@@ -311,6 +325,7 @@ pub struct GoalsReport {
     pub namespace: String,
     pub data_source: String,
     pub agent: String,
+    /// False where an alarm is raised about any of them.
     pub trustworthy: bool,
     pub rows: Vec<GoalRow>,
 }
@@ -335,13 +350,19 @@ pub struct GoalRow {
     /// By day, under drift: the difference to go by then.
     pub post_stratified: Option<PostStratified>,
     pub note: Option<String>,
+    /// Whether a mean is a share of the visitors: nobody converted more than once.
+    pub is_share: bool,
+    /// False where a concern about this goal and metric is an alarm.
+    pub trustworthy: bool,
+    /// Those alarms, in the order of their gravity. The goal's own report tells of them.
+    pub alarms: Vec<ConcernCode>,
 }
 
 impl GoalRow {
     /// As [`TestingReport::unit`].
     #[must_use]
     pub fn unit(&self) -> Metric {
-        unit(self.metric, [self.baseline_mean, self.mean])
+        unit(self.metric, self.is_share)
     }
 }
 

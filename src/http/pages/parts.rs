@@ -4,7 +4,9 @@
 use super::assets::Assets;
 use super::format::Moment;
 use super::links;
+use crate::domain::report::query::ALL_POLICIES;
 use crate::domain::report::view::{Concern, ConcernCode, Severity, Verdict};
+use crate::domain::totals::RANDOM_POLICY;
 use crate::http::charts::intervals::Judgement;
 
 /// What stands around every page.
@@ -221,7 +223,10 @@ impl From<&Concern> for ConcernView {
         Self {
             class,
             severity,
-            title: title(concern.code),
+            title: match concern.code {
+                ConcernCode::PolicyMixed => policy_title(concern),
+                code => title(code, concern.severity),
+            },
             message: Prose(sentence(&concern.message)),
             hint: Prose(sentence(&concern.hint)),
         }
@@ -236,12 +241,26 @@ pub fn concerns(concerns: &[Concern]) -> Vec<ConcernView> {
     sorted.into_iter().map(ConcernView::from).collect()
 }
 
-fn title(code: ConcernCode) -> &'static str {
+/// What is mixed, left out or chosen.
+fn policy_title(concern: &Concern) -> &'static str {
+    match concern
+        .values
+        .get("policy")
+        .and_then(|policy| policy.as_str())
+    {
+        Some(ALL_POLICIES) => "Several policies mixed",
+        Some(RANDOM_POLICY) => "Other policies left out",
+        _ => "Not assigned at random",
+    }
+}
+
+pub(super) fn title(code: ConcernCode, severity: Severity) -> &'static str {
     match code {
         ConcernCode::SampleRatioMismatch => "The split is not the planned one",
         ConcernCode::AllocationDrift => "The split changed over time",
         ConcernCode::TraitImbalance => "Uneven split within a trait",
-        ConcernCode::IntegrityProblem => "Impossible sums",
+        ConcernCode::IntegrityProblem if severity == Severity::Alarm => "Impossible sums",
+        ConcernCode::IntegrityProblem => "Sums that the dating does not allow",
         ConcernCode::VisitorDays => "Visitor-days, not visitors",
         ConcernCode::FewVisitors => "Too few visitors",
         ConcernCode::FewConversions => "Few conversions",

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use tokio_util::sync::CancellationToken;
+
 use super::lock;
 use crate::domain::data_source::{DataSource, SourceId};
 use crate::store::{Store, StoreError};
@@ -13,6 +15,8 @@ pub(super) struct Held {
     taken: Mutex<HashSet<SourceId>>,
     /// By whom they were taken away: they never come back to this process.
     lost: Mutex<HashMap<SourceId, Loss>>,
+    /// Whether there is any such.
+    has_lost: CancellationToken,
 }
 
 /// As [`StoreError::Fenced`] told it.
@@ -48,7 +52,12 @@ impl Held {
             let Loss { term, newer } = loss;
             tracing::warn!(source = %source.key, term, newer,
                 "another operator has taken it over; it is left alone");
+            self.has_lost.cancel();
         }
+    }
+
+    pub(super) async fn loses_one(&self) {
+        self.has_lost.cancelled().await;
     }
 
     pub(super) fn forget(&self, id: SourceId) {

@@ -1,10 +1,11 @@
 //! The embedded store: one SQLite file, one writer, several readers.
 //!
-//! What is committed stays committed (write-ahead log, `synchronous = FULL`); a process that dies in
-//! between leaves what was there.
+//! What is committed stays committed (a write-ahead [`log`] that is synced after every commit); a
+//! process that dies in between leaves what was there.
 
 mod checkpoints;
 mod lock;
+mod log;
 mod session;
 
 use std::os::unix::fs::MetadataExt;
@@ -19,6 +20,7 @@ use sqlx::sqlite::{
 
 use self::checkpoints::Checkpoints;
 pub use self::lock::WriterLock;
+use self::log::Log;
 use self::session::{SqliteSession, Within};
 use super::StoreError;
 use super::relational::{Relational, Session, Tenure, newest_version, readable};
@@ -38,6 +40,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     file: OpenFile,
+    log: Log,
     tenure: Tenure,
     checkpoints: Checkpoints,
 }
@@ -112,7 +115,8 @@ impl Sqlite {
                 .filename(path)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
+                // With what FULL adds, done for many commits at once: see `log`.
+                .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(PATIENCE)
                 .pragma("trusted_schema", "OFF")
                 // A statement that writes many days can be undone alone: what it takes for that
@@ -149,6 +153,7 @@ impl Sqlite {
             writer,
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            log: Log::of(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
             checkpoints,
         })
@@ -194,6 +199,7 @@ impl Sqlite {
             writer: readers.clone(),
             readers,
             file: OpenFile::at(path).map_err(|error| failed(error.into()))?,
+            log: Log::of(path).map_err(|error| failed(error.into()))?,
             tenure: Tenure::default(),
             checkpoints: Checkpoints::default(),
         })
@@ -215,7 +221,7 @@ impl Relational for Sqlite {
         self.file.check()?;
         let transaction = self.readers.begin().await.map_err(database)?;
         Ok(Box::new(SqliteSession::new(
-            Within::Transaction(transaction),
+            Within::Snapshot(transaction),
             &self.checkpoints,
         )))
     }
@@ -230,7 +236,7 @@ impl Relational for Sqlite {
             .await
             .map_err(database)?;
         Ok(Box::new(SqliteSession::new(
-            Within::Transaction(transaction),
+            Within::Writing(transaction, self.log.clone()),
             &self.checkpoints,
         )))
     }
@@ -249,6 +255,17 @@ fn is_no_schema(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.message().starts_with("no such table"))
+}
+
+/// A commit that did not reach the disk.
+fn unsynced(error: std::io::Error) -> StoreError {
+    let full = error.kind() == std::io::ErrorKind::StorageFull;
+    let error = sqlx::Error::Io(error);
+    if full {
+        StoreError::Full(error)
+    } else {
+        StoreError::Database(error)
+    }
 }
 
 /// A full disk has a name of its own: it is the one failure that only the platform can mend.

@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, Transaction};
 use super::super::StoreError;
 use super::super::relational::{EncodedDay, Row, Session, Value};
 use super::checkpoints::{Checkpoints, LARGE};
-use super::database;
+use super::log::Log;
+use super::{database, unsynced};
 use crate::domain::data_source::SourceId;
 
 /// Rows of one statement.
@@ -24,7 +25,9 @@ pub(super) struct SqliteSession {
 pub(super) enum Within {
     /// Each statement on its own.
     Reading(PoolConnection<Sqlite>),
-    Transaction(Transaction<'static, Sqlite>),
+    Snapshot(Transaction<'static, Sqlite>),
+    /// What it commits is in the log.
+    Writing(Transaction<'static, Sqlite>, Log),
 }
 
 impl SqliteSession {
@@ -39,7 +42,7 @@ impl SqliteSession {
     fn connection(&mut self) -> &mut SqliteConnection {
         match &mut self.within {
             Within::Reading(connection) => connection,
-            Within::Transaction(transaction) => transaction,
+            Within::Snapshot(transaction) | Within::Writing(transaction, _) => transaction,
         }
     }
 
@@ -109,7 +112,12 @@ impl Session for SqliteSession {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         match self.within {
             Within::Reading(_) => Ok(()),
-            Within::Transaction(transaction) => transaction.commit().await.map_err(database),
+            Within::Snapshot(transaction) => transaction.commit().await.map_err(database),
+            Within::Writing(transaction, log) => {
+                transaction.commit().await.map_err(database)?;
+                // The next writer has its turn meanwhile.
+                log.reach_disk().await.map_err(unsynced)
+            }
         }
     }
 }

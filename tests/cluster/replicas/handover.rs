@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::fleet::Fleet;
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::cluster_with_crds;
@@ -82,6 +84,54 @@ async fn an_operator_waits_for_a_database_that_is_down() {
     let told = operator.log().matches("waiting for the store").count();
     assert!(told <= 3, "told {told} times");
     drop(server);
+}
+
+#[tokio::test]
+async fn of_two_operators_that_elect_nobody_the_older_one_is_refused_and_ends() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("unelected").await;
+    let bucket = Bucket::create(namespace.name()).await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let server = Postgres::start(&[]).await;
+    let address = server.socket_url(&server.database());
+    let store = ["--store", &*address];
+    let mut older = Operator::start_with(cluster, &namespace, &store).await;
+    older.apply(&bucket.data_source("counts").await).await;
+    older.ready_when("counts", "True", "Imported").await;
+    let newer = Operator::start_with(cluster, &namespace, &store).await;
+    // The newer one is the first to hear of this.
+    older.signal("STOP");
+    newer
+        .annotate("counts", "sumsq.dev/fetch-requested-at=one")
+        .await;
+    newer
+        .status_when("counts", "the answer", |status| {
+            status["lastHandledFetchRequest"] == "one"
+        })
+        .await;
+    older.signal("CONT");
+    // And where the older one is, it is refused.
+    let mut edits = 0;
+    wait_for("the refusal", PATIENCE, async || {
+        edits += 1;
+        let name = format!("Renamed {edits} times");
+        newer
+            .patch("counts", &json!({"spec": {"displayName": name}}))
+            .await;
+        let log = older.log();
+        log.contains("another operator writes to this store")
+            .then_some(())
+    })
+    .await;
+    assert_eq!(older.ended(PATIENCE).await, 1);
+    newer
+        .annotate("counts", "sumsq.dev/fetch-requested-at=two")
+        .await;
+    newer
+        .status_when("counts", "the answer", |status| {
+            status["lastHandledFetchRequest"] == "two"
+        })
+        .await;
 }
 
 #[tokio::test]

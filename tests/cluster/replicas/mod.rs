@@ -1,10 +1,11 @@
 //! Two operators and more: who leads, who takes over and when, and that nothing is lost or doubled
 //! by it.
 
+mod blows;
 mod fleet;
 mod freeze;
 mod handover;
-mod kills;
+
 mod shards;
 mod wire;
 

@@ -87,6 +87,7 @@ pub(super) fn policy_mixed(test: &Test) -> Option<Concern> {
             .map(|(policy, visitors)| format!("{} under {policy}", counted(*visitors, "visitor")))
             .collect()
     };
+    let has_random = visitors.keys().any(|policy| **policy == *RANDOM_POLICY);
     let chosen = question.policy.as_str();
     let (message, hint) = if chosen == ALL_POLICIES {
         let all = names(&|_| true);
@@ -99,7 +100,12 @@ pub(super) fn policy_mixed(test: &Test) -> Option<Concern> {
                  to chance.",
                 words::list(&all)
             ),
-            format!("Choose policy {RANDOM_POLICY} for a fair comparison."),
+            if has_random {
+                format!("Choose policy {RANDOM_POLICY} for a fair comparison.")
+            } else {
+                "No visitor was assigned at random: a fair comparison needs some who are."
+                    .to_owned()
+            },
         )
     } else {
         let others = names(&|policy| policy != chosen);
@@ -124,7 +130,11 @@ pub(super) fn policy_mixed(test: &Test) -> Option<Concern> {
                     "This is about policy {chosen}, under which visitors were not assigned at \
                      random: the variations' visitors may differ from the start.{left_out}"
                 ),
-                format!("Compare under policy {RANDOM_POLICY} where there is any."),
+                if has_random {
+                    format!("Compare under policy {RANDOM_POLICY}.")
+                } else {
+                    "A fair comparison needs visitors who are assigned at random.".to_owned()
+                },
             )
         }
     };

@@ -1,13 +1,13 @@
 //! All goals side by side, each with its relative interval on one small axis.
 
 use super::View;
-use crate::domain::report::view::{GoalRow, GoalsReport, Metric};
+use crate::domain::report::view::{GoalRow, GoalsReport, Metric, Severity};
 use crate::domain::report::words;
 use crate::http::charts::coordinate;
 use crate::http::charts::intervals::Judgement;
 use crate::http::pages::format::{self, NONE, Unit};
 use crate::http::pages::links;
-use crate::http::pages::parts::{Mark, judgement, sentence};
+use crate::http::pages::parts::{Mark, judgement, sentence, title};
 
 #[derive(Debug)]
 pub struct Row {
@@ -27,7 +27,10 @@ pub struct Row {
     /// Why there is no relative interval.
     pub note: Option<String>,
     pub p: String,
-    pub verdict: Mark,
+    /// None where an alarm keeps it back.
+    pub verdict: Option<Mark>,
+    /// What keeps it back.
+    pub alarms: String,
     pub spark: Option<Spark>,
 }
 
@@ -92,7 +95,6 @@ pub(super) fn are_by_day(view: &View<'_>, goals: Option<&GoalsReport>) -> bool {
 
 fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>, by_day: bool) -> Row {
     let unit = Unit::from(row.unit());
-    let trustworthy = view.report.trustworthy;
     // Where the shares moved, only the difference that compares each day with itself is told: a
     // row without one has none, never the pooled one in its place.
     let (difference, interval, p) = match &row.post_stratified {
@@ -152,8 +154,9 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>, by_day: 
             })
             .map(sentence),
         p: p.map_or(NONE.to_owned(), words::p_value),
-        verdict: Mark::verdict(row.verdict),
-        spark: range.and_then(|range| spark(row, range, trustworthy)),
+        verdict: row.trustworthy.then(|| Mark::verdict(row.verdict)),
+        alarms: alarms(row),
+        spark: range.and_then(|range| spark(row, range)),
     }
 }
 
@@ -181,7 +184,13 @@ pub(super) fn half_width(interval: Option<[f64; 2]>) -> Option<f64> {
         .filter(|half| *half > 0.0)
 }
 
-fn spark(row: &GoalRow, range: f64, trustworthy: bool) -> Option<Spark> {
+/// `Impossible sums`.
+fn alarms(row: &GoalRow) -> String {
+    let titles = row.alarms.iter().map(|code| title(*code, Severity::Alarm));
+    titles.collect::<Vec<_>>().join("; ")
+}
+
+fn spark(row: &GoalRow, range: f64) -> Option<Spark> {
     let [low, high] = row.relative_interval?;
     if low.is_none() && high.is_none() {
         return None;
@@ -194,6 +203,6 @@ fn spark(row: &GoalRow, range: f64, trustworthy: bool) -> Option<Spark> {
         at: place(estimate),
         over_low: low.is_none_or(|low| low < -range),
         over_high: high.is_none_or(|high| high > range),
-        judgement: judgement(row.verdict, trustworthy),
+        judgement: judgement(row.verdict, row.trustworthy),
     })
 }

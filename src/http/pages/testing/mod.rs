@@ -15,7 +15,7 @@ use super::parts::{ConcernView, DataSet, Frame, Head, Links, Note, Prose, concer
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::Choices;
 use crate::domain::report::view::{
-    GoalsReport, IntervalKind, Metric, PostStratified, Strata, TestingReport,
+    GoalRow, GoalsReport, IntervalKind, Metric, PostStratified, Strata, TestingReport,
 };
 use crate::http::charts::intervals::IntervalChart;
 use crate::http::charts::trend::TrendChart;
@@ -45,6 +45,9 @@ pub struct TestingPage<'a> {
     sentence: Prose,
     /// Whether a verdict may be shown at all.
     judged: bool,
+    /// Whether any goal has a verdict, and whether any has none for an alarm.
+    goals_judged: bool,
+    goals_alarmed: bool,
     concerns: Vec<ConcernView>,
     form: form::Form,
     links: Links,
@@ -119,6 +122,8 @@ impl<'a> TestingPage<'a> {
             head: head(&view, &facts.data_sources),
             sentence: Prose(report.sentence.clone()),
             judged: report.trustworthy,
+            goals_judged: any_goal(facts.goals, |row| row.trustworthy),
+            goals_alarmed: any_goal(facts.goals, |row| !row.trustworthy),
             concerns: concerns_of(report),
             form: form::Form::new(&view, facts.choices, facts.data_sources.len()),
             links: Links::new(&view.address, "testing", &view.pairs),
@@ -273,6 +278,10 @@ fn p_words(report: &TestingReport) -> String {
         IntervalKind::Fixed => adjusted_words(report),
         IntervalKind::AlwaysValid => with_adjustment("always valid".to_owned(), report),
     }
+}
+
+fn any_goal(goals: Option<&GoalsReport>, is_so: impl Fn(&GoalRow) -> bool) -> bool {
+    goals.is_some_and(|goals| goals.rows.iter().any(is_so))
 }
 
 fn with_adjustment(said: String, report: &TestingReport) -> String {

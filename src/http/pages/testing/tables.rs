@@ -217,6 +217,7 @@ pub(super) fn notes(view: &View<'_>) -> Vec<String> {
             p_words(omnibus.p),
         ));
     }
+    notes.extend(report.omnibus_note.as_deref().map(sentence));
     let several = report.comparisons.len() > 1;
     for comparison in &report.comparisons {
         for note in [&comparison.note, &comparison.always_valid.note]

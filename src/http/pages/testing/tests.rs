@@ -148,6 +148,7 @@ fn report() -> TestingReport {
             df2: 41_202.3,
             p: 0.099,
         }),
+        omnibus_note: None,
         chance_to_be_best: Some(
             [("A", 0.07), ("B", 0.92), ("C", 0.01)]
                 .map(|(code, chance)| (code.to_owned(), Some(chance)))
@@ -197,6 +198,9 @@ fn goals(report: &TestingReport) -> GoalsReport {
                 .find(|stratified| stratified.variation == found.variation)
                 .cloned(),
             note: None,
+            is_share: metric == Metric::Rate,
+            trustworthy: report.trustworthy,
+            alarms: Vec::new(),
         }
     };
     GoalsReport {

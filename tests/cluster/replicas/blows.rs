@@ -1,6 +1,6 @@
-//! The leader is killed at random moments, again and again.
+//! The leader is killed, or frozen, at random moments, again and again.
 //!
-//! A few times by default, since each takeover waits for the Lease; `SUMSQ_TEST_KILLS=50` for what
+//! A few times by default, since each takeover waits for the Lease; `SUMSQ_TEST_ROUNDS=50` for what
 //! docs/scale.md tells of.
 
 use std::time::{Duration, Instant};
@@ -24,13 +24,30 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect(name))
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Blow {
+    /// SIGKILL.
+    Death,
+    /// SIGSTOP, and SIGCONT when another leads and has done its work.
+    Frost,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whenever_the_leader_is_killed_nothing_is_lost_or_doubled() {
-    let kills = from_environment("SUMSQ_TEST_KILLS", 3);
+    again_and_again(Blow::Death, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whenever_the_leader_is_frozen_nothing_is_lost_or_doubled() {
+    again_and_again(Blow::Frost, 2).await;
+}
+
+async fn again_and_again(blow: Blow, rounds: u64) {
+    let rounds = from_environment("SUMSQ_TEST_ROUNDS", rounds);
     let seed = from_environment("SUMSQ_TEST_SEED", u64::from(std::process::id()));
-    println!("{kills} kills, SUMSQ_TEST_SEED={seed}");
+    println!("{blow:?}: {rounds} rounds, SUMSQ_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let fleet = Fleet::new(cluster_with_crds().await, "kills").await;
+    let fleet = Fleet::new(cluster_with_crds().await, "blows").await;
     let bucket = Bucket::create(fleet.namespace.name()).await;
     bucket.put("counts.csv", counts(0, 4, 20)).await;
     let mut leader = fleet.join(&[]).await;
@@ -49,7 +66,7 @@ async fn whenever_the_leader_is_killed_nothing_is_lost_or_doubled() {
     all_have(&fleet, "rows = 160", "imported").await;
 
     let mut handovers = Vec::new();
-    for round in 1..=kills {
+    for round in 1..=rounds {
         let version = u32::try_from(round).unwrap();
         bucket.put("counts.csv", counts(version, 4, 20)).await;
         let token = format!("round-{round}");
@@ -57,14 +74,22 @@ async fn whenever_the_leader_is_killed_nothing_is_lost_or_doubled() {
         // At any moment of what the request brings about.
         let moment = Duration::from_micros(random.random_range(0..1_500_000));
         tokio::time::sleep(moment).await;
-        let killed = Instant::now();
-        leader.operator.kill();
-        let took = stands_by.leads_since(killed).await;
+        let struck = Instant::now();
+        match blow {
+            Blow::Death => leader.operator.kill(),
+            Blow::Frost => leader.operator.signal("STOP"),
+        }
+        let took = stands_by.leads_since(struck).await;
         assert!(took < LONGEST_HANDOVER, "{took:?}");
         handovers.push(took);
-        println!("round {round}: killed after {moment:.0?}, followed after {took:.1?}");
-        leader = std::mem::replace(&mut stands_by, fleet.join(&[]).await);
+        println!("round {round}: after {moment:.0?}, followed after {took:.1?}");
+        let next = std::mem::replace(&mut stands_by, fleet.join(&[]).await);
+        let mut struck = std::mem::replace(&mut leader, next);
         all_have(&fleet, &format!("handled_request = '{token}'"), &token).await;
+        if blow == Blow::Frost {
+            struck.operator.signal("CONT");
+            assert_eq!(struck.operator.ended(PATIENCE).await, 1);
+        }
         holds_nothing_but(&fleet, version);
     }
     handovers.sort();
@@ -79,7 +104,7 @@ async fn whenever_the_leader_is_killed_nothing_is_lost_or_doubled() {
     one_after_another(&fleet);
     let slots = fleet.each_slot_and_request_once();
     let requests = fleet.say("SELECT count(*) FROM completed WHERE request IS NOT NULL");
-    assert_eq!(requests, (kills * SOURCES as u64).to_string());
+    assert_eq!(requests, (rounds * SOURCES as u64).to_string());
     println!("{slots} slots and {requests} requests, each fetched once");
 }
 
