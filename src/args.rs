@@ -125,7 +125,7 @@ pub struct FetchArgs {
 
     /// Memory for the rows of files that are being read, of all fetches together, in MiB; what goes
     /// beyond is put aside on disk
-    #[arg(long, env = "SUMSQ_INGEST_MEMORY_MIB", value_name = "MIB", default_value_t = 48,
+    #[arg(long, env = "SUMSQ_INGEST_MEMORY_MIB", value_name = "MIB", default_value_t = 32,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub ingest_memory_mib: u32,
 

@@ -81,7 +81,7 @@ pub async fn import(store: &str, endpoint: &str, key: &str, goals: usize) -> Res
         means: Means::new(Means::DEFAULT_MEMORY, folder),
         clock: Arc::new(Timestamp::now),
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let begin = BeginFetch {
         source: source.id,
         uid: source.uid.clone(),
@@ -108,7 +108,7 @@ pub async fn import(store: &str, endpoint: &str, key: &str, goals: usize) -> Res
             &CancellationToken::new(),
         )
         .await?;
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     let Ended::Logged(Outcome::Imported(import)) = ended else {
         bail!("{ended:?}");
     };

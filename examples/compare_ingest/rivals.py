@@ -72,6 +72,7 @@ def duckdb(what, database, file):
 
     connection = duckdb.connect(database)
     connection.execute("SET threads = 2")
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(CREATE.format(declared(file)))
     if what == "replace":
         return timed(lambda: duckdb_replace(connection, file))

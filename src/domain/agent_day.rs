@@ -186,6 +186,17 @@ pub struct GoalValues {
     pub sumsq: Decimal,
 }
 
+/// All powers of ten that 128 bits hold.
+const UNITS: [i128; 39] = {
+    let mut units = [1; 39];
+    let mut power = 1;
+    while power < units.len() {
+        units[power] = units[power - 1] * 10;
+        power += 1;
+    }
+    units
+};
+
 /// An exact decimal, |value| < 1e24, in units of 1e-12, with the precision it was written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decimal {
@@ -212,7 +223,8 @@ impl Decimal {
     /// One unit of the last written digit, in units of 1e-12. None beyond 128 bits.
     #[must_use]
     pub fn last_digit(decimals: i8) -> Option<i128> {
-        10_i128.checked_pow(u32::try_from(12 - i16::from(decimals)).ok()?)
+        let power = usize::try_from(12 - i16::from(decimals)).ok()?;
+        UNITS.get(power).copied()
     }
 
     #[must_use]

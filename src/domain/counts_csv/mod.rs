@@ -2,11 +2,13 @@
 //!
 //! In reading order: `sniff` (is it a CSV at all), `header` and `near_miss`, `chunks` (cut at ends of
 //! records), `rows` (one chunk read: `quick` for plain rows, else `records`, with `dates`, `numbers`,
-//! `number_hints`, `codes` and `keys`), `packed` (a row in few bytes), `sorting` (chunks put together
-//! by agent and day, in `room`, else in `spill`), `merge`, `day` (rows unpacked), `review` (what all
-//! rows together say), `notes` (findings, counted). `reader` takes a file through all of it, on
-//! several threads by `in_order`; `write` is the way back.
+//! `number_hints`, `codes` and `keys`; `told` has the words), `packed` (a row in few bytes), `sorting`
+//! (chunks put together by agent and day, in `room`, else in `spill`), `merge`, `day` (rows
+//! unpacked), `batch` and `review` (what all rows together say), `notes` (findings, counted).
+//! `reader` and `sorted` take a file through all of it, on several threads by `in_order`; `write` is
+//! the way back.
 
+mod batch;
 mod chunks;
 mod codes;
 mod dates;
@@ -33,6 +35,7 @@ mod sorting;
 mod spill;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod write;
 
 use std::fmt;

@@ -34,22 +34,10 @@ pub(super) struct Written {
     pub(super) changed: bool,
 }
 
-/// Powers of ten up to 10^35.
-const UNITS: [i128; 36] = {
-    let mut units = [1; 36];
-    let mut power = 1;
-    while power < units.len() {
-        units[power] = units[power - 1] * 10;
-        power += 1;
-    }
-    units
-};
-
 impl Written {
     pub(super) fn decimal(mantissa: i128, decimals: i8) -> Decimal {
-        let power = usize::try_from(12 - i32::from(decimals)).unwrap_or(0);
         Decimal {
-            units: mantissa * UNITS[power],
+            units: mantissa * Decimal::last_digit(decimals).unwrap_or(1),
             decimals,
         }
     }

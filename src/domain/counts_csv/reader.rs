@@ -11,8 +11,9 @@ use super::quick::Plan;
 use super::records::{Record, Records, Rest, Step};
 use super::rejected::{too_long, unclosed_quote};
 use super::room::Room;
-use super::rows::{Layout, Part, Told};
+use super::rows::{Layout, Part};
 use super::sorting::Sorting;
+use super::told::Told;
 use super::{CsvSpec, Limits, Means, Rejected, Reviewed, Unread, sniff, sorted, structure};
 
 /// Takes a file in chunks of any size.

@@ -7,7 +7,7 @@ use super::super::finding::{Finding, FindingKind, grouped};
 use super::Rejected;
 use super::dates::{Midnights, offset_name};
 use super::header::Columns;
-use super::rows::Told;
+use super::told::Told;
 
 /// So many problems are named in a message, each of another kind where there are such.
 const SHOWN: usize = 5;

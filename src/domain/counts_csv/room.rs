@@ -34,7 +34,7 @@ const MOST_WORKERS: usize = 8;
 
 impl Means {
     /// Rows in memory, packed, for all files together, in bytes.
-    pub const DEFAULT_MEMORY: usize = 48 << 20;
+    pub const DEFAULT_MEMORY: usize = 32 << 20;
 
     /// On every processor that there is, up to eight. Rows of all files that are read with this, or
     /// with a copy of it, share `memory` bytes; what goes beyond is put into `folder`.

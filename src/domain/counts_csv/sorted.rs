@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::super::data_source::{Dating, OnIntegrityProblem};
 use super::super::finding::FindingKind;
+use super::batch::{BatchReview, Found};
 use super::codes::Codes;
 use super::day::{DayCells, FileDay, Unpacking};
 use super::in_order::InOrder;
 use super::keys::SortedKeys;
 use super::merge::{Batch, Merge, Source};
 use super::reader::header_only;
-use super::review::{self, BatchReview, Found, Review};
+use super::review::{self, Review};
 use super::room::Room;
 use super::rows::Layout;
 use super::sorting::Sorting;

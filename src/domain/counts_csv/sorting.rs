@@ -13,8 +13,9 @@ use super::dates::Midnights;
 use super::keys::{AllCodes, Keys};
 use super::merge::{HeldRun, Source};
 use super::room::Room;
-use super::rows::{Layout, Part, Told};
+use super::rows::{Layout, Part};
 use super::spill::{SpillFile, SpilledRun};
+use super::told::Told;
 
 /// All rows read so far.
 #[derive(Debug)]
