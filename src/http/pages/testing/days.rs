@@ -104,11 +104,7 @@ fn numbers(view: &View<'_>, found: &CumulativeDifference) -> (String, String) {
     let range = found
         .always_valid_interval
         .map_or(String::new(), |[low, high]| {
-            format!(
-                "{} to {}",
-                unit.difference(low, precision),
-                unit.difference(high, precision)
-            )
+            unit.bounds([low, high], precision)
         });
     (
         or_none(found.difference, |x| unit.difference(x, precision)),
