@@ -77,7 +77,7 @@ fn point(view: &View<'_>, day: &DayOfTest, variation: &str) -> DayPoint {
     };
     let unfinished = if day.complete { "" } else { ", incomplete" };
     DayPoint {
-        day: day.day.to_string(),
+        day: day.day,
         complete: day.complete,
         difference: difference.map(|x| view.unit.shown(x)),
         band: band.map(|[low, high]| [view.unit.shown(low), view.unit.shown(high)]),
