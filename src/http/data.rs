@@ -34,14 +34,18 @@ pub struct Loaded {
 impl Loaded {
     /// Of a view of this agent by this query.
     pub(super) fn etag(&self, view: &str, query: &[(String, String)], state: &ReportState) -> Etag {
-        // What a report says of missed slots changes with the clock alone.
+        // What a report says of missed slots changes with the clock alone. Of all sources, as they
+        // may stand side by side.
         let now = state.now();
-        let source = &self.holder.source;
-        let missed = source
-            .description
-            .as_ref()
-            .zip(source.last_success_at)
-            .map(|(description, last)| description.slots_missed(last, now, MAX_SLOTS_COUNTED));
+        let missed: Vec<Option<u32>> = self
+            .sources
+            .holders
+            .iter()
+            .map(|Holder { source, .. }| {
+                let description = source.description.as_ref()?;
+                Some(description.slots_missed(source.last_success_at?, now, MAX_SLOTS_COUNTED))
+            })
+            .collect();
         let today = Day::from_unix_seconds(now.as_second()).map(|day| day.0);
         let agent = &self.sources.code;
         Etag::of(&(view, agent, &self.version, missed, today, query))

@@ -85,7 +85,7 @@ async fn the_counts_are_saved_as_they_are_imported_again() {
     let folder = temporary_folder("counts");
     browser.download_into(&folder).await;
     browser.go(&site.at(TILL)).await;
-    let link = browser.find(".note a[download]").await;
+    let link = browser.find(".note a[href$='/counts']").await;
     assert_eq!(link.text().await.unwrap(), "Download the counts");
     link.click().await.unwrap();
     let counts = browser.downloaded(&folder).await;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use sumsq::domain::fetch::{ErrorCode, FetchError};
 use sumsq::domain::report::view::{ActivityReport, ConcernCode};
 use sumsq::domain::report::{ActivityQuery, AgentData, SourceData, activity};
 
@@ -121,6 +122,7 @@ fn a_week_or_day_that_is_not_over_says_so() {
         codes,
         [
             ConcernCode::AllocationDrift,
+            ConcernCode::DaysMissing,
             ConcernCode::GoalAbsentOnDays,
             ConcernCode::IncompleteDay
         ]
@@ -166,12 +168,75 @@ fn a_week_that_is_cut_is_not_complete() {
     let from = |day: &str| complete(&format!("per=week&from={day}"));
     assert_eq!(from("2026-01-05"), [true, false]);
     assert_eq!(from("2026-01-07"), [false, false]);
-    // Before the first day there is nothing to lack.
+    // Data that begin within a week are no whole one either, from wherever it is looked at.
     let mut late = shop();
     late.source.days.remove(0);
     late.source.days.remove(0);
-    let rows = ask(&late, &[], "per=week&from=2026-01-07").rows;
-    assert!(rows[0].complete);
+    for query in [
+        "per=week",
+        "per=week&from=2026-01-07",
+        "per=week&from=2026-01-05",
+    ] {
+        let rows = ask(&late, &[], query).rows;
+        assert!(!rows[0].complete, "{query}");
+    }
+    assert!(ask(&late, &[], "per=day").rows[0].complete);
+}
+
+#[test]
+fn days_without_data_are_told() {
+    let told = |query: &str| {
+        let concerns = ask(&shop(), &[], query).concerns;
+        let found = concerns
+            .into_iter()
+            .find(|concern| concern.code == ConcernCode::DaysMissing);
+        found.map(|concern| concern.message)
+    };
+    assert_eq!(
+        told("per=day").as_deref(),
+        Some(
+            "There are no data at all for 5 days (2026-01-08, 2026-01-09, 2026-01-10, 2026-01-11, \
+             2026-01-12)."
+        )
+    );
+    // None lies between the days in view; before them and after them nothing is missing.
+    assert_eq!(told("from=2026-01-01&to=2026-01-10"), None);
+}
+
+#[test]
+fn what_is_wrong_with_any_source_in_view_is_told_with_its_name() {
+    let data = data(&["sales"], &rows(&["0 A r - 10 1/1", "1 A r - 10 1/1"]));
+    let mut other = data.source.clone();
+    other.key.name = "returns".into();
+    // Fetched in the middle of its second day, and not again since.
+    other.imported_at = Some("2026-01-06T12:00:00Z".parse().unwrap());
+    other.data_as_of = other.imported_at;
+    other.last_error = Some(FetchError::new(ErrorCode::Timeout, "no answer", "Look."));
+    let report = ask(&data, std::slice::from_ref(&other), "groupBy=dataSource");
+    let complete: Vec<bool> = report.rows.iter().map(|row| row.complete).collect();
+    assert_eq!(complete, [true, false]);
+    let told: Vec<_> = report
+        .concerns
+        .iter()
+        .map(|concern| {
+            assert_eq!(concern.values["dataSource"], "returns");
+            assert!(
+                concern.message.starts_with("returns: "),
+                "{}",
+                concern.message
+            );
+            concern.code
+        })
+        .collect();
+    let all = [
+        ConcernCode::StaleData,
+        ConcernCode::LastFetchFailed,
+        ConcernCode::IncompleteDay,
+    ];
+    assert_eq!(told, all);
+    // Alone it needs no name, and beside another group it is not in view.
+    let own = ask(&data, &[other], "groupBy=variation");
+    assert!(own.concerns.is_empty() && own.rows.iter().all(|row| row.complete));
 }
 
 #[test]

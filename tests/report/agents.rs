@@ -1,8 +1,10 @@
 //! The judgement that an Agent's status shows: the Testing Report's own, over all goals.
 
+use sumsq::domain::agent::Agent;
 use sumsq::domain::agent_status::{Standing, TrustReason, agent_status, judge};
+use sumsq::domain::report::AgentData;
 
-use crate::fixture::{agent, data, now, tally};
+use crate::fixture::{agent, data, now, report, rows, tally};
 
 /// A day of both arms with two goals.
 fn day(day: u32, a: &str, b: &str) -> [String; 2] {
@@ -146,4 +148,22 @@ fn every_reason_is_of_the_closed_list() {
     let names: std::collections::BTreeSet<_> =
         TrustReason::ALL.iter().map(|it| it.as_str()).collect();
     assert_eq!(names.len(), TrustReason::ALL.len());
+}
+
+#[test]
+fn a_link_to_share_holds_the_agents_own_target() {
+    let target = |data: &AgentData, query: &str| {
+        let pairs = report(data, query).query_pairs();
+        let found = pairs.into_iter().find(|(name, _)| *name == "targetLift");
+        found.map(|(_, value)| value)
+    };
+    let lines = ["0 A r - 1000 100/100", "0 B r - 1000 110/110"];
+    let mut data = data(&["sales"], &rows(&lines));
+    assert_eq!(target(&data, ""), None);
+    data.resource = Some(Agent {
+        target_lift: Some(0.05),
+        ..agent(&[("A", 1.0), ("B", 1.0)])
+    });
+    assert_eq!(target(&data, "").as_deref(), Some("0.05"));
+    assert_eq!(target(&data, "targetLift=0.1").as_deref(), Some("0.1"));
 }

@@ -143,3 +143,21 @@ async fn a_source_that_was_never_read_says_why_and_its_agents_have_their_reports
     let report = "/namespaces/growth/agents/agent-1?dataSource=internal-conversions";
     assert_eq!(site.get(report).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn values_of_a_goal_that_has_none_are_not_drawn() {
+    let site = Site::filled().await;
+    for (path, parameter) in [("", "metric"), ("/activity", "measure")] {
+        let page = format!("/namespaces/growth/agents/agent-1{path}?dataSource=");
+        let of_signups = format!("{page}signups&goal=g-signup");
+        let answer = site.get(&format!("{of_signups}&{parameter}=value")).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{parameter}");
+        assert_eq!(answer.header("location"), Some(&*of_signups));
+        // The first goal, where none is named.
+        let first = site.get(&format!("{page}signups&{parameter}=value")).await;
+        let location = format!("{page}signups");
+        assert_eq!(first.header("location"), Some(&*location));
+        let of_sales = format!("{page}internal-conversions&goal=g-sales&{parameter}=value");
+        assert_eq!(site.get(&of_sales).await.status, StatusCode::OK);
+    }
+}

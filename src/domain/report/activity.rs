@@ -1,10 +1,12 @@
 //! The Activity Report: counts and rates over time, by group.
 
+mod cell;
+
 use std::collections::BTreeMap;
 
-use ethnum::I256;
 use jiff::Timestamp;
 
+use self::cell::Cell;
 use super::choices::{trait_groups, variations};
 use super::concerns;
 use super::natural;
@@ -14,7 +16,7 @@ use super::view::{
     ActivityAverage, ActivityCell, ActivityReport, ActivityRow, GroupBy, Measure, Per,
 };
 use super::{AgentData, SourceData};
-use crate::domain::agent_day::{AgentDay, Day, Decimal, GoalCounts};
+use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::totals;
 
 /// The group where there is but one.
@@ -39,7 +41,6 @@ pub fn activity(
             sums.add(&view, index, day);
         }
     }
-    let days = scope::in_view(&data.source.days, view.from, view.to);
     let (codes, by_day) = sums.of_test(&view, data);
     Ok(ActivityReport {
         namespace: data.source.key.namespace.clone(),
@@ -55,10 +56,10 @@ pub fn activity(
         group_by: view.group_by,
         per: view.per,
         cumulative: query.cumulative.unwrap_or(false),
-        rows: sums.rows(&view, data, query.cumulative.unwrap_or(false)),
+        rows: sums.rows(&view, query.cumulative.unwrap_or(false)),
         totals: sums.totals(&view),
         daily_averages: sums.averages(&view),
-        concerns: concerns::of_activity(data, days, &view.goal, (&codes, &by_day), now),
+        concerns: concerns::of_activity(&view.held(), &view.goal, (&codes, &by_day), now),
         goal: view.goal,
         from: view.from,
         to: view.to,
@@ -73,6 +74,8 @@ pub fn activity(
 /// The question with every default filled in.
 struct View<'a> {
     sources: Vec<&'a SourceData>,
+    /// Parallel to `sources`: the agent as each holds it, without the days.
+    holders: Vec<AgentData>,
     goal: String,
     from: Day,
     to: Day,
@@ -147,6 +150,7 @@ impl<'a> View<'a> {
             _ => None,
         };
         Ok(Self {
+            holders: sources.iter().map(|of| without_days(data, of)).collect(),
             display_names: codes.iter().enumerate().map(name).collect(),
             groups: codes,
             sources,
@@ -159,6 +163,15 @@ impl<'a> View<'a> {
             group_by,
             per: query.per.unwrap_or(Per::Day),
         })
+    }
+
+    /// Each source with its days in view.
+    fn held(&self) -> Vec<(&AgentData, &[AgentDay])> {
+        let days = |of: &&'a SourceData| scope::in_view(&of.days, self.from, self.to);
+        self.holders
+            .iter()
+            .zip(self.sources.iter().map(days))
+            .collect()
     }
 
     /// The groups that a source's days speak about.
@@ -179,6 +192,21 @@ impl<'a> View<'a> {
             }
             Per::Total => (self.from, self.to),
         }
+    }
+}
+
+fn without_days(data: &AgentData, source: &SourceData) -> AgentData {
+    AgentData {
+        code: data.code.clone(),
+        resource: data.resource.clone(),
+        source: SourceData {
+            key: source.key.clone(),
+            description: source.description.clone(),
+            data_as_of: source.data_as_of,
+            imported_at: source.imported_at,
+            last_error: source.last_error.clone(),
+            days: Vec::new(),
+        },
     }
 }
 
@@ -234,7 +262,7 @@ impl Sums {
             if goal.is_some() {
                 self.days[group].1 += 1;
                 // A group without rows had no visitors: an export's GROUP BY leaves it out.
-                row[group].goal.get_or_insert_default();
+                row[group].have_goal();
             }
         }
         let mut visitors = vec![0_u64; view.groups.len()];
@@ -289,7 +317,13 @@ impl Sums {
         (codes, self.visitors.iter().map(of_day).collect())
     }
 
-    fn rows(&self, view: &View, data: &AgentData, cumulative: bool) -> Vec<ActivityRow> {
+    fn rows(&self, view: &View, cumulative: bool) -> Vec<ActivityRow> {
+        let held = view.held();
+        let first_with_data = held
+            .iter()
+            .filter_map(|(_, days)| days.first())
+            .map(|day| day.day);
+        let first = first_with_data.min().unwrap_or(view.from);
         let mut running = vec![Cell::default(); view.groups.len()];
         let mut rows = Vec::with_capacity(self.rows.len());
         for (start, cells) in &self.rows {
@@ -305,35 +339,32 @@ impl Sums {
             rows.push(ActivityRow {
                 from,
                 to,
+                // A week that begins before the first day in view, or before there were data, is
+                // part of one.
                 complete: end <= to
-                    && !Self::lacks_its_start(view, *start)
-                    && scope::is_complete(data, Self::newest(view, end)),
-                cells: Cell::shown(shown, view),
+                    && (view.per != Per::Week || week(*start).0 >= first)
+                    && held.iter().all(|of| Self::is_over(view, *of, (from, end))),
+                cells: Cell::shown(shown, &view.groups),
             });
         }
         rows
     }
 
-    /// Whether a week has data before the first day in view.
-    fn lacks_its_start(view: &View, start: Day) -> bool {
-        let (monday, before) = (week(start).0, Day(view.from.0.saturating_sub(1)));
-        let has = |source: &&SourceData| !scope::in_view(&source.days, monday, before).is_empty();
-        view.per == Per::Week && view.sources.iter().any(has)
-    }
-
-    /// The newest day with data in a row that ends with `end`. A total need not reach the last day
-    /// that was asked for.
-    fn newest(view: &View, end: Day) -> Day {
-        match view.per {
-            Per::Total => view
-                .sources
-                .iter()
-                .filter_map(|source| scope::in_view(&source.days, view.from, view.to).last())
-                .map(|day| day.day)
-                .max()
-                .unwrap_or(end),
-            Per::Day | Per::Week => end,
-        }
+    /// Whether the last day of a row had ended when a source that has data in the row was fetched.
+    /// A total need not reach the last day that was asked for.
+    fn is_over(
+        view: &View,
+        (source, days): (&AgentData, &[AgentDay]),
+        (from, to): (Day, Day),
+    ) -> bool {
+        let Some(newest) = scope::in_view(days, from, to).last() else {
+            return true;
+        };
+        let last = match view.per {
+            Per::Total => newest.day,
+            Per::Day | Per::Week => to,
+        };
+        scope::is_complete(source, last)
     }
 
     fn total(&self, view: &View) -> Vec<Cell> {
@@ -347,7 +378,7 @@ impl Sums {
     }
 
     fn totals(&self, view: &View) -> Vec<ActivityCell> {
-        Cell::shown(&self.total(view), view)
+        Cell::shown(&self.total(view), &view.groups)
     }
 
     #[allow(
@@ -371,77 +402,5 @@ impl Sums {
                 }
             })
             .collect()
-    }
-}
-
-/// Sums over some cells of the data.
-#[derive(Debug, Clone, Copy, Default)]
-struct Cell {
-    visitors: u64,
-    /// Over the days that have the goal; None where there is no such day.
-    goal: Option<OfGoal>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct OfGoal {
-    visitors: u64,
-    conversions: u64,
-    /// In units of 1e-12.
-    value: I256,
-}
-
-impl Cell {
-    fn count(&mut self, visitors: u64, counts: Option<&GoalCounts>) {
-        let goal = counts.map(|counts| OfGoal {
-            visitors,
-            conversions: counts.count,
-            value: match counts.values {
-                Some(values) => I256::from(values.sum.units),
-                // Each event is worth 1.
-                None => I256::from(counts.count) * I256::from(Decimal::ONE),
-            },
-        });
-        self.merge(&Self { visitors, goal });
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.visitors = self.visitors.saturating_add(other.visitors);
-        if let Some(other) = other.goal {
-            let goal = self.goal.get_or_insert_default();
-            goal.visitors = goal.visitors.saturating_add(other.visitors);
-            goal.conversions = goal.conversions.saturating_add(other.conversions);
-            goal.value = goal.value.saturating_add(other.value);
-        }
-    }
-
-    fn shown(cells: &[Self], view: &View) -> Vec<ActivityCell> {
-        cells
-            .iter()
-            .zip(&view.groups)
-            .map(|(cell, group)| cell.to_view(group))
-            .collect()
-    }
-
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "a double is what JSON takes; counts are at most 1e15"
-    )]
-    fn to_view(self, group: &str) -> ActivityCell {
-        let value = self.goal.map(|goal| {
-            let one = I256::from(Decimal::ONE);
-            // Whole and fraction apart, so that 0.1 is the double nearest to 0.1.
-            (goal.value / one).as_f64() + (goal.value % one).as_f64() / Decimal::ONE as f64
-        });
-        let visitors = self.goal.map(|goal| goal.visitors).filter(|n| *n > 0);
-        let conversions = self.goal.map(|goal| goal.conversions);
-        let per_visitor = |sum: Option<f64>| Some(sum? / visitors? as f64);
-        ActivityCell {
-            group: group.to_owned(),
-            visitors: self.visitors,
-            conversions,
-            value,
-            rate: per_visitor(conversions.map(|count| count as f64)),
-            value_per_visitor: per_visitor(value),
-        }
     }
 }

@@ -425,7 +425,8 @@ pub struct ActivityReport {
     pub rows: Vec<ActivityRow>,
     /// Over all days in view, parallel to `groups`.
     pub totals: Vec<ActivityCell>,
-    /// Totals over the days in view; a rate is not divided again.
+    /// Totals over the days in view that have data, conversions and values over those of them that
+    /// have the goal; a rate is not divided again.
     pub daily_averages: Vec<ActivityAverage>,
     pub concerns: Vec<Concern>,
 }
@@ -437,7 +438,8 @@ pub struct ActivityRow {
     pub from: Day,
     #[schema(value_type = String, format = Date)]
     pub to: Day,
-    /// False where the newest day was fetched before it ended, or a week is not over.
+    /// False where the newest day was fetched before it ended, or a week is not over or has no
+    /// data before some day within it.
     pub complete: bool,
     pub cells: Vec<ActivityCell>,
 }

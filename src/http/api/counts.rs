@@ -73,9 +73,7 @@ pub(super) async fn counts(
     if etag.is_held(&headers) {
         return Ok(etag.not_modified());
     }
-    let permit = Arc::clone(&state.downloads)
-        .try_acquire_owned()
-        .map_err(|_| Problem::unavailable("too many downloads at once; try again in a moment"))?;
+    let permit = permit(&state)?;
     let agents = agents(&state, &source, agent).await?;
     let wanted = Wanted {
         state,
@@ -129,9 +127,48 @@ struct Part {
     last: Day,
 }
 
+/// One of the files that a source's counts make.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct File {
+    pub goals: Vec<String>,
+    pub agent_days: u64,
+    pub first: Day,
+    pub last: Day,
+}
+
+/// The files of all that a source holds, in the order in which `part` counts them from 1.
+pub(in crate::http) async fn files(
+    state: &ReportState,
+    source: &SourceRow,
+) -> Result<Vec<File>, Problem> {
+    let _permit = permit(state)?;
+    let wanted = Wanted {
+        agents: agents(state, source, None).await?,
+        state: state.clone(),
+        source: source.clone(),
+        days: (Day::MIN, Day::MAX),
+    };
+    let parts = wanted.parts().await?;
+    Ok(parts
+        .into_iter()
+        .map(|(columns, part)| File {
+            goals: columns.goals().map(str::to_owned).collect(),
+            agent_days: part.days,
+            first: part.first,
+            last: part.last,
+        })
+        .collect())
+}
+
+fn permit(state: &ReportState) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(&state.downloads)
+        .try_acquire_owned()
+        .map_err(|_| Problem::unavailable("too many downloads at once; try again in a moment"))
+}
+
 impl Wanted {
     /// Looks at all of the days once, since a file begins with its columns.
-    async fn columns(&self, part: Option<usize>) -> Result<Columns, Problem> {
+    async fn parts(&self) -> Result<BTreeMap<Columns, Part>, Problem> {
         let mut parts: BTreeMap<Columns, Part> = BTreeMap::new();
         for agent in &self.agents {
             for day in self.read(agent).await? {
@@ -145,6 +182,11 @@ impl Wanted {
                 entry.last = entry.last.max(day.day);
             }
         }
+        Ok(parts)
+    }
+
+    async fn columns(&self, part: Option<usize>) -> Result<Columns, Problem> {
+        let parts = self.parts().await?;
         let count = parts.len();
         match part {
             _ if count == 0 => Err(Problem::not_found(format!(

@@ -2,7 +2,7 @@
 //! routes are made of both: what is served is what is documented.
 
 mod agents;
-mod counts;
+pub(super) mod counts;
 mod openapi;
 mod parameters;
 mod reports;

@@ -4,7 +4,9 @@
 use askama::Template;
 
 use super::scale::Range;
-use super::{INNER_WIDTH, Tick, coordinate, day_ticks, path};
+use super::time::Axis;
+use super::{INNER_WIDTH, Tick, coordinate};
+use crate::domain::agent_day::Day;
 use crate::http::pages::format;
 
 /// As many dashes and colours as the style sheet tells apart.
@@ -32,10 +34,9 @@ pub struct Input {
     pub id: String,
     pub title: String,
     pub description: String,
-    /// One per column, as `2024-03-18`.
-    pub columns: Vec<String>,
-    /// Whether the last column is not over yet.
-    pub unfinished: bool,
+    pub axis: Axis,
+    /// Of each column: false for a day or week that is not over, or is cut.
+    pub complete: Vec<bool>,
     pub series: Vec<Series>,
     /// Numbers that count start at zero; rates need not.
     pub from_zero: bool,
@@ -128,19 +129,12 @@ fn panel(input: &Input, range: Range, only: Option<usize>) -> Panel {
         .filter(|(at, _)| only.is_none_or(|only| only == *at))
         .map(|(at, series)| {
             let class = if only.is_some() { 0 } else { at };
-            line(
-                series,
-                format!("series s{class}"),
-                input.unfinished,
-                range,
-                height,
-            )
+            line(input, series, format!("series s{class}"), range, height)
         })
         .collect();
     spread_names(&mut lines, height);
     let name = only.map_or("", |at| input.series[at].name.as_str());
     let (ticks, decimals) = range.ticks(if only.is_some() { 2 } else { 5 });
-    let columns = input.columns.len();
     Panel {
         id: only.map_or_else(|| input.id.clone(), |at| format!("{}-{at}", input.id)),
         title: if only.is_some() {
@@ -160,9 +154,9 @@ fn panel(input: &Input, range: Range, only: Option<usize>) -> Panel {
             })
             .collect(),
         x_ticks: if only.is_some() {
-            ends(&input.columns)
+            ends(&input.axis)
         } else {
-            day_ticks(&input.columns, |at| place(at, columns) * 100.0)
+            input.axis.ticks()
         },
         hits: hits(input, only),
         height: coordinate(height),
@@ -172,16 +166,16 @@ fn panel(input: &Input, range: Range, only: Option<usize>) -> Panel {
     }
 }
 
-fn line(series: &Series, class: String, unfinished: bool, range: Range, height: f64) -> Line {
-    let columns = series.values.len();
+fn line(input: &Input, series: &Series, class: String, range: Range, height: f64) -> Line {
+    let axis = &input.axis;
     let y = |value: f64| height * (1.0 - range.place(value));
     let points: Vec<_> = series
         .values
         .iter()
         .enumerate()
-        .map(|(at, value)| value.map(|value| (place(at, columns) * INNER_WIDTH, y(value))))
+        .map(|(at, value)| value.map(|value| (axis.place(at) * INNER_WIDTH, y(value))))
         .collect();
-    let whole = points.len() - usize::from(unfinished && !points.is_empty());
+    let (whole, unfinished) = axis.paths(&points, |at| input.complete.get(at) != Some(&false));
     let last = series
         .values
         .iter()
@@ -191,25 +185,11 @@ fn line(series: &Series, class: String, unfinished: bool, range: Range, height: 
     Line {
         name: series.name.clone(),
         class,
-        path: path(&points[..whole]),
-        unfinished: if whole < points.len() {
-            path(&points[whole.saturating_sub(1)..])
-        } else {
-            String::new()
-        },
-        end: last.map(|(at, value)| (coordinate(place(at, columns) * 100.0), coordinate(y(value)))),
+        path: whole,
+        unfinished,
+        end: last.map(|(at, value)| (coordinate(axis.place(at) * 100.0), coordinate(y(value)))),
         name_at: coordinate(last.map_or(height, |(_, value)| y(value))),
     }
-}
-
-/// 0 to 1.
-fn place(at: usize, columns: usize) -> f64 {
-    if columns < 2 {
-        return 0.5;
-    }
-    #[allow(clippy::cast_precision_loss, reason = "days in view")]
-    let place = at as f64 / (columns - 1) as f64;
-    place
 }
 
 /// Names at the ends of lines that end close together are moved apart, in the lines' order.
@@ -236,14 +216,14 @@ fn spread_names(lines: &mut [Line], height: f64) {
     }
 }
 
-fn ends(columns: &[String]) -> Vec<Tick> {
-    let tick = |label: &String, at: &str, anchor| Tick {
+fn ends(axis: &Axis) -> Vec<Tick> {
+    let tick = |day: Day, at: &str, anchor| Tick {
         at: at.to_owned(),
-        label: label.clone(),
+        label: day.to_string(),
         class: "",
         anchor,
     };
-    match columns {
+    match axis.days[..] {
         [] => Vec::new(),
         [only] => vec![tick(only, "50", "middle")],
         [first, .., last] => vec![tick(first, "0", "start"), tick(last, "100", "end")],
@@ -252,15 +232,14 @@ fn ends(columns: &[String]) -> Vec<Tick> {
 
 /// Place and width of a column, and its numbers in words.
 fn hits(input: &Input, only: Option<usize>) -> Vec<(String, String, String)> {
-    let columns = input.columns.len();
-    #[allow(clippy::cast_precision_loss, reason = "days in view")]
-    let width = 100.0 / columns.saturating_sub(1).max(1) as f64;
+    let width = input.axis.width();
     input
-        .columns
+        .axis
+        .days
         .iter()
         .enumerate()
-        .map(|(at, column)| {
-            let mut text = column.clone();
+        .map(|(at, day)| {
+            let mut text = day.to_string();
             for (which, series) in input.series.iter().enumerate() {
                 if only.is_some_and(|only| only != which) {
                     continue;
@@ -277,7 +256,7 @@ fn hits(input: &Input, only: Option<usize>) -> Vec<(String, String, String)> {
                     None => text.push_str(format::NONE),
                 }
             }
-            let left = place(at, columns) * 100.0 - width / 2.0;
+            let left = input.axis.place(at) * 100.0 - width / 2.0;
             (coordinate(left), coordinate(width), text)
         })
         .collect()
@@ -286,6 +265,7 @@ fn hits(input: &Input, only: Option<usize>) -> Vec<(String, String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::charts::time::Step;
 
     fn input(groups: usize) -> Input {
         let series = (0..groups).map(|at| Series {
@@ -296,8 +276,11 @@ mod tests {
             id: "x".to_owned(),
             title: String::new(),
             description: String::new(),
-            columns: (1..=4).map(|day| format!("2024-03-0{day}")).collect(),
-            unfinished: true,
+            axis: Axis {
+                step: Step::Day,
+                days: (19_783..19_787).map(Day).collect(),
+            },
+            complete: vec![true, true, true, false],
             series: series.collect(),
             from_zero: true,
             suffix: "",

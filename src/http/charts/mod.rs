@@ -8,6 +8,7 @@
 pub mod intervals;
 pub mod lines;
 pub mod scale;
+pub mod time;
 pub mod trend;
 
 use std::fmt::Write as _;
@@ -68,44 +69,6 @@ pub fn path(points: &[Option<(f64, f64)>]) -> String {
     drawn
 }
 
-/// Labels of days or weeks below a chart of `n` columns: at most seven, of which every other one
-/// is left out where there is little room.
-#[must_use]
-pub fn day_ticks(labels: &[String], at: impl Fn(usize) -> f64) -> Vec<Tick> {
-    let n = labels.len();
-    let steps = match n {
-        0 => return Vec::new(),
-        1 => 0,
-        2..=6 => 1,
-        7..=24 => 2,
-        _ => 4,
-    };
-    let mut columns: Vec<usize> = (0..=steps)
-        .map(|step| (step * (n - 1)).checked_div(steps).unwrap_or(0))
-        .collect();
-    columns.dedup();
-    let last = columns.len() - 1;
-    columns
-        .into_iter()
-        .enumerate()
-        .map(|(place, column)| Tick {
-            at: coordinate(at(column)),
-            label: labels[column].clone(),
-            class: if place % 2 == 1 && place != last {
-                "wide"
-            } else {
-                ""
-            },
-            anchor: match (place, last) {
-                (_, 0) => "middle",
-                (0, _) => "start",
-                _ if place == last => "end",
-                _ => "middle",
-            },
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,21 +101,5 @@ mod tests {
             &[Some((0.0, 1.0)), None, Some((2.0, 3.0)), Some((3.0, 3.0))],
             "M0 1h0M2 3L3 3",
         );
-    }
-
-    #[test]
-    fn few_days_are_labelled_and_the_ends_always_are() {
-        let labels: Vec<String> = (0..90).map(|day| day.to_string()).collect();
-        let shown = |n: usize| -> Vec<String> {
-            day_ticks(&labels[..n], |_| 0.0)
-                .into_iter()
-                .map(|tick| tick.label)
-                .collect()
-        };
-        assert_eq!(shown(0), [""; 0]);
-        assert_eq!(shown(1), ["0"]);
-        assert_eq!(shown(2), ["0", "1"]);
-        assert_eq!(shown(10), ["0", "4", "9"]);
-        assert_eq!(shown(90), ["0", "22", "44", "66", "89"]);
     }
 }

@@ -4,7 +4,9 @@
 use askama::Template;
 
 use super::scale::Range;
-use super::{INNER_WIDTH, Tick, coordinate, day_ticks, path};
+use super::time::{Axis, Step};
+use super::{INNER_WIDTH, Tick, coordinate, path};
+use crate::domain::agent_day::Day;
 use crate::http::pages::format;
 
 const HEIGHT: f64 = 190.0;
@@ -12,7 +14,7 @@ const HEIGHT: f64 = 190.0;
 /// One day of one comparison, in the unit that is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DayPoint {
-    pub day: String,
+    pub day: Day,
     pub complete: bool,
     pub difference: Option<f64>,
     pub band: Option<[f64; 2]>,
@@ -88,7 +90,11 @@ impl TrendChart {
         days: &[DayPoint],
         range: Range,
     ) -> Self {
-        let x = |at: usize| column(at, days.len());
+        let axis = Axis {
+            step: Step::Day,
+            days: days.iter().map(|day| day.day).collect(),
+        };
+        let x = |at: usize| axis.place(at);
         let y = |value: f64| HEIGHT * (1.0 - range.place(value));
         // SVG numbers have an end; what is far out of the frame is as good just out of it.
         let inner = |at: usize, value: f64| {
@@ -103,7 +109,7 @@ impl TrendChart {
             .map(|(at, day)| day.difference.map(|value| inner(at, value)))
             .collect();
         let unfinished = days.last().is_some_and(|day| !day.complete);
-        let whole = points.len() - usize::from(unfinished);
+        let (line, dotted) = axis.paths(&points, |at| !unfinished || at + 1 < days.len());
         let last = days
             .last()
             .and_then(|day| Some((day, day.difference?)))
@@ -114,16 +120,11 @@ impl TrendChart {
                 class: if unfinished { "open" } else { "" },
             });
         let (ticks, decimals) = range.ticks(4);
-        let labels: Vec<String> = days.iter().map(|day| day.day.clone()).collect();
         Self {
             title: format!("Cumulative difference by day: {heading}"),
-            band: band(days, inner),
-            line: path(&points[..whole]),
-            unfinished: if unfinished {
-                path(&points[whole.saturating_sub(1)..])
-            } else {
-                String::new()
-            },
+            band: band(days, &axis, inner),
+            line,
+            unfinished: dotted,
             last,
             y_ticks: ticks
                 .iter()
@@ -135,8 +136,8 @@ impl TrendChart {
                 })
                 .collect(),
             zero: coordinate(y(0.0)),
-            x_ticks: day_ticks(&labels, |at| x(at) * 100.0),
-            hits: hits(days),
+            x_ticks: axis.ticks(),
+            hits: hits(days, &axis),
             clipped: days.iter().any(|day| {
                 day.band
                     .is_some_and(|[low, high]| low < range.low || high > range.high)
@@ -148,21 +149,13 @@ impl TrendChart {
     }
 }
 
-/// Where a day stands, 0 to 1.
-fn column(at: usize, columns: usize) -> f64 {
-    if columns < 2 {
-        return 0.5;
-    }
-    #[allow(clippy::cast_precision_loss, reason = "days in view")]
-    let place = at as f64 / (columns - 1) as f64;
-    place
-}
-
 /// The area between the bounds, in as many pieces as there are runs of days with bounds.
-fn band(days: &[DayPoint], inner: impl Fn(usize, f64) -> (f64, f64)) -> String {
+fn band(days: &[DayPoint], axis: &Axis, inner: impl Fn(usize, f64) -> (f64, f64)) -> String {
     let mut drawn = String::new();
     let bounded: Vec<_> = days.iter().enumerate().collect();
-    for run in bounded.chunk_by(|a, b| a.1.band.is_some() == b.1.band.is_some()) {
+    for run in bounded
+        .chunk_by(|(at, a), (_, b)| a.band.is_some() == b.band.is_some() && axis.goes_on(*at))
+    {
         let upper = run
             .iter()
             .filter_map(|(at, day)| day.band.map(|[_, high]| inner(*at, high)));
@@ -180,13 +173,12 @@ fn band(days: &[DayPoint], inner: impl Fn(usize, f64) -> (f64, f64)) -> String {
 }
 
 /// A column per day that shows its numbers under the pointer.
-fn hits(days: &[DayPoint]) -> Vec<Hit> {
-    #[allow(clippy::cast_precision_loss, reason = "days in view")]
-    let width = 100.0 / days.len().saturating_sub(1).max(1) as f64;
+fn hits(days: &[DayPoint], axis: &Axis) -> Vec<Hit> {
+    let width = axis.width();
     days.iter()
         .enumerate()
         .map(|(at, day)| Hit {
-            x: coordinate(column(at, days.len()) * 100.0 - width / 2.0),
+            x: coordinate(axis.place(at) * 100.0 - width / 2.0),
             width: coordinate(width),
             text: day.text.clone(),
         })
@@ -197,9 +189,9 @@ fn hits(days: &[DayPoint]) -> Vec<Hit> {
 mod tests {
     use super::*;
 
-    fn day(difference: f64, half: Option<f64>) -> DayPoint {
+    fn day(day: i32, difference: f64, half: Option<f64>) -> DayPoint {
         DayPoint {
-            day: "2024-03-18".to_owned(),
+            day: Day(day),
             complete: true,
             difference: Some(difference),
             band: half.map(|half| [difference - half, difference + half]),
@@ -211,11 +203,11 @@ mod tests {
     #[test]
     fn the_first_days_do_not_flatten_the_rest() {
         let days = vec![
-            day(90.0, None),
-            day(1.0, Some(500.0)),
-            day(1.0, Some(4.0)),
-            day(1.0, Some(3.0)),
-            day(1.0, Some(2.0)),
+            day(0, 90.0, None),
+            day(1, 1.0, Some(500.0)),
+            day(2, 1.0, Some(4.0)),
+            day(3, 1.0, Some(3.0)),
+            day(4, 1.0, Some(2.0)),
         ];
         let range = common_range(std::slice::from_ref(&days)).unwrap();
         assert!(range.low < -2.0 && range.low > -4.0, "{range:?}");
@@ -227,7 +219,11 @@ mod tests {
 
     #[test]
     fn a_band_that_is_not_there_yet_is_not_drawn() {
-        let days = [day(1.0, None), day(1.0, Some(1.0)), day(1.0, Some(1.0))];
+        let days = [
+            day(0, 1.0, None),
+            day(1, 1.0, Some(1.0)),
+            day(2, 1.0, Some(1.0)),
+        ];
         let range = Range {
             low: 0.0,
             high: 2.0,
@@ -235,5 +231,30 @@ mod tests {
         let chart = TrendChart::new(String::new(), String::new(), String::new(), &days, range);
         assert_eq!(chart.band, "M500 0L1000 0L1000 190L500 190Z");
         assert_eq!(chart.line, "M0 95L500 95L1000 95");
+    }
+    #[test]
+    fn days_without_data_are_a_gap_in_the_line_and_in_the_band() {
+        let days: Vec<DayPoint> = [0, 1, 9, 10]
+            .map(|number| day(number, 1.0, Some(1.0)))
+            .into();
+        let range = Range {
+            low: 0.0,
+            high: 2.0,
+        };
+        let chart = TrendChart::new(String::new(), String::new(), String::new(), &days, range);
+        assert_eq!(chart.line, "M0 95L100 95M900 95L1000 95");
+        assert_eq!(
+            chart.band,
+            "M0 0L100 0L100 190L0 190ZM900 0L1000 0L1000 190L900 190Z"
+        );
+        let hits: Vec<_> = chart
+            .hits
+            .iter()
+            .map(|hit| (&*hit.x, &*hit.width))
+            .collect();
+        assert_eq!(
+            hits,
+            [("-5", "10"), ("5", "10"), ("85", "10"), ("95", "10")]
+        );
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::report::Choices;
 use crate::domain::report::view::{ActivityCell, ActivityReport, GroupBy, Measure, Per};
 use crate::domain::report::words;
 use crate::http::charts::lines::{Input, LineCharts, Series};
+use crate::http::charts::time::{Axis, Step};
 use crate::http::data::SOURCES_SIDE_BY_SIDE;
 
 #[derive(Debug, Template)]
@@ -79,7 +80,7 @@ impl ActivityPage {
             .iter()
             .any(|goal| goal.code == report.goal && goal.numeric);
         let names = names(report);
-        let unfinished = report.rows.last().is_some_and(|row| !row.complete);
+        let unfinished = report.rows.iter().any(|row| !row.complete);
         let mut columns = vec!["Visitors", "Conversions", "Rate"];
         if numeric {
             columns.extend(["Value", "Value per visitor"]);
@@ -97,8 +98,10 @@ impl ActivityPage {
             } else {
                 "There are not two days to draw a line between."
             },
-            note: (unfinished && report.per != Per::Total)
-                .then_some("The last day or week is incomplete: dotted, and marked in the table."),
+            note: (unfinished && report.per != Per::Total).then_some(match report.per {
+                Per::Week => "A week that is cut or not over is dotted, and marked in the table.",
+                _ => "A day that is not over is dotted, and marked in the table.",
+            }),
             group_heading: group_heading(report.group_by),
             columns,
             numeric,
@@ -313,8 +316,15 @@ fn chart(report: &ActivityReport, names: &[String]) -> Option<LineCharts> {
             first.from,
             last.to
         ),
-        columns: report.rows.iter().map(|row| row.from.to_string()).collect(),
-        unfinished: !last.complete,
+        axis: Axis {
+            step: if report.per == Per::Week {
+                Step::Week
+            } else {
+                Step::Day
+            },
+            days: report.rows.iter().map(|row| row.from).collect(),
+        },
+        complete: report.rows.iter().map(|row| row.complete).collect(),
         series: series.collect(),
         from_zero: report.measure != Measure::Rate,
         suffix: if report.measure == Measure::Rate {

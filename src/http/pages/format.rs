@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::domain::report::view::Metric;
+use crate::domain::report::words;
 
 /// U+2212, as wide as the plus sign.
 const MINUS: char = '\u{2212}';
@@ -62,6 +63,27 @@ impl Unit {
         }
     }
 
+    /// Both bounds of a mean's interval, with as many decimals as [`Self::bounds`].
+    #[must_use]
+    pub fn mean_bounds(self, [low, high]: [f64; 2], precision: f64) -> String {
+        let bounds = [self.shown(low), self.shown(high)];
+        let unit = match self {
+            Self::Rate => "%",
+            Self::Value => "",
+        };
+        range(bounds, decimals(self.shown(precision)), |x, decimals| {
+            format!("{}{unit}", fixed(x, decimals))
+        })
+    }
+
+    /// Both bounds of a difference's interval. Whether it holds zero is the verdict: a bound that
+    /// is not zero has as many decimals as show on which side of it it lies.
+    #[must_use]
+    pub fn bounds(self, [low, high]: [f64; 2], precision: f64) -> String {
+        let bounds = [self.shown(low), self.shown(high)];
+        range(bounds, decimals(self.shown(precision)), signed)
+    }
+
     /// What a column of differences is headed with.
     #[must_use]
     pub fn of_differences(self) -> &'static str {
@@ -85,6 +107,24 @@ pub fn decimals(precision: f64) -> usize {
     usize::try_from((1 - exponent).clamp(0, 9)).unwrap_or(0)
 }
 
+/// `low to high`, with the same decimals. A bound that even the most decimals would show as zero
+/// has an exponent.
+fn range(bounds: [f64; 2], decimals: usize, shown: impl Fn(f64, usize) -> String) -> String {
+    const MOST: usize = 12;
+    let tells = |x: f64, decimals: usize| x == 0.0 || !is_zero(&fixed(x, decimals));
+    let needed = |x: f64| (decimals..=MOST).find(|decimals| tells(x, *decimals));
+    let decimals = bounds.into_iter().filter_map(needed).max();
+    let [low, high] = bounds.map(|x| match decimals {
+        Some(decimals) if tells(x, decimals) => shown(x, decimals),
+        _ => words::signed_number(x),
+    });
+    format!("{low} to {high}")
+}
+
+fn is_zero(shown: &str) -> bool {
+    shown.chars().all(|c| matches!(c, '0' | '.' | MINUS))
+}
+
 /// With thousands separators.
 #[must_use]
 pub fn count(n: u64) -> String {
@@ -95,7 +135,7 @@ pub fn count(n: u64) -> String {
 pub fn fixed(x: f64, decimals: usize) -> String {
     let text = rounded(x.abs(), decimals);
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let zero = text.chars().all(|c| matches!(c, '0' | '.'));
+    let zero = is_zero(&text);
     let mut shown = String::new();
     if x < 0.0 && !zero {
         shown.push(MINUS);
@@ -138,8 +178,7 @@ fn rounded(x: f64, decimals: usize) -> String {
 #[must_use]
 pub fn signed(x: f64, decimals: usize) -> String {
     let text = fixed(x, decimals);
-    let zero = text.chars().all(|c| matches!(c, '0' | '.'));
-    if x > 0.0 && !zero {
+    if x > 0.0 && !is_zero(&text) {
         format!("+{text}")
     } else {
         text
@@ -161,12 +200,13 @@ pub fn percent(x: f64, decimals: usize) -> String {
     format!("{}%", fixed(x * 100.0, decimals))
 }
 
-/// A probability, never rounded to a certainty that it is not.
+/// A probability that data give, and so never a certainty: a double of 1 is one that is too close
+/// to it to be told from it.
 #[must_use]
 pub fn chance(x: f64) -> String {
-    if x > 0.999 && x < 1.0 {
+    if x > 0.999 {
         "> 99.9%".to_owned()
-    } else if x < 0.001 && x > 0.0 {
+    } else if x < 0.001 {
         "< 0.1%".to_owned()
     } else {
         percent(x, 1)
@@ -287,7 +327,16 @@ mod tests {
         assert_eq!(number(28.318_24), "28.32");
         assert_eq!(number(1_234_567.0), "1,234,567");
         assert_eq!(number(0.012_345_6), "0.01235");
-        assert_eq!(chance(0.999_96), "> 99.9%");
+        for (x, shown) in [
+            (1.0, "> 99.9%"),
+            (0.999_96, "> 99.9%"),
+            (0.999, "99.9%"),
+            (0.001, "0.1%"),
+            (0.000_4, "< 0.1%"),
+            (0.0, "< 0.1%"),
+        ] {
+            assert_eq!(chance(x), shown);
+        }
         assert_eq!(chance(0.819), "81.9%");
         assert_eq!(bytes(1_536), "1.5 KiB");
     }
@@ -298,6 +347,26 @@ mod tests {
         assert_eq!(Unit::Rate.difference(0.007_2, 0.009_5), "+0.72");
         assert_eq!(Unit::Value.mean(28.318_24, 0.4), "28.32");
         assert_eq!(Unit::Value.mean(2_831_824.4, 1200.0), "2,831,824");
+    }
+
+    #[test]
+    fn a_bound_shows_on_which_side_of_zero_it_lies() {
+        let rate = |bounds| Unit::Rate.bounds(bounds, 0.027);
+        assert_eq!(rate([0.001_39, 0.056]), "+0.1 to +5.6");
+        assert_eq!(rate([0.000_139, 0.056]), "+0.01 to +5.60");
+        assert_eq!(rate([-0.056, -0.000_039]), "−5.600 to −0.004");
+        assert_eq!(rate([-0.000_039, 0.056]), "−0.004 to +5.600");
+        assert_eq!(rate([0.0, 0.056]), "0.0 to +5.6");
+        assert_eq!(rate([1e-17, 0.056]), "+1.000e−15 to +5.6");
+        assert_eq!(
+            Unit::Value.bounds([-0.4, 1200.0], 600.0),
+            "−0.4 to +1,200.0"
+        );
+        assert_eq!(
+            Unit::Rate.mean_bounds([0.000_3, 0.4], 0.1),
+            "0.03% to 40.00%"
+        );
+        assert_eq!(Unit::Rate.mean_bounds([0.0, 0.4], 0.1), "0% to 40%");
     }
 
     #[test]

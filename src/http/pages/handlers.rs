@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::activity::ActivityPage;
 use super::assets::Assets;
+use super::counts::{CountsPage, download};
 use super::links;
 use super::source::{FETCHES_PER_PAGE, Facts as SourceFacts, SourcePage};
 use super::start::StartPage;
@@ -17,6 +18,7 @@ use crate::domain::data_source::GoodDirection;
 use crate::domain::report::query::{ActivityQuery, TestingQuery};
 use crate::domain::report::view::GroupBy;
 use crate::domain::report::{self, AgentData, Choices};
+use crate::http::api::counts::files;
 use crate::http::conditional::Etag;
 use crate::http::data::Loaded;
 use crate::http::guard::same_site;
@@ -67,6 +69,22 @@ pub(super) async fn source(
         asked: asked.is_some(),
         now: state.now(),
     }))
+}
+
+/// How many files a source's counts are is known only once all its days were looked at, which the
+/// source's own page does not wait for.
+pub(super) async fn counts(
+    State(state): State<ReportState>,
+    Names((namespace, name)): Names<(String, String)>,
+    pairs: Pairs,
+) -> Result<Response, Problem> {
+    pairs.only([])?;
+    let source = state.source(&namespace, &name).await?;
+    let files = files(&state, &source).await?;
+    if files.len() < 2 {
+        return Ok(Redirect::to(&download(&source)).into_response());
+    }
+    html(&CountsPage::new(&source, &files))
 }
 
 /// A button's answer is a page that can be reloaded.
@@ -166,7 +184,12 @@ async fn open(
         return Ok(Opened::Answered(etag.with(HTML, page)));
     }
     let choices = report::choices(&loaded.tally);
-    if let Some(pairs) = mended(pairs, &choices) {
+    let of_values = if page == "activity" {
+        "measure"
+    } else {
+        "metric"
+    };
+    if let Some(pairs) = mended(pairs, &choices, of_values) {
         let mended = Redirect::to(&links::with_query(address, &pairs));
         return Ok(Opened::Answered(mended.into_response()));
     }
@@ -204,9 +227,10 @@ fn given<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// A form sends the value of the trait group that was chosen before, and the metric of the goal
-/// that was: what does not belong together any more is left out. None where all belongs together.
-fn mended(pairs: &Pairs, choices: &Choices) -> Option<Vec<(String, String)>> {
+/// A form sends the value of the trait group that was chosen before, and the metric or measure of
+/// the goal that was (the parameter `of_values`): what does not belong together any more is left
+/// out. None where all belongs together.
+fn mended(pairs: &Pairs, choices: &Choices, of_values: &str) -> Option<Vec<(String, String)>> {
     let of_group = given(pairs, "traitGroup").and_then(|group| {
         let found = choices.traits.iter().find(|(code, _)| code == group);
         found.map(|(_, values)| values)
@@ -219,11 +243,13 @@ fn mended(pairs: &Pairs, choices: &Choices) -> Option<Vec<(String, String)>> {
         let here = of_group.is_some_and(|values| values.iter().any(|known| known == value));
         elsewhere && !here
     });
-    let stray_metric = given(pairs, "metric") == Some("value")
-        && given(pairs, "goal").is_some_and(|code| {
-            let goal = choices.goals.iter().find(|goal| goal.code == code);
-            goal.is_some_and(|goal| !goal.numeric)
-        });
+    // Without a goal in the address it is the first.
+    let goal = match given(pairs, "goal") {
+        Some(code) => choices.goals.iter().find(|goal| goal.code == code),
+        None => choices.goals.first(),
+    };
+    let stray_metric =
+        given(pairs, of_values) == Some("value") && goal.is_some_and(|goal| !goal.numeric);
     if !stray_value && !stray_metric {
         return None;
     }
@@ -232,7 +258,7 @@ fn mended(pairs: &Pairs, choices: &Choices) -> Option<Vec<(String, String)>> {
             .all()
             .iter()
             .filter(|(name, _)| {
-                !(stray_value && name == "traitValue" || stray_metric && name == "metric")
+                !(stray_value && name == "traitValue" || stray_metric && name == of_values)
             })
             .cloned()
             .collect(),

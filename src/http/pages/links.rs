@@ -29,6 +29,12 @@ pub fn source(namespace: &str, name: &str) -> String {
     )
 }
 
+/// Leads to the counts of a source, be they one file or several.
+#[must_use]
+pub fn counts(namespace: &str, name: &str) -> String {
+    format!("{}/counts", source(namespace, name))
+}
+
 #[must_use]
 pub fn agent(namespace: &str, code: &str) -> String {
     let segment = encode(&to_segment(code));

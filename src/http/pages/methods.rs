@@ -121,7 +121,7 @@ pub const ACTIVITY: &[Note] = &[
     note("Value", "Sum of the values that the export gives."),
     note(
         "Daily average",
-        "The total divided by the days in view; a rate is not divided again.",
+        "The total divided by the days in view that have data: conversions and values by those that have the goal. A rate is not divided again.",
     ),
 ];
 

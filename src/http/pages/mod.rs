@@ -6,6 +6,7 @@
 
 mod activity;
 mod assets;
+mod counts;
 mod error;
 pub(super) mod format;
 mod handlers;
@@ -31,6 +32,10 @@ pub(super) fn routes() -> Router<ReportState> {
         .route(
             "/namespaces/{namespace}/data-sources/{name}",
             get(handlers::source),
+        )
+        .route(
+            "/namespaces/{namespace}/data-sources/{name}/counts",
+            get(handlers::counts),
         )
         .route(
             "/namespaces/{namespace}/data-sources/{name}/fetch",

@@ -129,7 +129,7 @@ impl SourcePage {
             command: detail.fetch_now.command.clone().unwrap_or_default(),
             counts_link: source
                 .first_day
-                .map(|_| format!("/api/v1{link}/counts.csv")),
+                .map(|_| links::counts(&source.namespace, &source.name)),
             agent_count: format::count(source.agent_count),
             agents: detail
                 .agents

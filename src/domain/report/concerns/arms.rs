@@ -1,5 +1,6 @@
 //! Concerns about single arms: too few visitors, days without any, and arms nobody declared.
 
+use super::source::{EXPORT_ALL_DAYS, days_between, listed, no_data};
 use super::{concern, counted};
 use crate::domain::agent_day::Day;
 use crate::domain::report::slice::DayOfSlice;
@@ -14,8 +15,6 @@ const FEWEST_EFFECTIVE_CONVERSIONS: f64 = 40.0;
 /// A day without an arm is told where this many of its visitors or more were to be expected: an
 /// export's GROUP BY leaves out empty rows, and chance alone empties smaller ones.
 const EXPECTED_VISITORS: f64 = 14.0;
-/// Days that a message lists, at most.
-const MAX_LISTED: usize = 5;
 
 pub(super) fn few_visitors(test: &Test) -> Option<Concern> {
     let few: Vec<(&str, u64)> = test
@@ -189,11 +188,7 @@ pub(super) fn days_missing(test: &Test) -> Option<Concern> {
     let whole = days_without_data(test);
     let mut all = whole.len();
     if !whole.is_empty() {
-        sentences.push(format!(
-            "There are no data at all for {} ({}).",
-            counted(whole.len() as u64, "day"),
-            listed(&whole)
-        ));
+        sentences.push(no_data(&whole));
     }
     for (arm, _) in test.question.in_test() {
         let after = gaps(test, arm).after;
@@ -211,8 +206,7 @@ pub(super) fn days_missing(test: &Test) -> Option<Concern> {
         concern(
             ConcernCode::DaysMissing,
             sentences.join(" "),
-            "Check that the export ran for these days and holds every variation's visitors, also \
-             those without events.",
+            EXPORT_ALL_DAYS,
             [("days", all.into())],
         )
     })
@@ -226,23 +220,8 @@ fn days_without_data(test: &Test) -> Vec<Day> {
     if visitors / (days.len().max(1) as f64) < EXPECTED_VISITORS {
         return Vec::new();
     }
-    let pairs = days.windows(2);
-    let gaps = pairs.flat_map(|pair| pair[0].day.0 + 1..pair[1].day.0);
-    // A gap of centuries need not be listed day by day.
-    gaps.take(10_000).map(Day).collect()
-}
-
-/// `2026-01-07, 2026-01-08, ...`.
-fn listed(days: &[Day]) -> String {
-    let mut listed: Vec<String> = days
-        .iter()
-        .take(MAX_LISTED)
-        .map(ToString::to_string)
-        .collect();
-    if days.len() > MAX_LISTED {
-        listed.push("...".into());
-    }
-    listed.join(", ")
+    let days: Vec<Day> = days.iter().map(|day| day.day).collect();
+    days_between(&days)
 }
 
 pub(super) fn unexpected_variations(test: &Test) -> Option<Concern> {

@@ -53,24 +53,41 @@ fn possible_alarms(test: &Test) -> Vec<Concern> {
     concerns
 }
 
-/// What can be wrong with an Activity Report: only what bears on counts. `by_day`: the visitors of
-/// the variations `codes` on each day, where those are its groups.
+/// What can be wrong with an Activity Report: only what bears on counts. `held`: each data source in
+/// view with its days in view; where there are several, each concern names its own. `by_day`: the
+/// visitors of the variations `codes` on each day, where those are its groups.
 pub(super) fn of_activity(
-    data: &AgentData,
-    days: &[AgentDay],
+    held: &[(&AgentData, &[AgentDay])],
     goal: &str,
     (codes, by_day): (&[&str], &[Vec<u64>]),
     now: Timestamp,
 ) -> Vec<Concern> {
     let mut concerns = Vec::new();
     concerns.extend(allocation::drift_of_activity(by_day, codes));
-    concerns.extend(source::visitor_days(data, days));
-    concerns.extend(source::goal_absent(days, goal));
-    concerns.extend(source::incomplete_day(data, days));
-    concerns.extend(source::stale(data, now));
-    concerns.extend(source::last_fetch_failed(data));
+    for (data, days) in held {
+        let of_source = [
+            source::visitor_days(data, days),
+            source::days_missing(days),
+            source::goal_absent(days, goal),
+            source::incomplete_day(data, days),
+            source::stale(data, now),
+            source::last_fetch_failed(data),
+        ];
+        let name = (held.len() > 1).then_some(&data.source.key.name);
+        concerns.extend(of_source.into_iter().flatten().map(|concern| match name {
+            Some(name) => naming(name, concern),
+            None => concern,
+        }));
+    }
     in_order(&mut concerns);
     concerns
+}
+
+/// As a concern of the data source `name`, where several are in view.
+fn naming(name: &str, mut concern: Concern) -> Concern {
+    concern.message = format!("{name}: {}", concern.message);
+    concern.values.insert("dataSource".into(), name.into());
+    concern
 }
 
 /// The gravest first; of one severity in the order of the codes.

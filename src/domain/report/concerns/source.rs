@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{concern, counted};
-use crate::domain::agent_day::AgentDay;
+use crate::domain::agent_day::{AgentDay, Day};
 use crate::domain::report::AgentData;
 use crate::domain::report::scope;
 use crate::domain::report::view::{Concern, ConcernCode};
@@ -12,6 +12,12 @@ use crate::domain::report::view::{Concern, ConcernCode};
 const STALE_SLOTS: u32 = 2;
 /// No more are counted: each takes its time, and more say no more.
 pub const MAX_SLOTS_COUNTED: u32 = 30;
+/// Days that a message lists, at most.
+const MAX_LISTED: usize = 5;
+
+/// What to do where days are missing.
+pub(super) const EXPORT_ALL_DAYS: &str = "Check that the export ran for these days and holds every \
+    variation's visitors, also those without events.";
 
 pub(super) fn visitor_days(data: &AgentData, days: &[AgentDay]) -> Option<Concern> {
     scope::is_visitor_days(data, days).then(|| {
@@ -26,6 +32,48 @@ pub(super) fn visitor_days(data: &AgentData, days: &[AgentDay]) -> Option<Concer
             [("days", days.len().into())],
         )
     })
+}
+
+/// Days between the first and the last in view that hold nothing.
+pub(super) fn days_missing(days: &[AgentDay]) -> Option<Concern> {
+    let days: Vec<Day> = days.iter().map(|day| day.day).collect();
+    let missing = days_between(&days);
+    (!missing.is_empty()).then(|| {
+        concern(
+            ConcernCode::DaysMissing,
+            no_data(&missing),
+            EXPORT_ALL_DAYS,
+            [("days", missing.len().into())],
+        )
+    })
+}
+
+/// The days that lie between `days`, which are in order, and are none of them.
+pub(super) fn days_between(days: &[Day]) -> Vec<Day> {
+    let gaps = days.windows(2).flat_map(|pair| pair[0].0 + 1..pair[1].0);
+    // A gap of centuries need not be listed day by day.
+    gaps.take(10_000).map(Day).collect()
+}
+
+pub(super) fn no_data(missing: &[Day]) -> String {
+    format!(
+        "There are no data at all for {} ({}).",
+        counted(missing.len() as u64, "day"),
+        listed(missing)
+    )
+}
+
+/// `2026-01-07, 2026-01-08, ...`.
+pub(super) fn listed(days: &[Day]) -> String {
+    let mut listed: Vec<String> = days
+        .iter()
+        .take(MAX_LISTED)
+        .map(ToString::to_string)
+        .collect();
+    if days.len() > MAX_LISTED {
+        listed.push("...".into());
+    }
+    listed.join(", ")
 }
 
 pub(super) fn goal_absent(days: &[AgentDay], goal: &str) -> Option<Concern> {

@@ -104,12 +104,13 @@ fn shown(data: &AgentData, pairs: &[(&str, &str)]) -> Vec<(&'static str, String,
     shown
 }
 
-/// None where a bound is zero as far as it is shown.
+/// None where there is no interval. No bound of these data is zero, and so none may be shown as it.
 fn excludes_zero(interval: &str) -> Option<bool> {
     let (low, high) = interval.split_once(" to ")?;
     let number = |text: &str| -> f64 { text.replace('−', "-").parse().unwrap() };
     let (low, high) = (number(low), number(high));
-    (low.abs() > 0.0 && high.abs() > 0.0).then_some(low > 0.0 || high < 0.0)
+    assert!(low.abs() > 0.0 && high.abs() > 0.0, "{interval}");
+    Some(low > 0.0 || high < 0.0)
 }
 
 #[test]

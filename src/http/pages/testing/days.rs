@@ -77,7 +77,7 @@ fn point(view: &View<'_>, day: &DayOfTest, variation: &str) -> DayPoint {
     };
     let unfinished = if day.complete { "" } else { ", incomplete" };
     DayPoint {
-        day: day.day.to_string(),
+        day: day.day,
         complete: day.complete,
         difference: difference.map(|x| view.unit.shown(x)),
         band: band.map(|[low, high]| [view.unit.shown(low), view.unit.shown(high)]),
@@ -104,11 +104,7 @@ fn numbers(view: &View<'_>, found: &CumulativeDifference) -> (String, String) {
     let range = found
         .always_valid_interval
         .map_or(String::new(), |[low, high]| {
-            format!(
-                "{} to {}",
-                unit.difference(low, precision),
-                unit.difference(high, precision)
-            )
+            unit.bounds([low, high], precision)
         });
     (
         or_none(found.difference, |x| unit.difference(x, precision)),

@@ -132,11 +132,7 @@ fn row(view: &View<'_>, row: &GoalRow, rows: usize, range: Option<f64>, by_day: 
             unit.difference_with_unit(difference, precision)
         }),
         interval: interval.map_or(String::new(), |[low, high]| {
-            format!(
-                "{} to {}",
-                unit.difference(low, precision),
-                unit.difference(high, precision)
-            )
+            unit.bounds([low, high], precision)
         }),
         relative: row
             .relative_difference

@@ -327,6 +327,10 @@ fn strata_words(report: &TestingReport) -> (&'static str, &'static str) {
             "trait",
             "The same difference with every trait value given its weight among all visitors: it does not move when the variations happen to hold a different mix.",
         ),
+        _ if shown_strata(report).all(|by_day| by_day.difference.is_none()) => (
+            "day",
+            "The split between variations changed over time, so the difference over all days mixes the variations with the calendar. Within days they cannot be compared either: there is no day, or there are too few, on which both have visitors. There is no difference to read.",
+        ),
         _ => (
             "day",
             "The split between variations changed over time, so the difference over all days mixes the variations with the calendar. This one compares within each day: read this one.",

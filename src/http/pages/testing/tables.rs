@@ -104,7 +104,7 @@ fn one_arm(view: &View<'_>, arm: &view::Arm, all: u64) -> Arm {
                 Unit::Rate => low.max(0.0),
                 Unit::Value => low,
             };
-            format!("{} to {}", mean(low), mean(high))
+            view.unit.mean_bounds([low, high], precision)
         }),
         value_per_conversion: or_none(arm.value_per_conversion, format::number),
         converters: match (arm.converters_at_least, arm.converters_at_most) {
@@ -135,13 +135,7 @@ pub(super) fn comparisons(view: &View<'_>) -> Vec<Row> {
 fn comparison_row(view: &View<'_>, comparison: &view::Comparison) -> Row {
     let (unit, family) = (view.unit, view.report.family);
     let precision = precision(comparison);
-    let range = |[low, high]: [f64; 2]| {
-        format!(
-            "{} to {}",
-            unit.difference(low, precision),
-            unit.difference(high, precision)
-        )
-    };
+    let range = |bounds| unit.bounds(bounds, precision);
     // A chance to win is as good as a verdict: not where nothing may be concluded.
     let bayes = comparison.bayes.filter(|_| view.report.trustworthy);
     Row {
@@ -329,10 +323,9 @@ pub(super) fn interval(
         label,
         detail,
         text: format!(
-            "{} ({} to {})",
+            "{} ({})",
             unit.difference(difference, precision),
-            unit.difference(low, precision),
-            unit.difference(high, precision)
+            unit.bounds([low, high], precision)
         ),
         estimate: unit.shown(difference),
         low: Some(unit.shown(low)),
@@ -365,11 +358,7 @@ pub(super) fn strata(view: &View<'_>) -> Vec<Stratum> {
                     unit.difference_with_unit(x, precision)
                 }),
                 interval: stratum.interval.map_or(String::new(), |[low, high]| {
-                    format!(
-                        "{} to {}",
-                        unit.difference(low, precision),
-                        unit.difference(high, precision)
-                    )
+                    unit.bounds([low, high], precision)
                 }),
                 standard_error: or_none(stratum.standard_error, |x| {
                     unit.difference(x, precision)

@@ -150,16 +150,9 @@ fn row(view: &View<'_>, value: &TraitOfTest, variation: &str) -> Row {
         difference: or_none(comparison.and_then(|found| found.difference), |x| {
             unit.difference(x, precision)
         }),
-        interval: comparison.and_then(|found| found.interval).map_or(
-            String::new(),
-            |[low, high]| {
-                format!(
-                    "{} to {}",
-                    unit.difference(low, precision),
-                    unit.difference(high, precision)
-                )
-            },
-        ),
+        interval: comparison
+            .and_then(|found| found.interval)
+            .map_or(String::new(), |bounds| unit.bounds(bounds, precision)),
         relative: comparison
             .and_then(|found| found.relative_difference)
             .map_or(NONE.to_owned(), words::signed_percent),

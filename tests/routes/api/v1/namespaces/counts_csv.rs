@@ -95,6 +95,17 @@ async fn what_cannot_be() {
 }
 
 #[tokio::test]
+async fn counts_of_one_set_of_goals_are_one_file() {
+    let site = Site::filled().await;
+    let link = COUNTS
+        .trim_start_matches("/api/v1")
+        .trim_end_matches(".csv");
+    let answer = site.get(link).await;
+    assert_eq!(answer.status, axum::http::StatusCode::SEE_OTHER);
+    assert_eq!(answer.header("location"), Some(COUNTS));
+}
+
+#[tokio::test]
 async fn days_that_lack_a_goal_are_files_of_their_own() {
     let site = Site::empty().await;
     let goals = [goal("g-sales", true), goal("g-signup", false)];
@@ -121,6 +132,27 @@ async fn days_that_lack_a_goal_are_files_of_their_own() {
     );
     let one_set = site.get(&format!("{COUNTS}?to=2024-03-19")).await;
     assert_eq!(one_set.body.lines().count(), 25);
+
+    // The source's page leads to a link for each.
+    let page = COUNTS
+        .trim_start_matches("/api/v1")
+        .trim_end_matches("/counts.csv");
+    let link = format!("{page}/counts");
+    let source_page = site.get(page).await.body;
+    assert!(source_page.contains(&format!("<a href=\"{link}\">Download the counts")));
+    let parts = site.get(&link).await.body;
+    let links: Vec<&str> = parts
+        .split("<a href=\"")
+        .filter_map(|rest| rest.split_once("\" download>"))
+        .map(|(link, _)| link)
+        .collect();
+    assert_eq!(links, [1, 2].map(|part| format!("{COUNTS}?part={part}")));
+    for goals in ["<td>g-sales</td>", "<td>g-sales, g-signup</td>"] {
+        assert!(parts.contains(goals), "{goals} in {parts}");
+    }
+    for link in links {
+        assert_eq!(site.get(link).await.status, axum::http::StatusCode::OK);
+    }
 
     let again = Site::empty().await;
     let copy = again.source("growth", "internal-conversions", &goals).await;
