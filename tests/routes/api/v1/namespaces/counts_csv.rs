@@ -114,9 +114,9 @@ async fn days_that_lack_a_goal_are_files_of_their_own() {
     site.import(&source, &goals, &both).await;
     // The last day comes again, without signups.
     let without = counts(&["g-sales"]);
-    let mut lines = without.lines();
-    let header = lines.next().unwrap();
-    let last_day = lines.filter(|line| line.starts_with("1710892800"));
+    let mut rows = without.lines();
+    let header = rows.next().unwrap();
+    let last_day = rows.filter(|line| line.starts_with("1710892800"));
     let file = [header]
         .into_iter()
         .chain(last_day)
