@@ -86,7 +86,7 @@ const CONTROLS: [(&str, Use); 50] = [
         ),
     ),
     (
-        "section[aria-labelledby=next-heading] a[download]",
+        "section[aria-labelledby=next-heading] a[href$='/counts']",
         Use::Download,
     ),
     ("td summary", Use::Open),

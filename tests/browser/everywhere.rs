@@ -184,3 +184,33 @@ async fn pages_work_without_the_script() {
     assert_eq!(browser.count("button[data-copy]:not([hidden])").await, 0);
     browser.close().await;
 }
+
+#[tokio::test]
+async fn a_short_code_stays_in_one_piece_on_a_phone() {
+    let site = Site::shared().await;
+    let browser = Browser::open().await;
+    browser.resize(320, 900).await;
+    for path in [
+        BETTER.to_owned(),
+        format!("{BETTER}?traitGroup=loyalty-status"),
+    ] {
+        browser.go(&site.at(&path)).await;
+        browser.run(OPEN_ALL, vec![]).await;
+        let counted = browser
+            .run(
+                "const codes = [...document.querySelectorAll('td .code:not(.sub), th .code:not(.sub), th.code a')];
+                codes.forEach(code => { code.textContent = 'ctl-/9' });
+                const lines = code => {
+                    const range = document.createRange();
+                    range.selectNodeContents(code);
+                    return new Set([...range.getClientRects()].map(rect => rect.top)).size;
+                };
+                return [codes.length, codes.filter(code => lines(code) > 1).length]",
+                vec![],
+            )
+            .await;
+        assert!(counted[0].as_u64() > Some(3), "{path}: {counted}");
+        assert_eq!(counted[1], 0, "{path}: {counted}");
+    }
+    browser.close().await;
+}

@@ -336,33 +336,6 @@ fn a_goal_without_a_difference_day_by_day_shows_none_under_that_heading() {
     }
 }
 
-#[test]
-fn where_no_day_compares_nothing_is_said_to_be_read() {
-    let mut report = drifted();
-    let read_this = "read this one.";
-    assert!(render(&report).contains(read_this));
-    for by_day in report.post_stratified.as_mut().unwrap() {
-        (by_day.difference, by_day.interval) = (None, None);
-        (by_day.p, by_day.adjusted_p) = (None, None);
-    }
-    let html = render(&report);
-    assert!(!html.contains(read_this));
-    assert!(html.contains("Within days they cannot be compared either"));
-}
-
-#[test]
-fn an_undeclared_arm_has_no_share_of_the_test() {
-    let mut report = report();
-    let planned = |report: &TestingReport| {
-        let html = render(report);
-        assert!(!html.contains("(–)"), "{html}");
-        html.matches("% <span class=\"quiet\">(").count()
-    };
-    assert_eq!(planned(&report), 3);
-    report.arms[2].expected_share = None;
-    assert_eq!(planned(&report), 2);
-}
-
 fn with_traits(mut report: TestingReport) -> TestingReport {
     report.trait_group = Some("country".to_owned());
     report.by_trait = Some(

@@ -141,17 +141,20 @@ async fn days_that_lack_a_goal_are_files_of_their_own() {
     let source_page = site.get(page).await.body;
     assert!(source_page.contains(&format!("<a href=\"{link}\">Download the counts")));
     let parts = site.get(&link).await.body;
-    let links: Vec<&str> = parts
+    let downloads: Vec<&str> = parts
         .split("<a href=\"")
         .filter_map(|rest| rest.split_once("\" download>"))
         .map(|(link, _)| link)
         .collect();
-    assert_eq!(links, [1, 2].map(|part| format!("{COUNTS}?part={part}")));
+    assert_eq!(
+        downloads,
+        [1, 2].map(|part| format!("{COUNTS}?part={part}"))
+    );
     for goals in ["<td>g-sales</td>", "<td>g-sales, g-signup</td>"] {
         assert!(parts.contains(goals), "{goals} in {parts}");
     }
-    for link in links {
-        assert_eq!(site.get(link).await.status, axum::http::StatusCode::OK);
+    for download in downloads {
+        assert_eq!(site.get(download).await.status, axum::http::StatusCode::OK);
     }
 
     let again = Site::empty().await;
