@@ -145,7 +145,7 @@ impl Load {
         let ever = Timestamp::UNIX_EPOCH;
         until_all(&self.client, &self.kind, self.args.sources, ever).await?;
         tell_seconds("new: all imported and written after", began);
-        tell_memory("new: at most resident", operator.process.peak()?);
+        tell_memory("new: at most resident", operator.process().peak()?);
         Ok(operator)
     }
 
@@ -157,13 +157,16 @@ impl Load {
         tell_seconds("started again: synced after", began);
         operator.is_quiet().await?;
         tell_seconds("started again: quiet after", began);
-        tell_memory("at rest: resident", operator.process.resident()?);
+        tell_memory("at rest: resident", operator.process().resident()?);
         let before = Requests::now(&self.client).await?;
         tokio::time::sleep(Duration::from_secs(self.args.rest_seconds)).await;
         let asked = Requests::now(&self.client).await?.since(&before);
         let what = format!("at rest: writes in {} s", self.args.rest_seconds);
         tell(&what, format!("{}   {}", asked.writes(), asked));
-        tell_memory("at rest: resident after that", operator.process.resident()?);
+        tell_memory(
+            "at rest: resident after that",
+            operator.process().resident()?,
+        );
         Ok(operator)
     }
 
@@ -178,7 +181,7 @@ impl Load {
         operator.is_quiet().await?;
         tell_seconds("another schedule: written and quiet after", began);
         let before = Requests::now(&self.client).await?;
-        operator.process.reset_peak()?;
+        operator.process().reset_peak()?;
         until(slot).await?;
         let began = Instant::now();
         let (written, queue) = tokio::join!(
@@ -187,7 +190,7 @@ impl Load {
         );
         written?;
         tell_seconds("slot: imported and written after", began);
-        tell_memory("slot: at most resident", operator.process.peak()?);
+        tell_memory("slot: at most resident", operator.process().peak()?);
         tell("slot: queue's length, at most seen", queue?);
         operator.is_quiet().await?;
         let day = Requests::now(&self.client).await?.since(&before);
@@ -214,8 +217,8 @@ async fn cron_jobs(
     let jobs = (0..count).map(|number| objects::cron_job(namespaces, number, &schedule));
     create(&client, &ApiResource::erase::<CronJob>(&()), jobs).await?;
     let controller = cluster.start_controllers("cronjob-controller");
-    let process = Process::of(&controller);
     tokio::time::sleep(Duration::from_secs(30)).await;
+    let process = Process::of(&controller);
     tell_memory("at rest: resident", process.resident()?);
     process.reset_peak()?;
     until(slot).await?;

@@ -12,7 +12,6 @@ use crate::support::process::{Server, ServerCommand, free_port};
 /// The operator as a Pod would run it, with a store of its own.
 pub struct Operator {
     server: Server,
-    pub process: Process,
     port: u16,
 }
 
@@ -30,12 +29,12 @@ impl Operator {
             .env("MALLOC_ARENA_MAX", "1")
             .env("RUST_LOG", "warn")
             .start(cluster.folder());
-        let process = Process::of(&server);
-        Self {
-            server,
-            process,
-            port,
-        }
+        Self { server, port }
+    }
+
+    /// Of one that has been ready.
+    pub fn process(&self) -> Process {
+        Process::of(&self.server)
     }
 
     pub async fn is_ready(&self) {
