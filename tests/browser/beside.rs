@@ -9,6 +9,8 @@ use crate::site::get;
 
 /// The data source that fails.
 pub const DENIED: &str = "/namespaces/growth/data-sources/signups";
+/// The files of one whose goals changed.
+pub const COUNTS: &str = "/namespaces/growth/data-sources/changed/counts";
 /// More than one page of them, fewer than three.
 const FETCHES: usize = 30;
 
@@ -31,6 +33,20 @@ impl Beside {
             site.fail(&source, error).await;
         }
         site.fail(&source, fixture::denied()).await;
+        let goals = [
+            fixture::goal("g-signup", false),
+            fixture::goal("g-sales", true),
+        ];
+        let changed = site.source("growth", "changed", &goals).await;
+        let both = fixture::counts(&["g-signup", "g-sales"]);
+        site.import(&changed, &goals, &both).await;
+        // The last day comes again, without signups.
+        let without = fixture::counts(&["g-sales"]);
+        let mut rows = without.lines();
+        let header = rows.next().expect("a header");
+        let last_day = rows.filter(|row| row.starts_with("1710892800"));
+        let file: Vec<&str> = [header].into_iter().chain(last_day).collect();
+        site.import(&changed, &goals, &file.join("\n")).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let router = site.router();
@@ -47,6 +63,8 @@ impl Beside {
         let denied = get(&self.at(DENIED)).expect("a page");
         let (before, _) = denied.split_once("\" rel=\"next\"").expect("older fetches");
         let (_, older) = before.rsplit_once("href=\"").expect("a link");
-        ["/", DENIED, older].map(|path| self.at(path)).to_vec()
+        ["/", DENIED, older, COUNTS]
+            .map(|path| self.at(path))
+            .to_vec()
     }
 }

@@ -40,7 +40,7 @@ enum Use {
 }
 
 /// Every control: where it is, and its use.
-const CONTROLS: [(&str, Use); 50] = [
+const CONTROLS: [(&str, Use); 51] = [
     // On every page.
     ("a.skip", Use::Jump),
     ("header a.brand", Use::Follow),
@@ -89,6 +89,7 @@ const CONTROLS: [(&str, Use); 50] = [
         "section[aria-labelledby=next-heading] a[href$='/counts']",
         Use::Download,
     ),
+    ("tbody th a[download]", Use::Download),
     ("td summary", Use::Open),
     (".pages a[rel=next]", Use::Follow),
     (".pages a:not([rel])", Use::Follow),

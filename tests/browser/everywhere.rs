@@ -1,5 +1,6 @@
 //! What holds on every page, wide and narrow, light and dark.
 
+use crate::beside::{Beside, COUNTS};
 use crate::browser::{Browser, Scheme};
 use crate::site::{ALARMED, BETTER, FAILING, HOSTILE_PATH, SOURCE, Site, TILL, UNDECIDED};
 use crate::support::process::temporary_folder;
@@ -60,11 +61,11 @@ pub const ERRORS: [(&str, u16); 4] = [
 /// Opens every details element, so that what is in it is looked at too.
 pub const OPEN_ALL: &str = "document.querySelectorAll('details').forEach(d => { d.open = true })";
 
-async fn looks_right(browser: &Browser, site: &Site, name: &str, path: &str, axe: bool) {
-    browser.go(&site.at(path)).await;
+async fn looks_right(browser: &Browser, base: &str, name: &str, path: &str, axe: bool) {
+    browser.go(&format!("{base}{path}")).await;
     browser.run(OPEN_ALL, vec![]).await;
     for loaded in browser.loaded().await {
-        assert!(loaded.starts_with(&site.base), "{name} loads {loaded}");
+        assert!(loaded.starts_with(base), "{name} loads {loaded}");
     }
     let widths = browser
         .run(
@@ -88,12 +89,12 @@ async fn all_look_right(scheme: Scheme, width: u32) {
     browser.prefer(scheme).await;
     browser.resize(width, 900).await;
     for (name, path) in pages() {
-        looks_right(&browser, site, name, &path, true).await;
+        looks_right(&browser, &site.base, name, &path, true).await;
         let said = browser.console().await;
         assert!(said.is_empty(), "{name}: {}", said.join("\n"));
     }
     for (path, status) in ERRORS {
-        looks_right(&browser, site, path, path, true).await;
+        looks_right(&browser, &site.base, path, path, true).await;
         assert_eq!(browser.text("main .quiet").await, status.to_string());
         // The browser itself says that the page's status is an error; nothing else.
         let said = browser.console().await;
@@ -138,13 +139,29 @@ async fn the_schemes_differ() {
     browser.close().await;
 }
 
+/// With a thread for the server beside it, which answers while this one asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_does_the_page_of_several_files_of_counts() {
+    let beside = Beside::start().await;
+    let browser = Browser::open().await;
+    for (scheme, width) in [(Scheme::Light, 1280), (Scheme::Dark, 320)] {
+        browser.prefer(scheme).await;
+        browser.resize(width, 900).await;
+        looks_right(&browser, &beside.base, "counts", COUNTS, true).await;
+        assert_eq!(browser.text("tbody").await.matches("Part ").count(), 2);
+        let said = browser.console().await;
+        assert!(said.is_empty(), "{}", said.join("\n"));
+    }
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn with_nothing_there_the_start_page_says_what_to_do_first() {
     let site = Site::start(temporary_folder("empty")).await;
     let browser = Browser::open().await;
     for scheme in [Scheme::Light, Scheme::Dark] {
         browser.prefer(scheme).await;
-        looks_right(&browser, &site, "empty", "/", true).await;
+        looks_right(&browser, &site.base, "empty", "/", true).await;
     }
     let text = browser.text("main").await;
     assert!(text.contains("There is no data source yet."), "{text}");
