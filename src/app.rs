@@ -57,7 +57,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
         Command::Show(args) => show_report(&args),
         Command::Controller(args) => run_to_end(operator::run(args)),
-        Command::Report(args) => run_to_end(report::run(args)),
+        Command::Report(args) => {
+            args.checked().unwrap_or_else(|error| error.exit());
+            run_to_end(report::run(*args))
+        }
         Command::Local(args) => run_to_end(run_local(args)),
         Command::Store(args) => run_to_end(store::run(args)),
     }
@@ -237,12 +240,23 @@ struct Server(http::Server);
 
 impl Server {
     async fn bind(address: SocketAddr, router: Router, what: &str) -> Result<Self> {
+        Self::bind_with(address, router, what, None).await
+    }
+
+    async fn bind_with(
+        address: SocketAddr,
+        router: Router,
+        what: &str,
+        tls: Option<Arc<http::Tls>>,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; --listen names another address")
         })?;
-        let server = http::Server::start(listener, router)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let limits = http::ServerLimits::default();
+        let server = http::Server::start_with(listener, router, limits, tls)?;
         // Said on standard error, where it is found also when results are piped.
-        eprintln!("{what} on http://{}", server.address());
+        eprintln!("{what} on {scheme}://{}", server.address());
         Ok(Self(server))
     }
 

@@ -9,10 +9,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 mod election;
+mod report;
 mod show;
 mod store;
 
 pub use election::ElectionArgs;
+pub use report::{AccessArgs, AccessMode, ProxyArgs, ReportArgs, TlsArgs};
 pub use show::{AgentName, FilterArgs, ShowArgs, ShowOutput};
 pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
 
@@ -64,7 +66,7 @@ pub enum Command {
     /// Run the operator: watch DataSources, fetch, ingest, write status, events and metrics
     Controller(ControllerArgs),
     /// Serve reports: web pages, a JSON API and CSV downloads
-    Report(ReportArgs),
+    Report(Box<ReportArgs>),
     /// Run everything in one process over a folder, with no cluster
     Local(LocalArgs),
     /// Look after the store: what it holds, also of sources that are gone
@@ -168,37 +170,6 @@ pub struct ControllerArgs {
     // Last: its heading would stand over what follows.
     #[command(flatten)]
     pub election: ElectionArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "\
-It reads the store that `sumsq controller` writes and fetches nothing. There is no authorisation yet:
-leave it on the loopback address and reach it by `kubectl port-forward` or an SSH tunnel.
-
-Example:
-  sumsq report --store sqlite:/var/lib/sumsq/sumsq.db --listen 127.0.0.1:8080")]
-pub struct ReportArgs {
-    #[command(flatten)]
-    pub store: StoreFlag,
-
-    /// Address of pages and API; port 0 picks one. On a loopback address probes and metrics are
-    /// there, too
-    #[arg(
-        long,
-        env = "SUMSQ_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
-    )]
-    pub listen: SocketAddr,
-
-    /// Address of metrics and probes; port 0 picks one
-    #[arg(
-        long,
-        env = "SUMSQ_PROBE_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8082"
-    )]
-    pub probe_listen: SocketAddr,
 }
 
 #[derive(Debug, ClapArgs)]
