@@ -181,15 +181,13 @@ impl ReportArgs {
             );
         }
         match access.auth {
-            AccessMode::None if !loopback && !access.insecure_no_auth => {
-                missing(&format!(
-                    "--auth none on {}: whoever reaches that address would read every report. \
+            AccessMode::None if !loopback && !access.insecure_no_auth => missing(&format!(
+                "--auth none on {}: whoever reaches that address would read every report. \
                      Give --auth kubernetes or --auth proxy; or --listen 127.0.0.1:{}; or, where \
                      something else keeps strangers out, --insecure-no-auth",
-                    self.listen,
-                    self.listen.port()
-                ))
-            }
+                self.listen,
+                self.listen.port()
+            )),
             AccessMode::Kubernetes | AccessMode::Proxy if access.insecure_no_auth => {
                 conflict("--insecure-no-auth is for --auth none; leave it out")
             }
@@ -198,8 +196,10 @@ impl ReportArgs {
                  --proxy-secret FILE or --proxy-client-ca FILE",
             ),
             AccessMode::Proxy if proxy.proxy_client_ca.is_some() && tls.tls_cert.is_none() => {
-                missing("--proxy-client-ca asks for certificates, which needs TLS: give --tls-cert \
-                         and --tls-key")
+                missing(
+                    "--proxy-client-ca asks for certificates, which needs TLS: give --tls-cert \
+                         and --tls-key",
+                )
             }
             _ => None,
         }
@@ -250,6 +250,33 @@ mod tests {
         ] {
             writeln!(told, "{flags}\n  {}", complaint(flags)).unwrap();
         }
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @"
+
+          taken
+        --listen [::1]:0
+          taken
+        --listen 0.0.0.0:8080
+          --auth none on 0.0.0.0:8080: whoever reaches that address would read every report. Give --auth kubernetes or --auth proxy; or --listen 127.0.0.1:8080; or, where something else keeps strangers out, --insecure-no-auth
+        --listen 0.0.0.0:8080 --insecure-no-auth
+          taken
+        --listen 0.0.0.0:8080 --auth kubernetes
+          taken
+        --auth kubernetes --insecure-no-auth
+          --insecure-no-auth is for --auth none; leave it out
+        --auth kubernetes --proxy-secret s
+          --proxy-secret and --proxy-client-ca are for --auth proxy; give that, or leave them out
+        --auth proxy
+          --auth proxy believes headers only of a proxy that proves itself: give --proxy-secret FILE or --proxy-client-ca FILE
+        --auth proxy --proxy-secret s
+          taken
+        --auth proxy --proxy-client-ca ca
+          --proxy-client-ca asks for certificates, which needs TLS: give --tls-cert and --tls-key
+        --auth proxy --proxy-client-ca ca --tls-cert c --tls-key k
+          taken
+        --tls-cert c
+          --tls-cert and --tls-key belong together: give both
+        --tls-key k
+          --tls-cert and --tls-key belong together: give both
+        ");
     }
 }

@@ -194,7 +194,8 @@ async fn talk<S>(
             Ok::<_, std::convert::Infallible>(answer.map(|body| BusyBody::new(body, busy)))
         }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(error = %error, "a connection ended early");
     }

@@ -164,7 +164,9 @@ impl TlsFiles {
             }
         })?;
         for path in self.paths() {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
             watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }

@@ -4,6 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "the routes' tests ask it for more")]
+#[path = "../routes/fixture.rs"]
+mod fixture;
+
+mod access;
 mod agents;
 mod buckets;
 mod failures;

@@ -1,6 +1,7 @@
 //! A store with data, the router over it, and ways to ask it.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -112,6 +113,10 @@ impl Site {
         site.import(&elsewhere, &sales[..1], DOCUMENT).await;
         site.store.put_agent(&resource()).await.unwrap();
         site
+    }
+
+    pub fn store_path(&self) -> PathBuf {
+        self.folder.path().join("sumsq.db")
     }
 
     /// As where a volume is swapped underneath.

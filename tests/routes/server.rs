@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn start(router: Router, limits: ServerLimits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Server::start_with(listener, router, limits).unwrap()
+    Server::start_with(listener, router, limits, None).unwrap()
 }
 
 /// Everything until the other side closes.

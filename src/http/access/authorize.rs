@@ -145,7 +145,9 @@ async fn names(parts: &mut Parts) -> Result<(String, Option<String>), Problem> {
             _ => {}
         }
     }
-    namespace.map(|namespace| (namespace, name)).ok_or_else(no_name)
+    namespace
+        .map(|namespace| (namespace, name))
+        .ok_or_else(no_name)
 }
 
 fn no_name() -> Problem {
@@ -178,13 +180,18 @@ fn refused(state: &ReportState, problem: Problem, parts: &Parts) -> Response {
     if path.starts_with("/api/") {
         let mut response = problem.into_response();
         let scheme = HeaderValue::from_static("Bearer realm=\"sumsq\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
         return response;
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return problem.into_response();
     }
-    let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    let wanted = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |wanted| wanted.as_str());
     // Who comes by a link of another site may be signed in: a browser sends a cookie of SameSite=Strict
     // only where a page of our own leads on.
     let site = parts.headers.get("sec-fetch-site");
@@ -204,7 +211,18 @@ mod tests {
         for name in ["a", "growth", "team-1", &"a".repeat(63)] {
             assert!(is_name(name, MOST_LABEL, false), "{name}");
         }
-        for other in ["", "A", "a/b", "..", "-a", "a-", "a b", "a.b", "\u{e9}", &"a".repeat(64)] {
+        for other in [
+            "",
+            "A",
+            "a/b",
+            "..",
+            "-a",
+            "a-",
+            "a b",
+            "a.b",
+            "\u{e9}",
+            &"a".repeat(64),
+        ] {
             assert!(!is_name(other, MOST_LABEL, false), "{other}");
         }
         assert!(is_name("a.b-c", MOST_NAME, true));

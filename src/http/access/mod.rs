@@ -226,9 +226,10 @@ impl Access {
         let key = (Some(who.hash), right.clone());
         let question = || {
             let (reviewer, identity) = (Arc::clone(&self.reviewer), Arc::clone(&who.identity));
-            self.counted("right", async move {
-                reviewer.allows(&identity, &right).await
-            })
+            self.counted(
+                "right",
+                async move { reviewer.allows(&identity, &right).await },
+            )
         };
         let allowed = self.rights.ask(key, now, question).await;
         allowed.map_err(|error| refusal::not_known(&error))

@@ -163,7 +163,23 @@ mod tests {
         for (secret_too, presented) in [(false, true), (false, false), (true, true)] {
             writeln!(seen, "{}", told(true, secret_too, &[alice], presented)).unwrap();
         }
-        insta::assert_snapshot!(seen, @"");
+        insta::assert_snapshot!(seen, @"
+        alice in system:authenticated
+        alice in team-a team-b team-c system:authenticated
+        refused: no secret of the proxy, or several
+        refused: a wrong secret of the proxy
+        refused: a wrong secret of the proxy
+        refused: no secret of the proxy, or several
+        refused: the proxy names no user, or several
+        refused: the proxy names no user, or several
+        refused: the proxy names no user
+        refused: the proxy names no user, or several
+        refused: the proxy names a user or group that Kubernetes keeps for itself
+        refused: the proxy names a user or group that Kubernetes keeps for itself
+        alice in system:authenticated
+        refused: no client certificate of the proxy
+        refused: no secret of the proxy, or several
+        ");
     }
 
     #[test]

@@ -59,12 +59,12 @@ pub(super) fn not_known(error: &ReviewError) -> Problem {
 /// there is such a namespace, or anything in it, cannot be read from it.
 pub(super) fn forbidden(who: &Identity, action: Action, namespace: &str) -> Problem {
     let (what, role) = match action {
-        Action::ReadSources => ("read the data sources", VIEWER),
-        Action::ReadAgents => ("read the reports", VIEWER),
-        Action::Fetch => ("have data sources fetched", EDITOR),
+        Action::ReadSources => ("see the data sources", VIEWER),
+        Action::ReadAgents => ("see the reports", VIEWER),
+        Action::Fetch => ("request fetches of the data sources", EDITOR),
     };
     let detail = format!(
-        "you ({}) may not {what} of namespace {namespace:?}: ask an administrator for the role {role} \
+        "you ({}) may not {what} in namespace {namespace:?}: ask an administrator for the role {role} \
          there, or for another one that holds `{action}` (sumsq.dev)",
         who.user
     );
@@ -120,7 +120,10 @@ mod tests {
         let mut told = String::new();
         for (user, action) in [
             ("alice@example.com", Action::ReadAgents),
-            ("system:serviceaccount:growth:dashboard", Action::ReadSources),
+            (
+                "system:serviceaccount:growth:dashboard",
+                Action::ReadSources,
+            ),
             ("oidc:O'Brien; rm -rf /", Action::Fetch),
             ("\u{e9}", Action::ReadAgents),
         ] {

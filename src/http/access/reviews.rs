@@ -123,8 +123,7 @@ impl KubeReviews {
     where
         T: Serialize + serde::de::DeserializeOwned,
     {
-        let unreadable =
-            |_| ReviewError::Unreachable("what it answers cannot be read".to_owned());
+        let unreadable = |_| ReviewError::Unreachable("what it answers cannot be read".to_owned());
         let body = serde_json::to_vec(review).map_err(unreadable)?;
         let request = Request::post(address)
             .header("content-type", "application/json")

@@ -188,7 +188,7 @@ mod tests {
             assert!(set.ends_with(attributes), "{set}");
             assert_eq!(set.starts_with("__Host-"), secure);
             let cookie = sent(&set);
-            let read = |key, cookie: &str, second| {
+            let read = |key: &SessionKey, cookie: &str, second| {
                 read(key, [cookie].into_iter(), secure, at(second)).map(|read| read.token)
             };
             assert_eq!(read(&key, cookie, 1001), Some(token.clone()));
@@ -208,7 +208,11 @@ mod tests {
             let (name, value) = cookie.split_once('=').unwrap();
             for position in 0..value.len() {
                 let mut tampered = value.as_bytes().to_vec();
-                tampered[position] = if tampered[position] == b'A' { b'B' } else { b'A' };
+                tampered[position] = if tampered[position] == b'A' {
+                    b'B'
+                } else {
+                    b'A'
+                };
                 let tampered = format!("{name}={}", String::from_utf8(tampered).unwrap());
                 let seen = read(&key, &tampered, 1001);
                 // The last digit of base64 may have bits that mean nothing.

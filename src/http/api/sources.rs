@@ -49,9 +49,7 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let [namespace, search] = pairs.only(["namespace", "search"])?;
-    let scope = state
-        .scope(&caller, Action::ReadSources, namespace)
-        .await?;
+    let scope = state.scope(&caller, Action::ReadSources, namespace).await?;
     let mut data_sources = state.data_sources(&scope).await?;
     data_sources.retain(|source| {
         namespace.is_none_or(|namespace| source.namespace == namespace)

@@ -58,7 +58,9 @@ fn own(address: &str) -> &str {
     // Browsers take both for the beginning of another host.
     let is_host = matches!(bytes.next(), Some(b'/' | b'\\'));
     // They leave out tabs and line breaks, and take a backslash for a slash.
-    let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_plain = address
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let leads_here = ["/sign-in", "/sign-out", "/api/", "/assets/"];
     let leads_here = leads_here.iter().any(|own| address.starts_with(own));
     if is_path && !is_host && is_plain && !leads_here && address.len() <= MOST_ADDRESS {
