@@ -121,7 +121,7 @@ impl Site {
 
     /// As where a volume is swapped underneath.
     pub fn replace_store_file(&self) {
-        let path = self.folder.path().join("sumsq.db");
+        let path = self.store_path();
         std::fs::rename(&path, path.with_extension("gone")).unwrap();
         std::fs::write(&path, "").unwrap();
     }
