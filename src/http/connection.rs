@@ -3,11 +3,13 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Extensions, HeaderMap};
 use http_body::{Frame, SizeHint};
 use lru::LruCache;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Of a request's connection; in its extensions.
@@ -32,14 +34,30 @@ impl Connection {
     }
 }
 
-/// The connections that do nothing: no head of a request has come, or the answer is on its way.
-/// Where all places are taken, the one that has done nothing for longest gives up its own.
+/// The last bytes of an answer may still be on their way when all of it has been handed over.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+
+/// The connections that do nothing: no head of a request has come, or its answer is given. Where all
+/// places are taken, the one that has done nothing for longest gives up its own.
 #[derive(Debug, Clone)]
-pub(super) struct Idle(Arc<Mutex<LruCache<u64, CancellationToken>>>);
+pub(super) struct Idle {
+    resting: Arc<Mutex<LruCache<u64, Resting>>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Resting {
+    give_up: CancellationToken,
+    /// Since when, where an answer was given before.
+    answered: Option<Instant>,
+}
 
 impl Idle {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(LruCache::unbounded())))
+        Self {
+            resting: Arc::new(Mutex::new(LruCache::unbounded())),
+            changed: Arc::new(Notify::new()),
+        }
     }
 
     /// A new connection, which does nothing yet.
@@ -49,18 +67,36 @@ impl Idle {
             number,
             give_up: CancellationToken::new(),
         };
-        place.rests();
+        place.rests(None);
         place
     }
 
-    /// Has the one end that has done nothing for longest; false where all of them are busy.
-    pub(super) fn give_up_one(&self) -> bool {
-        let longest = self.lock().pop_lru();
-        longest.inspect(|(_, place)| place.cancel()).is_some()
+    /// Has the one end that has done nothing for longest; false where there is none that may.
+    pub(super) fn give_up_one(&self, now: Instant) -> bool {
+        let mut resting = self.lock();
+        let over = |rest: &Resting| {
+            let since = rest.answered;
+            since.is_none_or(|since| now.duration_since(since) >= ON_ITS_WAY)
+        };
+        let longest_first = resting.iter().rev();
+        let found = longest_first
+            .filter(|(_, rest)| over(rest))
+            .map(|(n, _)| *n)
+            .next();
+        let gone = found.and_then(|number| resting.pop(&number));
+        gone.inspect(|rest| rest.give_up.cancel()).is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<u64, CancellationToken>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Until there may be one more that does nothing.
+    pub(super) async fn changed(&self) {
+        // What was answered just now is told of by nobody when its time is over.
+        tokio::time::timeout(ON_ITS_WAY, self.changed.notified())
+            .await
+            .ok();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<u64, Resting>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,9 +114,13 @@ impl Place {
         self.give_up.cancelled().await;
     }
 
-    fn rests(&self) {
-        let mut idle = self.idle.lock();
-        idle.put(self.number, self.give_up.clone());
+    fn rests(&self, answered: Option<Instant>) {
+        let rest = Resting {
+            give_up: self.give_up.clone(),
+            answered,
+        };
+        self.idle.lock().put(self.number, rest);
+        self.idle.changed.notify_one();
     }
 
     /// From a request's head until the end of the answer's body.
@@ -102,7 +142,7 @@ pub(super) struct Busy(Arc<Place>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.rests();
+        self.0.rests(Some(Instant::now()));
     }
 }
 
@@ -156,15 +196,18 @@ mod tests {
             let gone = places.iter().map(|place| place.give_up.is_cancelled());
             gone.collect()
         };
+        let now = Instant::now();
         let busy = places[0].busy();
-        assert!(idle.give_up_one());
+        assert!(idle.give_up_one(now));
         assert_eq!(gone(), [false, true, false, false]);
-        // Whoever was busy just now has rested for the shortest time.
+        // Whoever was busy just now has rested for the shortest time, and may have to say more.
         drop(busy);
-        assert!(idle.give_up_one() && idle.give_up_one());
+        assert!(idle.give_up_one(now) && idle.give_up_one(now));
         assert_eq!(gone(), [false, true, true, true]);
-        assert!(idle.give_up_one());
-        assert!(!idle.give_up_one());
+        assert!(!idle.give_up_one(now));
+        assert!(idle.give_up_one(Instant::now() + ON_ITS_WAY));
+        assert!(gone()[0]);
+        assert!(!idle.give_up_one(now + ON_ITS_WAY));
         drop(places);
         assert!(idle.lock().is_empty());
     }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -209,13 +209,15 @@ async fn accept(
     idle: &Idle,
 ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let (stream, _) = listener.accept().await?;
-    let place = match Arc::clone(places).try_acquire_owned() {
-        Ok(place) => place,
-        Err(_) => {
-            idle.give_up_one();
-            let place = Arc::clone(places).acquire_owned().await;
-            place.map_err(std::io::Error::other)?
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Ok((stream, place));
+    }
+    let mut leaving = std::pin::pin!(Arc::clone(places).acquire_owned());
+    let mut told = idle.give_up_one(Instant::now());
+    loop {
+        tokio::select! {
+            place = &mut leaving => return Ok((stream, place.map_err(std::io::Error::other)?)),
+            () = idle.changed(), if !told => told = idle.give_up_one(Instant::now()),
         }
-    };
-    Ok((stream, place))
+    }
 }

@@ -52,7 +52,7 @@ async fn who_is_busy_keeps_its_place() {
     );
     let server = start(router, limited(1)).await;
     let mut busy = TcpStream::connect(server.address()).await.unwrap();
-    let slow = b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let slow = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n";
     busy.write_all(slow).await.unwrap();
     arrivals.recv().await.unwrap();
     let mut waiting = TcpStream::connect(server.address()).await.unwrap();
@@ -61,6 +61,7 @@ async fn who_is_busy_keeps_its_place() {
     let early = tokio::time::timeout(Duration::from_millis(100), waiting.read(&mut byte)).await;
     assert!(early.is_err(), "served beyond the limit");
     go_on.send(true).unwrap();
+    // It would stay, and has nothing more to do.
     assert!(rest(&mut busy).await.ends_with("finished"));
     assert!(rest(&mut waiting).await.ends_with("here"));
     server.stop(PATIENCE).await;
@@ -107,12 +108,12 @@ async fn slow_heads_keep_nobody_out() {
         });
     }
     let begun = Instant::now();
-    let (mut served, mut tried) = (0, 0);
-    while served < 50 {
+    let (mut answers, mut tried) = (0, 0);
+    while answers < 50 {
         tried += 1;
         // One that lost its place to another before its head was read tries again, as browsers do.
-        served += usize::from(answered(address).await.ends_with("here"));
-        assert!(begun.elapsed() < PATIENCE, "{served} of {tried}");
+        answers += usize::from(answered(address).await.ends_with("here"));
+        assert!(begun.elapsed() < PATIENCE, "{answers} of {tried}");
     }
     slow.shutdown().await;
     server.stop(PATIENCE).await;

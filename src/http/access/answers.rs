@@ -101,13 +101,12 @@ where
             if let Some(answer) = held.kept(&key, now) {
                 return Ok(answer);
             }
-            match held.flights.get(&key) {
-                Some(flight) => flight.clone(),
-                None => {
-                    let flight = self.depart(&key, now, question());
-                    held.flights.insert(key, flight.clone());
-                    flight
-                }
+            if let Some(flight) = held.flights.get(&key) {
+                flight.clone()
+            } else {
+                let flight = self.depart(&key, now, question());
+                held.flights.insert(key, flight.clone());
+                flight
             }
         };
         flight.await

@@ -55,7 +55,7 @@ pub(super) fn not_known(error: &ReviewError) -> Problem {
     })
 }
 
-/// 403. What it says depends on the caller, the action and the name of the namespace alone: whether
+/// Status 403. What it says depends on the caller, the action and the name of the namespace alone: whether
 /// there is such a namespace, or anything in it, cannot be read from it.
 pub(super) fn forbidden(who: &Identity, action: Action, namespace: &str) -> Problem {
     let (what, role) = match action {

@@ -2,6 +2,7 @@
 //! no token.
 
 use std::fs;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use ureq::http::Method;
@@ -141,16 +142,13 @@ async fn a_reader_requests_it_by_their_own_right() {
     assert_eq!(gone.status, 404, "{}", gone.body);
 }
 
-#[tokio::test]
-async fn a_proxy_names_its_readers() {
-    let cluster = cluster_with_crds().await;
+/// A report server behind a proxy, in whose namespace alice edits and the group team reads.
+async fn proxied(cluster: &Cluster) -> (Namespace, Report, PathBuf) {
     roles_of_the_docs(cluster).await;
     let growth = cluster.namespace("growth").await;
     let manifest = include_str!("data_source.yaml");
-    cluster
-        .apply(growth.name(), manifest)
-        .await
-        .expect_success();
+    let applied = cluster.apply(growth.name(), manifest).await;
+    applied.expect_success();
     let account = reviewer(cluster, &growth).await;
     let folder = temporary_folder("secret");
     let secret = folder.join("secret");
@@ -161,7 +159,8 @@ async fn a_proxy_names_its_readers() {
         "--proxy-secret",
         secret.to_str().unwrap(),
     ];
-    let report = Report::start(&account, filled(&[growth.name()]).await, &flags).await;
+    let site = filled(&[growth.name()]).await;
+    let report = Report::start(&account, site, &flags).await;
     for (name, role, subject) in [
         ("alice", "edit", "--user=alice@example.com"),
         ("team", "sumsq-report-viewer", "--group=team"),
@@ -178,14 +177,25 @@ async fn a_proxy_names_its_readers() {
         ];
         cluster.kubectl(&args).await.expect_success();
     }
+    (growth, report, folder)
+}
+
+const PROOF: (&str, &str) = ("X-Sumsq-Proxy-Secret", SECRET);
+const TEAM: (&str, &str) = ("X-Forwarded-Groups", "other, team");
+
+fn user(name: &str) -> (&str, &str) {
+    ("X-Forwarded-User", name)
+}
+
+#[tokio::test]
+async fn a_proxy_names_its_readers() {
+    let cluster = cluster_with_crds().await;
+    let (growth, report, folder) = proxied(cluster).await;
     let page = format!("/namespaces/{growth}/data-sources/{SOURCE}");
-    let proof = ("X-Sumsq-Proxy-Secret", SECRET);
-    let user = |name| ("X-Forwarded-User", name);
-    let team = ("X-Forwarded-Groups", "other, team");
     for (sent, status) in [
-        (&[proof, user("alice@example.com")][..], 200),
-        (&[proof, user("bob"), team], 200),
-        (&[proof, user("bob")], 403),
+        (&[PROOF, user("alice@example.com")][..], 200),
+        (&[PROOF, user("bob"), TEAM], 200),
+        (&[PROOF, user("bob")], 403),
         (&[user("alice@example.com")], 401),
         (
             &[
@@ -194,12 +204,12 @@ async fn a_proxy_names_its_readers() {
             ],
             401,
         ),
-        (&[proof, user("system:admin"), team], 401),
+        (&[PROOF, user("system:admin"), TEAM], 401),
         (
-            &[proof, user("bob"), ("X-Forwarded-Groups", "system:masters")],
+            &[PROOF, user("bob"), ("X-Forwarded-Groups", "system:masters")],
             401,
         ),
-        (&[proof], 401),
+        (&[PROOF], 401),
         // A token is no way around the proxy.
         (
             &[("authorization", "Bearer admin-token-of-a-test-cluster")],
@@ -216,7 +226,7 @@ async fn a_proxy_names_its_readers() {
         }
     }
     // Nobody signs in here.
-    let alice = [proof, user("alice@example.com")];
+    let alice = [PROOF, user("alice@example.com")];
     for path in ["/sign-in", "/no-such-page"] {
         assert_eq!(report.ask(Method::GET, path, &alice, "").await.status, 404);
     }
@@ -224,7 +234,16 @@ async fn a_proxy_names_its_readers() {
         report.ask(Method::GET, "/sign-in", &[], "").await.status,
         401
     );
+    assert!(!report.log().contains(SECRET));
+    fs::remove_dir_all(&folder).unwrap();
+}
 
+#[tokio::test]
+async fn behind_a_proxy_the_server_fetches_for_who_may() {
+    let cluster = cluster_with_crds().await;
+    let (growth, report, folder) = proxied(cluster).await;
+    let page = format!("/namespaces/{growth}/data-sources/{SOURCE}");
+    let alice = [PROOF, user("alice@example.com")];
     // The server has no right to patch, and says how it is done.
     let fetch = format!("/api/v1{page}/fetch");
     let shown = report.ask(Method::GET, &page, &alice, "").await.body;
@@ -250,8 +269,7 @@ async fn a_proxy_names_its_readers() {
         "alice@example.com"
     );
     // Whose right it is counts, not the server's.
-    let bob = [proof, user("bob"), team, ("X-Sumsq-Form", word(&shown))];
+    let bob = [PROOF, user("bob"), TEAM, ("X-Sumsq-Form", word(&shown))];
     assert_eq!(report.ask(Method::POST, &fetch, &bob, "").await.status, 403);
-    assert!(!report.log().contains(SECRET));
     fs::remove_dir_all(&folder).unwrap();
 }

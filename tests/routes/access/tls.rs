@@ -158,19 +158,19 @@ async fn a_certificate_that_changes_is_taken_and_a_broken_one_is_not() {
     let tls = Arc::new(Tls::open(volume.files(), Arc::clone(&metrics)).unwrap());
     let following = tokio::spawn(Arc::clone(&tls).follow());
     let server = start(&site, &tls).await;
-    let served = async || {
+    let shown = async || {
         let stream = connect(&server, &trusted, None).await.unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0]
             .clone()
             .into_owned()
     };
     let metric = |line: &str| metrics.encode().unwrap().lines().any(|seen| seen == line);
-    assert_eq!(served().await, der(&first.certificate));
+    assert_eq!(shown().await, der(&first.certificate));
     let mut open = connect(&server, &trusted, None).await.unwrap();
 
     volume.write(&second.certificate, &second.key);
     wait_for("the second certificate", PATIENCE, async || {
-        (served().await == der(&second.certificate)).then_some(())
+        (shown().await == der(&second.certificate)).then_some(())
     })
     .await;
     assert!(metric("sumsq_tls_reads_total{result=\"taken\"} 1"));
@@ -189,11 +189,11 @@ async fn a_certificate_that_changes_is_taken_and_a_broken_one_is_not() {
         })
         .await;
         assert!(metric("sumsq_tls_certificate_stale 1"));
-        assert_eq!(served().await, der(&second.certificate));
+        assert_eq!(shown().await, der(&second.certificate));
     }
     volume.write(&third.certificate, &third.key);
     wait_for("the third certificate", PATIENCE, async || {
-        (served().await == der(&third.certificate)).then_some(())
+        (shown().await == der(&third.certificate)).then_some(())
     })
     .await;
     assert!(metric("sumsq_tls_certificate_stale 0"));
