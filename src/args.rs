@@ -15,7 +15,7 @@ mod store;
 
 pub use election::ElectionArgs;
 pub use report::{AccessArgs, AccessMode, ProxyArgs, ReportArgs, TlsArgs};
-pub use show::{AgentName, FilterArgs, ShowArgs, ShowOutput};
+pub use show::{AgentName, BearerToken, FilterArgs, ShowArgs, ShowOutput};
 pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
 
 const STYLES: Styles = Styles::styled()

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::args::{AgentName, ShowArgs, ShowOutput};
+use crate::args::{AgentName, BearerToken, ShowArgs, ShowOutput};
 use crate::domain::agent::to_segment;
 use crate::domain::report::query::TestingQuery;
 use crate::domain::report::view::TestingReport;
@@ -102,6 +102,7 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
     struct Problem {
         detail: Option<String>,
         title: Option<String>,
+        command: Option<String>,
     }
     let AgentName { namespace, code } = &args.agent;
     let address = format!(
@@ -121,9 +122,11 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
         )
         .build()
         .into();
-    let mut answer = client
-        .get(&address)
-        .query_pairs(args.filter.pairs())
+    let mut request = client.get(&address).query_pairs(args.filter.pairs());
+    if let Some(token) = token(args)? {
+        request = request.header("authorization", format!("Bearer {}", token.expose()));
+    }
+    let mut answer = request
         .call()
         .with_context(|| format!("no answer from {server}"))?;
     let status = answer.status();
@@ -134,14 +137,37 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
     if status.is_success() {
         return Ok(Answer::Found(body));
     }
-    let said = serde_json::from_str(&body)
-        .ok()
-        .and_then(|problem: Problem| problem.detail.or(problem.title));
+    let problem: Option<Problem> = serde_json::from_str(&body).ok();
+    let command = problem
+        .as_ref()
+        .and_then(|problem| problem.command.clone())
+        .map_or(String::new(), |command| format!("\n  {command}"));
+    let said = problem.and_then(|problem| problem.detail.or(problem.title));
+    match (status.as_u16(), said) {
+        (401, Some(said)) => bail!("{said}\n  here: --token-file FILE, or SUMSQ_TOKEN"),
+        (403, Some(said)) => bail!("{said}{command}"),
+        (_, said) => refused(server, status, said),
+    }
+}
+
+fn refused(server: &str, status: ureq::http::StatusCode, said: Option<String>) -> Result<Answer> {
     match said {
         Some(said) if status.is_client_error() => Ok(Answer::Refused(said)),
         Some(said) => bail!("{server} answered {status}: {said}"),
         None => bail!("{server} answered {status}: it is no report server, or one that is unwell"),
     }
+}
+
+/// Who asks; a file is meant more than a variable that lies about.
+fn token(args: &ShowArgs) -> Result<Option<BearerToken>> {
+    let Some(path) = &args.token_file else {
+        return Ok(args.token.clone());
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let token = text.parse::<BearerToken>();
+    let token = token.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    Ok(Some(token))
 }
 
 fn query(args: &ShowArgs) -> Result<TestingQuery, String> {
