@@ -12,7 +12,7 @@
 //! - [`metrics`]: every metric, registered once.
 //! - [`ingest`]: object stream -> cells -> one store transaction.
 //! - [`controller`]: Kubernetes: dereference (I/O) -> validate (pure) -> act -> publish.
-//! - [`http`]: probes and metrics. Never imports [`controller`], nor the other way round.
+//! - [`http`]: probes and metrics, reports, and who may read them. Never imports [`controller`], nor the other way round.
 //! - [`local`]: a folder in the place of the cluster.
 //! - [`check`]: the linter of a CSV before it is uploaded.
 //! - [`show`]: one agent's report in the terminal, from a store or from a report server.

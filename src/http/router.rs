@@ -44,13 +44,15 @@ pub fn routes() -> Vec<(String, String)> {
     routes
 }
 
-/// What listens on `address`: where that is this machine's alone, only for who asks by its own name;
-/// and where nobody is asked who they are, the probes and metrics too.
+/// What listens on `address`. Where that is this machine's alone and nobody is asked who they are: only
+/// for who asks by its own name, and the probes and metrics too. Where somebody is, what stands before
+/// it on this machine (a proxy in the same Pod) has a name of its own.
 pub fn router_at(address: IpAddr, state: ReportState, probes: Probes) -> Router {
-    let loopback = address.to_canonical().is_loopback();
+    let open = state.access().is_none();
+    let loopback = address.to_canonical().is_loopback() && open;
     let state = state.loopback_only(loopback);
     let reports = router(state.clone());
-    if !loopback || state.access().is_some() {
+    if !loopback {
         return reports;
     }
     let probes = super::probes(probes).layer(from_fn_with_state(state, guard::own_host));

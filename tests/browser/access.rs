@@ -116,7 +116,7 @@ async fn who_may_not_learns_what_to_ask_for() {
     let browser = Browser::open().await;
     browser.go(&door.at(PAGE)).await;
     sign_in(&browser, "stranger").await;
-    assert_eq!(browser.text("h1").await, "That is not yours to see");
+    assert_eq!(browser.text("h1").await, "That is not allowed");
     let command = browser.text("pre").await;
     assert_eq!(
         command,

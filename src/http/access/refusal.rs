@@ -65,7 +65,7 @@ pub(super) fn forbidden(who: &Identity, action: Action, namespace: &str) -> Prob
     };
     let detail = format!(
         "you ({}) may not {what} in namespace {namespace:?}: ask an administrator for the role {role} \
-         there, or for another one that holds `{action}` (sumsq.dev)",
+         there, or for another one with {action} (sumsq.dev)",
         who.user
     );
     Problem::new(StatusCode::FORBIDDEN, detail).with_command(grant(who, role, namespace))
@@ -137,6 +137,15 @@ mod tests {
             let command = problem.command().unwrap();
             writeln!(told, "{}\n  {command}", problem.detail()).unwrap();
         }
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @r#"
+        you (alice@example.com) may not see the reports in namespace "growth": ask an administrator for the role sumsq-report-viewer there, or for another one with get agents/report (sumsq.dev)
+          kubectl -n growth create rolebinding sumsq-report-viewer-alice-example-com --clusterrole=sumsq-report-viewer --user=alice@example.com
+        you (system:serviceaccount:growth:dashboard) may not see the data sources in namespace "growth": ask an administrator for the role sumsq-report-viewer there, or for another one with get datasources/report (sumsq.dev)
+          kubectl -n growth create rolebinding sumsq-report-viewer-growth-dashboard --clusterrole=sumsq-report-viewer --serviceaccount=growth:dashboard
+        you (oidc:O'Brien; rm -rf /) may not request fetches of the data sources in namespace "growth": ask an administrator for the role edit there, or for another one with patch datasources (sumsq.dev)
+          kubectl -n growth create rolebinding edit-oidc-o-brien-rm-rf --clusterrole=edit --user='oidc:O'\''Brien; rm -rf /'
+        you (é) may not see the reports in namespace "growth": ask an administrator for the role sumsq-report-viewer there, or for another one with get agents/report (sumsq.dev)
+          kubectl -n growth create rolebinding sumsq-report-viewer-user --clusterrole=sumsq-report-viewer --user='é'
+        "#);
     }
 }

@@ -73,7 +73,7 @@ fn words(status: u16) -> (&'static str, &'static str) {
             "The address asks for something that this report doesn’t know. Correct the parameter, or begin anew from the agent’s page.",
         ),
         401 => ("Who are you?", ""),
-        403 => ("That is not yours to see", ""),
+        403 => ("That is not allowed", ""),
         404 => (
             "There is nothing here",
             "It may be called something else now, or its data source is gone. Search for it above.",

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 
-use super::handlers::{html, rendered};
+use super::handlers::rendered;
 use super::links;
 use super::parts::{Frame, sentence};
 use crate::http::access::{Caller, Token, no_sign_in};
@@ -128,7 +128,17 @@ pub(super) async fn form(
     if !state.signs_in() {
         return Err(no_sign_in());
     }
-    html(SignInPage::new(next.unwrap_or("/"), out.is_some()), &state)
+    shown(
+        StatusCode::OK,
+        SignInPage::new(next.unwrap_or("/"), out.is_some()),
+    )
+}
+
+/// Nobody is signed in here yet.
+fn shown(status: StatusCode, page: SignInPage) -> Result<Response, Problem> {
+    let page = Html(rendered(page, false)?);
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    Ok((status, headers, page).into_response())
 }
 
 impl SignInPage {
@@ -169,9 +179,7 @@ pub(super) async fn sign_in(
         Err(problem) => {
             let mut page = SignInPage::new(next, false);
             page.refused = Some(sentence(problem.detail()));
-            let page = Html(rendered(page, true)?);
-            let headers = [(header::CACHE_CONTROL, "no-store")];
-            Ok((problem.status(), headers, page).into_response())
+            shown(problem.status(), page)
         }
     }
 }
