@@ -1,9 +1,12 @@
 //! Files that are larger than the memory they may have: put aside on disk, and imported as any other.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::fs::{self, Metadata};
+use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -112,4 +115,132 @@ fn where_the_disk_is_full_it_is_said_and_nothing_is_lost() {
     );
     assert_eq!(failed["agentCount"], 1);
     assert_eq!(once(folder.path(), &[], "1")["agentCount"], 4);
+}
+
+/// Says the disk's used bytes and the process that it starts; once that has ended, what is left in
+/// the disk's folder, and its used bytes again. The disk is one that nobody else writes.
+const ON_A_DISK_OF_ITS_OWN: &str = r#"
+    disk=$1 && shift && mount -t tmpfs -o size=64m spill "$disk" || exit 1
+    used() { df -B1 --output=used "$disk" | tail -n 1; }
+    used; "$@" >/dev/null & echo $!; wait $!; echo "ended with $?"
+    ls -A "$disk" | wc -l; used
+"#;
+
+/// A process whose temporary files go to a disk of its own.
+struct OnItsDisk {
+    shell: Child,
+    says: Lines<BufReader<ChildStdout>>,
+}
+
+impl OnItsDisk {
+    fn start(disk: &Path, words: &[&str]) -> Self {
+        let who: &[&str] = if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            &[]
+        } else {
+            &["--user", "--map-root-user"]
+        };
+        let mut shell = Command::new("unshare")
+            .arg("--mount")
+            .args(who)
+            .args(["sh", "-c", ON_A_DISK_OF_ITS_OWN, "sh"])
+            .arg(disk)
+            .args(words)
+            .env_remove("AWS_PROFILE")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(shell.stdout.take().unwrap()).lines();
+        Self { shell, says }
+    }
+
+    fn says(&mut self) -> String {
+        let line = self.says.next().expect("it says something").unwrap();
+        line.trim().to_owned()
+    }
+}
+
+/// What the process has open under `folder` without a name.
+fn nameless_files(process: &str, folder: &Path) -> Vec<Metadata> {
+    let open = fs::read_dir(format!("/proc/{process}/fd"));
+    let paths = open.into_iter().flatten().flatten().map(|one| one.path());
+    let within = |path: &PathBuf| fs::read_link(path).is_ok_and(|link| link.starts_with(folder));
+    paths
+        .filter(within)
+        .filter_map(|path| fs::metadata(path).ok())
+        .filter(|file| file.nlink() == 0)
+        .collect()
+}
+
+#[test]
+fn what_a_killed_process_has_put_aside_is_gone_with_it() {
+    let (folder, disk) = (folder(8), tempfile::tempdir().unwrap());
+    let [path, spill] = [folder.path(), disk.path()].map(|path| path.to_str().unwrap());
+    let sumsq = env!("CARGO_BIN_EXE_sumsq");
+    let once = [sumsq, "local", path, "--once", "--ingest-memory-mib", "1"];
+    let mut process = OnItsDisk::start(disk.path(), &[&once[..], &["--spill-dir", spill]].concat());
+    let (before, id) = (process.says(), process.says());
+
+    // It dies when a megabyte of rows is on the disk.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let is_large = |file: &Metadata| file.len() >= 1 << 20;
+    while !nameless_files(&id, disk.path()).iter().any(is_large) {
+        assert!(Instant::now() < deadline, "nothing is put aside");
+        std::thread::yield_now();
+    }
+    let killed = Command::new("kill").args(["-KILL", &id]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(process.says(), "ended with 137");
+    assert_eq!(process.says(), "0", "files are left");
+    assert_eq!(process.says(), before, "bytes are left");
+    assert!(process.shell.wait().unwrap().success());
+
+    // What it had begun, the next start finishes.
+    assert_eq!(self::once(path.as_ref(), &[], "1")["agentCount"], 8);
+}
+
+/// Data sources of one file, all due at once.
+fn manifests(count: usize) -> String {
+    let one = |number| MANIFEST.replace("name: counts, namespace", &format!("name: counts-{number}, namespace"));
+    (0..count).map(one).collect::<Vec<_>>().join("---")
+}
+
+/// The most memory that `sumsq local --once` holds, in KiB, and how many imports it tells of.
+fn peak_of_all(folder: &Path, flags: &[&str]) -> (u64, usize) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sumsq"))
+        .args(["local", folder.to_str().unwrap(), "--once", "--output", "json"])
+        .args(flags)
+        .env_remove("AWS_PROFILE")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (process, said) = (child.id(), child.stdout.take().unwrap());
+    let (done, is_done) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let summary: Value = serde_json::from_reader(said).unwrap();
+        done.send(()).unwrap();
+        summary
+    });
+    let mut peak = 0;
+    while is_done.recv_timeout(Duration::from_millis(10)).is_err() {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.map_or(peak, |line| line.trim().trim_end_matches(" kB").parse().unwrap());
+    }
+    assert!(child.wait().unwrap().success());
+    let summary = reading.join().unwrap();
+    let sources = summary["dataSources"].as_array().unwrap();
+    let imported = sources.iter().filter(|source| source["result"] == "Imported");
+    (peak, imported.count())
+}
+
+#[test]
+fn files_that_come_due_at_once_share_the_memory() {
+    let folder = folder(12);
+    fs::write(folder.path().join("counts.yaml"), manifests(64)).unwrap();
+    for flags in [["--ingest-memory-mib", "4", "--concurrency", "4"], ["--ingest-memory-mib", "4", "--concurrency", "64"], ["--ingest-memory-mib", "4096", "--concurrency", "64"]] {
+        let begun = Instant::now();
+        let (peak, imported) = peak_of_all(folder.path(), &flags);
+        println!("{flags:?} {peak} KiB {:?} {:?}", imported, begun.elapsed());
+        fs::remove_dir_all(folder.path().join(".sumsq")).unwrap();
+    }
 }

@@ -130,8 +130,7 @@ pub async fn query(store: &str) -> Result<()> {
             .await?;
         let visitors: u64 = days
             .iter()
-            .flat_map(|day| &day.cells)
-            .map(|cell| cell.visitors)
+            .flat_map(|day| day.cells.visitors())
             .sum();
         times.push(begun.elapsed().as_secs_f64());
         anyhow::ensure!(visitors > 0, "the store holds nothing of {AGENT}");
