@@ -181,27 +181,35 @@ impl Input<'_> {
             .split_at_checked(numbers.len())
             .ok_or(BlockError::Malformed)?;
         self.0 = rest;
-        let numbers = numbers.into_iter().zip(valued);
-        for (place, ((count, count_sumsq), valued)) in counts.iter_mut().step_by(width).zip(numbers)
-        {
-            *place = GoalCounts {
-                count,
-                count_sumsq,
-                values: match valued {
-                    0 => None,
-                    1 => Some(GoalValues {
-                        sum: self.decimal()?,
-                        sumsq: self.decimal()?,
-                    }),
-                    _ => return Err(BlockError::Malformed),
-                },
-            };
+        let places = counts.iter_mut().step_by(width);
+        for (place, ((count, count_sumsq), valued)) in places.zip(numbers.into_iter().zip(valued)) {
+            place.count = count;
+            place.count_sumsq = count_sumsq;
+            match valued {
+                0 => {}
+                1 => {
+                    let (sum, sum_decimals) = self.decimal()?;
+                    let (sumsq, sumsq_decimals) = self.decimal()?;
+                    place.values = Some(GoalValues {
+                        sum: Decimal {
+                            units: sum,
+                            decimals: sum_decimals,
+                        },
+                        sumsq: Decimal {
+                            units: sumsq,
+                            decimals: sumsq_decimals,
+                        },
+                    });
+                }
+                _ => return Err(BlockError::Malformed),
+            }
         }
         Ok(())
     }
 
+    /// Units and decimals of a [`Decimal`], apart: together they would go through memory once more.
     #[inline]
-    fn decimal(&mut self) -> Result<Decimal, BlockError> {
+    fn decimal(&mut self) -> Result<(i128, i8), BlockError> {
         let byte = self.byte()?;
         // Products of 64 bits each fit into 128.
         if byte & RAW_UNITS == 0
@@ -209,14 +217,11 @@ impl Input<'_> {
             && let Some((zigzag, rest)) = short(self.0)
         {
             self.0 = rest;
-            return Ok(Decimal {
-                units: i128::from(unfolded(zigzag)) * i128::from(unit),
-                decimals,
-            });
+            return Ok((i128::from(unfolded(zigzag)) * i128::from(unit), decimals));
         }
         let (decimal, rest) = rare_decimal(byte, self.0)?;
         self.0 = rest;
-        Ok(decimal)
+        Ok((decimal.units, decimal.decimals))
     }
 }
 
