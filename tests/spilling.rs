@@ -200,14 +200,25 @@ fn what_a_killed_process_has_put_aside_is_gone_with_it() {
 
 /// Data sources of one file, all due at once.
 fn manifests(count: usize) -> String {
-    let one = |number| MANIFEST.replace("name: counts, namespace", &format!("name: counts-{number}, namespace"));
+    let one = |number| {
+        MANIFEST.replace(
+            "name: counts, namespace",
+            &format!("name: counts-{number}, namespace"),
+        )
+    };
     (0..count).map(one).collect::<Vec<_>>().join("---")
 }
 
 /// The most memory that `sumsq local --once` holds, in KiB, and how many imports it tells of.
 fn peak_of_all(folder: &Path, flags: &[&str]) -> (u64, usize) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sumsq"))
-        .args(["local", folder.to_str().unwrap(), "--once", "--output", "json"])
+        .args([
+            "local",
+            folder.to_str().unwrap(),
+            "--once",
+            "--output",
+            "json",
+        ])
         .args(flags)
         .env_remove("AWS_PROFILE")
         .stdout(Stdio::piped())
@@ -224,12 +235,16 @@ fn peak_of_all(folder: &Path, flags: &[&str]) -> (u64, usize) {
     while is_done.recv_timeout(Duration::from_millis(10)).is_err() {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = line.map_or(peak, |line| line.trim().trim_end_matches(" kB").parse().unwrap());
+        peak = line.map_or(peak, |line| {
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        });
     }
     assert!(child.wait().unwrap().success());
     let summary = reading.join().unwrap();
     let sources = summary["dataSources"].as_array().unwrap();
-    let imported = sources.iter().filter(|source| source["result"] == "Imported");
+    let imported = sources
+        .iter()
+        .filter(|source| source["result"] == "Imported");
     (peak, imported.count())
 }
 
@@ -237,7 +252,11 @@ fn peak_of_all(folder: &Path, flags: &[&str]) -> (u64, usize) {
 fn files_that_come_due_at_once_share_the_memory() {
     let folder = folder(12);
     fs::write(folder.path().join("counts.yaml"), manifests(64)).unwrap();
-    for flags in [["--ingest-memory-mib", "4", "--concurrency", "4"], ["--ingest-memory-mib", "4", "--concurrency", "64"], ["--ingest-memory-mib", "4096", "--concurrency", "64"]] {
+    for flags in [
+        ["--ingest-memory-mib", "4", "--concurrency", "4"],
+        ["--ingest-memory-mib", "4", "--concurrency", "64"],
+        ["--ingest-memory-mib", "4096", "--concurrency", "64"],
+    ] {
         let begun = Instant::now();
         let (peak, imported) = peak_of_all(folder.path(), &flags);
         println!("{flags:?} {peak} KiB {:?} {:?}", imported, begun.elapsed());

@@ -2,17 +2,18 @@
 //!
 //! The format is documented in docs/store.md; a change of it is another version.
 
+mod columns;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::Arc;
 
 use unsigned_varint::encode;
 
+use self::columns::Columns;
 pub use self::reading::Reader;
 
-use crate::domain::agent_day::{AgentDay, CellKey, Day, DayColumns, Digits, VisitorTrait};
+use crate::domain::agent_day::{AgentDay, CellKey, Day, DayColumns, VisitorTrait};
 
 const VERSION: u8 = 1;
 /// Added to a decimal's `decimals`, so that the byte is never negative.
@@ -49,7 +50,7 @@ pub struct Writer {
     goals: Option<Arc<[Arc<str>]>>,
     /// What blocks of these goals and keys begin with.
     prefix: Vec<u8>,
-    out: Vec<u8>,
+    columns: Columns,
 }
 
 impl Writer {
@@ -58,17 +59,13 @@ impl Writer {
         if !self.knows_keys_of(day) {
             self.write_prefix(day);
         }
-        let out = &mut self.out;
-        out.clear();
-        out.extend_from_slice(&self.prefix);
-        let cells = 0..day.len();
-        for cell in cells.clone() {
-            write_u64(out, day.visitors(cell));
-        }
+        let columns = &mut self.columns;
+        columns.clear();
+        columns.visitors(day);
         for goal in 0..day.goals().len() {
-            write_goal(out, day, goal, cells.clone());
+            columns.goal(day, goal);
         }
-        out.as_slice().into()
+        [&self.prefix, columns.written()].concat()
     }
 
     fn knows_keys_of(&self, day: &impl DayColumns) -> bool {
@@ -137,33 +134,6 @@ fn codes(key: &CellKey) -> impl Iterator<Item = &str> {
     [&*key.variation, &*key.policy].into_iter().chain(of_trait)
 }
 
-fn write_goal(out: &mut Vec<u8>, day: &impl DayColumns, goal: usize, cells: Range<usize>) {
-    let counts = || cells.clone().map(|cell| day.counts(cell, goal));
-    for (count, _) in counts() {
-        write_u64(out, count);
-    }
-    // The difference is 0 where each visitor converts at most once: one byte.
-    for (count, squares) in counts() {
-        let squares = i128::try_from(squares).unwrap_or(i128::MAX);
-        write_i128(out, squares - i128::from(count));
-    }
-    let values = || cells.clone().map(|cell| day.values(cell, goal));
-    for values in values() {
-        out.push(u8::from(values.is_some()));
-    }
-    for [sum, sumsq] in values().flatten() {
-        write_digits(out, sum);
-        write_digits(out, sumsq);
-    }
-}
-
-fn write_digits(out: &mut Vec<u8>, digits: Digits) {
-    let decimals = u8::try_from(i16::from(digits.decimals) + DECIMALS_BIAS).unwrap_or(0);
-    let raw = if digits.is_raw { RAW_UNITS } else { 0 };
-    out.push(decimals | raw);
-    write_i128(out, digits.number);
-}
-
 fn write_strings<'a>(out: &mut Vec<u8>, strings: impl ExactSizeIterator<Item = &'a str>) {
     write_u64(out, strings.len() as u64);
     for string in strings {
@@ -172,24 +142,8 @@ fn write_strings<'a>(out: &mut Vec<u8>, strings: impl ExactSizeIterator<Item = &
     }
 }
 
-#[inline]
-fn write_u64(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
-}
-
-/// Zigzag: small numbers of either sign are short.
-#[inline]
-fn write_i128(out: &mut Vec<u8>, number: i128) {
-    if let Ok(small) = i64::try_from(number) {
-        write_u64(out, ((small << 1) ^ (small >> 63)).cast_unsigned());
-    } else {
-        let zigzag = (number.cast_unsigned() << 1) ^ (number >> 127).cast_unsigned();
-        out.extend_from_slice(encode::u128(zigzag, &mut encode::u128_buffer()));
-    }
+fn write_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(encode::u64(number, &mut encode::u64_buffer()));
 }
 
 #[cfg(test)]

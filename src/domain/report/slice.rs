@@ -222,7 +222,12 @@ impl<'a> Pass<'_, 'a> {
         chosen.is_some() && row.group.as_deref() == chosen
     }
 
-    fn entry<'c>(&self, cell: CellView<'c>, counts: Option<&'c GoalCounts>, drawn: bool) -> Entry<'c> {
+    fn entry<'c>(
+        &self,
+        cell: CellView<'c>,
+        counts: Option<&'c GoalCounts>,
+        drawn: bool,
+    ) -> Entry<'c> {
         Entry {
             cell,
             counts,
