@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sumsq::app::open_store;
 use sumsq::args::StoreAddress;
-use sumsq::domain::agent_day::{AgentDay, Day};
+use sumsq::domain::agent_day::{AgentDay, CellView, Day};
 use sumsq::domain::counts_csv::Means;
 use sumsq::domain::data_source::DataSource;
 use sumsq::domain::fetch::{FetchError, Outcome, Trigger};
@@ -125,26 +125,31 @@ struct Sums {
     goals: Vec<[i128; 4]>,
 }
 
+impl Sums {
+    fn add(&mut self, cell: &CellView<'_>) {
+        self.visitors += cell.visitors;
+        for (sum, counts) in self.goals.iter_mut().zip(cell.goals) {
+            let values = counts.values.unwrap_or_default();
+            sum[0] += i128::from(counts.count);
+            sum[1] += counts.count_sumsq.cast_signed();
+            sum[2] += values.sum.units;
+            sum[3] += values.sumsq.units;
+        }
+    }
+}
+
 /// What the rivals' `SELECT ... GROUP BY` answers: every column's sum by variation and day.
 fn sums(days: &[AgentDay]) -> BTreeMap<(&str, Day), Sums> {
     let mut sums = BTreeMap::<_, Sums>::new();
     for day in days {
+        let mut place = 0;
         for arm in day.cells.keys().chunk_by(|a, b| a.variation == b.variation) {
-            sums.entry((&*arm[0].variation, day.day)).or_default();
-        }
-        for cell in day.cells.iter() {
-            let Some(arm) = sums.get_mut(&(&*cell.key.variation, day.day)) else {
-                continue;
-            };
-            arm.visitors += cell.visitors;
-            arm.goals.resize(cell.goals.len(), [0; 4]);
-            for (sum, counts) in arm.goals.iter_mut().zip(cell.goals) {
-                let values = counts.values.unwrap_or_default();
-                sum[0] += i128::from(counts.count);
-                sum[1] += counts.count_sumsq.cast_signed();
-                sum[2] += values.sum.units;
-                sum[3] += values.sumsq.units;
+            let of_arm = sums.entry((&*arm[0].variation, day.day)).or_default();
+            of_arm.goals.resize(day.goals.len(), [0; 4]);
+            for cell in day.cells.range(place..place + arm.len()) {
+                of_arm.add(&cell);
             }
+            place += arm.len();
         }
     }
     sums

@@ -327,7 +327,8 @@ mod tests {
                         })
                         .collect(),
                 })
-                .into(),
+                .into_iter()
+                .collect(),
         };
         let columns = |goals: &[(&str, bool)]| Columns::of(&day(goals)).unwrap();
         assert_ne!(columns(&[("g", false)]), columns(&[("g", true)]));

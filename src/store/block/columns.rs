@@ -148,10 +148,8 @@ mod tests {
             out.u64(small);
             out.i128(number);
             columns.length = out.at;
-            let expected = [
-                encode::u64(small, &mut encode::u64_buffer()),
-                encode::u128(folded, &mut encode::u128_buffer()),
-            ];
+            let (mut short, mut long) = (encode::u64_buffer(), encode::u128_buffer());
+            let expected = [encode::u64(small, &mut short), encode::u128(folded, &mut long)];
             prop_assert_eq!(columns.written(), expected.concat());
         }
     }
