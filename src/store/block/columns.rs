@@ -94,7 +94,7 @@ impl Out<'_> {
         let pairs = (halves & 0x0000_3fff_0000_3fff) | ((halves << 2) & 0x3fff_0000_3fff_0000);
         let bytes = (pairs & 0x007f_007f_007f_007f) | ((pairs << 1) & 0x7f00_7f00_7f00_7f00);
         // The place of the last byte that says something, in bits.
-        let last = (63 - (bytes | 1).leading_zeros()) & !7;
+        let last = (bytes | 1).ilog2() & !7;
         let bytes = bytes | (MORE & ((1 << last) - 1));
         self.bytes[self.at..self.at + 8].copy_from_slice(&bytes.to_le_bytes());
         self.at += last as usize / 8 + 1;

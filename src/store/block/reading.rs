@@ -229,11 +229,11 @@ impl Input<'_> {
 const WRITTEN: [Option<(i8, i64)>; 128] = {
     let mut written = [None; 128];
     // Those whose unit fits into 64 bits.
-    let (mut decimals, mut unit) = (12_i8, 1_i64);
+    let (mut byte, mut decimals, mut unit) = (12 + DECIMALS_BIAS.unsigned_abs() as usize, 12_i8, 1);
     while decimals > -6 {
-        written[(decimals as i16 + DECIMALS_BIAS) as usize] = Some((decimals, unit));
-        decimals -= 1;
-        unit *= 10;
+        written[byte] = Some((decimals, unit));
+        (byte, decimals) = (byte - 1, decimals - 1);
+        unit *= 10_i64;
     }
     written
 };
