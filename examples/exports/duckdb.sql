@@ -52,7 +52,7 @@ numbered_exposure AS (
     x.exposed_at,
     ROW_NUMBER() OVER (
       PARTITION BY x.agent, x.visitor_id
-      ORDER BY x.exposed_at, x.variation, x.policy, x.loyalty_status, x.device
+      ORDER BY x.exposed_at, x.variation, COALESCE(x.policy, ''), COALESCE(x.loyalty_status, ''), COALESCE(x.device, '')
     ) AS nth
   FROM exposures AS x
   CROSS JOIN bounds AS b
@@ -80,25 +80,29 @@ first_exposure AS (
 
 -- 2. EACH EVENT ONCE, however often it was delivered, with an amount that can be added up. NaN and
 --    infinities are beyond max_amount, NULL is nowhere: the event counts, and is worth 0. Refunds are
---    negative, whichever sign the source gives them.
-numbered_event AS (
+--    negative, whichever sign the source gives them. (By GROUP BY: a planner expects so few rows of
+--    ROW_NUMBER() = 1 that it may loop over all events for each visitor.)
+clean_event AS (
   SELECT
+    e.event_id,
     e.visitor_id,
     e.event,
-    e.occurred_at,
-    CASE
-      WHEN e.event = 'order' AND e.amount >= 0 AND e.amount <= b.max_amount
-        THEN CAST(e.amount AS DECIMAL(18, 2))
-      WHEN e.event = 'refund' AND ABS(e.amount) <= b.max_amount
-        THEN -CAST(ABS(e.amount) AS DECIMAL(18, 2))
-      ELSE 0
-    END AS amount,
-    ROW_NUMBER() OVER (PARTITION BY e.event_id ORDER BY e.occurred_at, e.amount) AS nth
+    MIN(e.occurred_at) AS occurred_at,
+    MIN(
+      CASE
+        WHEN e.event = 'order' AND e.amount >= 0 AND e.amount <= b.max_amount
+          THEN CAST(e.amount AS DECIMAL(18, 2))
+        WHEN e.event = 'refund' AND ABS(e.amount) <= b.max_amount
+          THEN -CAST(ABS(e.amount) AS DECIMAL(18, 2))
+        ELSE 0
+      END
+    ) AS amount
   FROM events AS e
   CROSS JOIN bounds AS b
   WHERE e.event IN ('add-to-cart', 'order', 'refund')
     AND e.occurred_at >= b.begin_at
     AND e.occurred_at < b.end_at
+  GROUP BY e.event_id, e.visitor_id, e.event
 ),
 
 -- 3. PER VISITOR, with all that happened in the window from the first exposure on. It stands on the
@@ -120,9 +124,8 @@ per_visitor AS (
     CAST(SUM(CASE WHEN e.event IN ('order', 'refund') THEN e.amount ELSE 0 END) AS DECIMAL(18, 2)) AS net_revenue_val
   FROM first_exposure AS x
   CROSS JOIN bounds AS b
-  LEFT JOIN numbered_event AS e
+  LEFT JOIN clean_event AS e
     ON e.visitor_id = x.visitor_id
-    AND e.nth = 1
     AND e.occurred_at >= x.first_seen
     AND e.occurred_at < x.first_seen + b.window_hours * INTERVAL '1 hour'
   GROUP BY x.day, x.agent, x.variation, x.policy, x.loyalty_status, x.device, x.visitor_id

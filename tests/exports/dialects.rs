@@ -2,11 +2,15 @@
 //! lay another beside it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ask, engines::example, support::process::testbed_path};
+use super::ask;
+use super::engines::{DuckDb, example};
+use super::support::process::testbed_path;
+use super::visitors::{self, END_DAY};
 
 const DIALECTS: [&str; 6] = [
     "postgres",
@@ -24,6 +28,8 @@ struct Shape {
     columns: Vec<String>,
     /// The first words of statements without a query.
     other: Vec<String>,
+    /// The query as DuckDB's.
+    translated: String,
 }
 
 fn shapes() -> BTreeMap<String, Shape> {
@@ -56,7 +62,7 @@ fn queries_of_all_dialects_parse_and_have_one_shape() {
         .collect();
     insta::assert_snapshot!(
         steps.join(" "),
-        @"settings bounds numbered_exposure first_exposure numbered_event per_visitor"
+        @"settings bounds numbered_exposure first_exposure clean_event per_visitor"
     );
     let header = "Date,Agent,Variation,Policy,Trait_Group,Trait_Value,Sels,purchase,purchase_sumsq,\
                   add_to_cart,add_to_cart_sumsq,orders,orders_sumsq,orders_val,orders_val_sumsq,\
@@ -75,14 +81,49 @@ fn queries_of_all_dialects_parse_and_have_one_shape() {
     }
 }
 
+/// No test can reach those warehouses. DuckDB takes their place: it runs their queries, translated by
+/// a program that knows these dialects' functions. That finds a wrong argument or a wrong zone, and
+/// not what a warehouse does otherwise than its manual says.
+#[test]
+fn translated_into_one_dialect_all_give_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let duckdb = DuckDb::new(&visitors::write(folder.path()), folder.path());
+    let to = folder.path().join("rows.csv");
+    duckdb.export(END_DAY, &to);
+    let expected = rows(&to);
+    assert!(expected.len() > 1_000);
+    for (file, shape) in shapes() {
+        let without_zone = file == "redshift.sql";
+        duckdb.export_translated(&shape.translated, without_zone, END_DAY, &to);
+        for (row, expected) in rows(&to).iter().zip(&expected) {
+            assert_eq!(row, expected, "{file}");
+        }
+        assert_eq!(rows(&to).len(), expected.len(), "{file}");
+    }
+}
+
+/// In order, with numbers spelt alike: BigQuery's decimals have more zeros at their end.
+fn rows(file: &Path) -> Vec<Vec<String>> {
+    let mut reader = csv::Reader::from_path(file).unwrap();
+    let spelt = |field: &str| match field.split_once('.') {
+        Some(_) => field.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        None => field.to_owned(),
+    };
+    let mut rows: Vec<Vec<String>> = reader
+        .records()
+        .map(|record| record.unwrap().iter().map(spelt).collect())
+        .collect();
+    rows.sort_unstable();
+    rows
+}
+
 /// A file says of itself how far it was verified; only two are run by these tests.
 #[test]
 fn each_file_says_how_it_was_verified() {
     for dialect in DIALECTS {
         let text = std::fs::read_to_string(example(&format!("{dialect}.sql"))).unwrap();
         let run = text.contains("-- Verified by running: tests/exports, ");
-        let read =
-            text.contains("-- Verified by the documentation and by a parser of this dialect");
+        let read = text.contains("-- Verified: not run in this warehouse.");
         assert_eq!(run, matches!(dialect, "postgres" | "duckdb"), "{dialect}");
         assert_eq!(read, !run, "{dialect}");
     }

@@ -92,7 +92,12 @@ impl DuckDb {
              CREATE TABLE events (event_id TEXT, visitor_id TEXT, event TEXT, amount DOUBLE, \
              occurred_at TIMESTAMPTZ);
              COPY exposures FROM '{}' (FORMAT csv, HEADER);
-             COPY events FROM '{}' (FORMAT csv, HEADER);",
+             COPY events FROM '{}' (FORMAT csv, HEADER);
+             CREATE SCHEMA in_utc;
+             CREATE VIEW in_utc.exposures AS SELECT * REPLACE \
+             (exposed_at AT TIME ZONE 'UTC' AS exposed_at) FROM main.exposures;
+             CREATE VIEW in_utc.events AS SELECT * REPLACE \
+             (occurred_at AT TIME ZONE 'UTC' AS occurred_at) FROM main.events;",
             tables.exposures.display(),
             tables.events.display()
         ));
@@ -105,6 +110,17 @@ impl DuckDb {
             "SET TimeZone = '{SESSION_ZONE}'; SET VARIABLE end_day = DATE '{end_day}';\n{query}"
         ));
         fs::rename(self.folder.join("counts.csv"), to).unwrap();
+    }
+
+    /// Writes what another dialect's query, translated, makes of the same tables. `without_zone`:
+    /// whose timestamps are UTC's and do not say so.
+    pub fn export_translated(&self, query: &str, without_zone: bool, end_day: &str, to: &Path) {
+        let schema = if without_zone { "in_utc" } else { "main" };
+        self.say(&format!(
+            "SET TimeZone = 'UTC'; SET VARIABLE end_day = DATE '{end_day}'; \
+             SET search_path = '{schema}'; COPY ({query}) TO '{}' (FORMAT csv, HEADER);",
+            to.display()
+        ));
     }
 
     fn say(&self, sql: &str) {

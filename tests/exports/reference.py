@@ -41,8 +41,8 @@ def exposures(path, before):
     for row in csv.DictReader(open(path, newline="")):
         if not row["visitor_id"] or not row["variation"] or moment(row["exposed_at"]) >= before:
             continue
-        # Of two at one instant, the first by its codes; what is missing sorts last.
-        order = (moment(row["exposed_at"]), row["variation"], row["policy"] or "~", row["loyalty_status"] or "~", row["device"] or "~")
+        # Of two at one instant, the first by its codes; what is missing sorts first.
+        order = (moment(row["exposed_at"]), row["variation"], row["policy"], row["loyalty_status"], row["device"])
         key = (row["agent"], row["visitor_id"])
         if key not in first or order < first[key][0]:
             first[key] = (order, row)
