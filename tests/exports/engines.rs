@@ -81,10 +81,15 @@ pub struct DuckDb {
 }
 
 impl DuckDb {
-    pub fn new(tables: &Tables, folder: &Path) -> Self {
-        let new = Self {
+    /// Without a table.
+    pub fn empty(folder: &Path) -> Self {
+        Self {
             folder: folder.to_owned(),
-        };
+        }
+    }
+
+    pub fn new(tables: &Tables, folder: &Path) -> Self {
+        let new = Self::empty(folder);
         // Doubles, which hold NaN and infinities as decimals do not.
         new.say(&format!(
             "CREATE TABLE exposures (visitor_id TEXT, agent TEXT, variation TEXT, policy TEXT, \
@@ -123,7 +128,7 @@ impl DuckDb {
         ));
     }
 
-    fn say(&self, sql: &str) {
+    pub fn say(&self, sql: &str) {
         let script = "import duckdb, sys; duckdb.connect('shop.duckdb').execute(sys.argv[1])";
         let output = Command::new(testbed_path("SUMSQ_TEST_RIVALS"))
             .args(["-c", script, sql])

@@ -3,6 +3,7 @@
 //! and must have the same shape.
 
 mod dialects;
+mod documented;
 mod engines;
 mod publish;
 mod reports;
