@@ -12,7 +12,7 @@ use super::engines::{DuckDb, example};
 use super::support::process::testbed_path;
 use super::visitors::{self, END_DAY};
 
-const DIALECTS: [&str; 6] = [
+pub const DIALECTS: [&str; 6] = [
     "postgres",
     "duckdb",
     "snowflake",
@@ -103,7 +103,7 @@ fn translated_into_one_dialect_all_give_the_same_rows() {
 }
 
 /// In order, with numbers spelt alike: BigQuery's decimals have more zeros at their end.
-fn rows(file: &Path) -> Vec<Vec<String>> {
+pub fn rows(file: &Path) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_path(file).unwrap();
     let spelt = |field: &str| match field.split_once('.') {
         Some(_) => field.trim_end_matches('0').trim_end_matches('.').to_owned(),

@@ -7,6 +7,7 @@ mod documented;
 mod engines;
 mod publish;
 mod reports;
+mod sketches;
 #[path = "../support/mod.rs"]
 mod support;
 mod visitors;

@@ -28,6 +28,15 @@
 {% macro redshift__local_day(at) %}CAST(CONVERT_TIMEZONE('UTC', '{{ var('time_zone') }}', {{ at }}) AS DATE){% endmacro %}
 {% macro databricks__local_day(at) %}CAST(FROM_UTC_TIMESTAMP({{ at }}, '{{ var('time_zone') }}') AS DATE){% endmacro %}
 
+{#- When a visitor's events cease to count. (dbt.dateadd makes a DATETIME of it in BigQuery, which is
+    not compared with a TIMESTAMP.) -#}
+{% macro window_end(at) %}{{ return(adapter.dispatch('window_end')(at)) }}{% endmacro %}
+{% macro default__window_end(at) %}{{ at }} + INTERVAL '{{ var('window_hours') }} hours'{% endmacro %}
+{% macro snowflake__window_end(at) %}DATEADD(HOUR, {{ var('window_hours') }}, {{ at }}){% endmacro %}
+{% macro bigquery__window_end(at) %}TIMESTAMP_ADD({{ at }}, INTERVAL {{ var('window_hours') }} HOUR){% endmacro %}
+{% macro redshift__window_end(at) %}DATEADD(HOUR, {{ var('window_hours') }}, {{ at }}){% endmacro %}
+{% macro databricks__window_end(at) %}TIMESTAMPADD(HOUR, {{ var('window_hours') }}, {{ at }}){% endmacro %}
+
 {#- Midnight UTC of a calendar day, in seconds. -#}
 {% macro midnight_utc(day) %}{{ return(adapter.dispatch('midnight_utc')(day)) }}{% endmacro %}
 {% macro default__midnight_utc(day) %}CAST(EXTRACT(EPOCH FROM {{ day }}) AS BIGINT){% endmacro %}

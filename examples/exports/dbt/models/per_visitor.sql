@@ -17,5 +17,5 @@ FROM {{ ref('first_exposure') }} AS x
 LEFT JOIN {{ ref('clean_event') }} AS e
   ON e.visitor_id = x.visitor_id
   AND e.occurred_at >= x.first_seen
-  AND e.occurred_at < {{ dbt.dateadd('hour', var('window_hours'), 'x.first_seen') }}
+  AND e.occurred_at < {{ window_end('x.first_seen') }}
 GROUP BY x.day, x.agent, x.variation, x.policy, x.loyalty_status, x.device, x.visitor_id
