@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::engines::DuckDb;
+use super::engines::{DuckDb, PostgreSql};
+use super::visitors;
 
 /// Where the words of a file's problems and warnings are.
 const SOURCES: [&str; 3] = [
@@ -71,6 +72,26 @@ fn every_code_of_a_file_is_documented() {
     );
     let unknown: Vec<_> = named.difference(&codes).collect();
     assert!(unknown.is_empty(), "docs/export.md names {unknown:?}");
+}
+
+/// What the README asks of the tables is asked of tables that have all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_s_questions_have_answers() {
+    let readme = fs::read_to_string(checkout("examples/exports/README.md")).unwrap();
+    let (_, questions) = readme.split_once("```sql\n").unwrap();
+    let (questions, _) = questions.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = PostgreSql::new(&visitors::write(folder.path())).await;
+    insta::assert_snapshot!(postgres.say(questions), @r"
+    checkout-button|0.0452
+    recommendations|0.0491
+    add-to-cart|0.0000
+    order|0.0002
+    refund|0.0000
+    support-contact|0.0000
+    order|565|162
+    refund|107|164
+    ");
 }
 
 /// Section 1's Ana, and section 2's three visitors, who bought 0, 1 and 2 times.

@@ -61,8 +61,11 @@ impl PostgreSql {
         succeeded(&output);
     }
 
-    fn say(&self, sql: &str) {
-        succeeded(&self.psql().args(["-c", sql]).output().unwrap());
+    /// Says SQL; what it answers, a line a row.
+    pub fn say(&self, sql: &str) -> String {
+        let output = self.psql().args(["-A", "-t", "-c", sql]).output().unwrap();
+        succeeded(&output);
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn psql(&self) -> Command {
