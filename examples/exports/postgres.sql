@@ -49,7 +49,9 @@ numbered_exposure AS (
     x.exposed_at,
     ROW_NUMBER() OVER (
       PARTITION BY x.agent, x.visitor_id
-      ORDER BY x.exposed_at, x.variation, COALESCE(x.policy, ''), COALESCE(x.loyalty_status, ''), COALESCE(x.device, '')
+      ORDER BY
+        x.exposed_at, x.variation,
+        COALESCE(x.policy, ''), COALESCE(x.loyalty_status, ''), COALESCE(x.device, '')
     ) AS nth
   FROM exposures AS x
   CROSS JOIN bounds AS b
@@ -75,10 +77,10 @@ first_exposure AS (
     AND n.exposed_at >= b.begin_at
 ),
 
--- 2. EACH EVENT ONCE, however often it was delivered, with an amount that can be added up. NaN and
---    infinities are beyond max_amount, NULL is nowhere: the event counts, and is worth 0. Refunds are
---    negative, whichever sign the source gives them. (By GROUP BY: a planner expects so few rows of
---    ROW_NUMBER() = 1 that it may loop over all events for each visitor.)
+-- 2. EACH EVENT ONCE, by its id, however often it was delivered, with an amount that can be added up.
+--    NaN and infinities are beyond max_amount, NULL is nowhere: the event counts, and is worth 0.
+--    Refunds are negative, whichever sign the source gives them. (By GROUP BY: a planner expects so
+--    few rows of ROW_NUMBER() = 1 that it may loop over all events for each visitor.)
 clean_event AS (
   SELECT
     e.event_id,
@@ -135,7 +137,11 @@ SELECT
   agent AS "Agent",
   variation AS "Variation",
   policy AS "Policy",
-  CASE WHEN GROUPING(loyalty_status) = 0 THEN 'loyalty-status' WHEN GROUPING(device) = 0 THEN 'device' ELSE '' END AS "Trait_Group",
+  CASE
+    WHEN GROUPING(loyalty_status) = 0 THEN 'loyalty-status'
+    WHEN GROUPING(device) = 0 THEN 'device'
+    ELSE ''
+  END AS "Trait_Group",
   COALESCE(loyalty_status, device, '') AS "Trait_Value",
   COUNT(*) AS "Sels",
   SUM(purchase) AS "purchase",

@@ -11,14 +11,15 @@
 --
 -- PARALLEL OFF writes one file up to 6.2 GB, and appends 000 to its name. Column names come out in
 -- lower case unless enable_case_sensitive_identifier is on: that is fine for Date, Agent and their
--- kin; let the goals' codes be in lower case. GZIP and ZSTD are read as well.
+-- kin; let the goals' codes be in lower case. A literal has no type until it is cast. GZIP and ZSTD
+-- are read as well.
 
 DROP TABLE IF EXISTS sumsq_counts;
 
 CREATE TEMP TABLE sumsq_counts AS
 WITH settings AS (
   SELECT
-    'America/New_York' AS time_zone,       -- whose calendar a day belongs to
+    CAST('America/New_York' AS VARCHAR(64)) AS time_zone,   -- whose calendar a day belongs to
     -- The first day that is not exported: today, which is not over yet.
     -- For an earlier day's file again: DATE '2026-03-01' AS end_day
     CAST(CONVERT_TIMEZONE('UTC', 'America/New_York', GETDATE()) AS DATE) AS end_day,
@@ -51,7 +52,9 @@ numbered_exposure AS (
     x.exposed_at,
     ROW_NUMBER() OVER (
       PARTITION BY x.agent, x.visitor_id
-      ORDER BY x.exposed_at, x.variation, COALESCE(x.policy, ''), COALESCE(x.loyalty_status, ''), COALESCE(x.device, '')
+      ORDER BY
+        x.exposed_at, x.variation,
+        COALESCE(x.policy, ''), COALESCE(x.loyalty_status, ''), COALESCE(x.device, '')
     ) AS nth
   FROM exposures AS x
   CROSS JOIN bounds AS b
@@ -77,10 +80,10 @@ first_exposure AS (
     AND n.exposed_at >= b.begin_at
 ),
 
--- 2. EACH EVENT ONCE, however often it was delivered, with an amount that can be added up. NaN and
---    infinities are beyond max_amount, NULL is nowhere: the event counts, and is worth 0. Refunds are
---    negative, whichever sign the source gives them. (By GROUP BY: a planner expects so few rows of
---    ROW_NUMBER() = 1 that it may loop over all events for each visitor.)
+-- 2. EACH EVENT ONCE, by its id, however often it was delivered, with an amount that can be added up.
+--    NaN and infinities are beyond max_amount, NULL is nowhere: the event counts, and is worth 0.
+--    Refunds are negative, whichever sign the source gives them. (By GROUP BY: a planner expects so
+--    few rows of ROW_NUMBER() = 1 that it may loop over all events for each visitor.)
 clean_event AS (
   SELECT
     e.event_id,
@@ -137,7 +140,11 @@ SELECT
   agent AS "Agent",
   variation AS "Variation",
   policy AS "Policy",
-  CASE WHEN GROUPING(loyalty_status) = 0 THEN 'loyalty-status' WHEN GROUPING(device) = 0 THEN 'device' ELSE '' END AS "Trait_Group",
+  CAST(CASE
+    WHEN GROUPING(loyalty_status) = 0 THEN 'loyalty-status'
+    WHEN GROUPING(device) = 0 THEN 'device'
+    ELSE ''
+  END AS VARCHAR(128)) AS "Trait_Group",
   COALESCE(loyalty_status, device, '') AS "Trait_Value",
   COUNT(*) AS "Sels",
   SUM(purchase) AS "purchase",

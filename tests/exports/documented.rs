@@ -89,8 +89,8 @@ async fn the_readme_s_questions_have_answers() {
     order|0.0002
     refund|0.0000
     support-contact|0.0000
-    order|565|162
-    refund|107|164
+    order|0|565|162
+    refund|0|107|164
     ");
 }
 

@@ -30,11 +30,14 @@ const EARLIER_END_DAY: &str = "2026-03-11";
 /// 30 days before each run, as the queries say.
 const WINDOWS: [[&str; 2]; 2] = [["2026-02-09", EARLIER_END_DAY], ["2026-02-25", END_DAY]];
 
+/// Writes the CSV of a run on a day to a path.
+type Export<'a> = dyn Fn(&str, &Path) + 'a;
+
 /// What the reference says of a window of days.
 #[derive(Debug, Deserialize)]
-pub struct Expected {
+struct Expected {
     cells: Vec<Vec<String>>,
-    pub reports: Vec<Value>,
+    reports: Vec<Value>,
 }
 
 fn reference(tables: &Tables) -> Vec<Expected> {
@@ -54,7 +57,7 @@ fn reference(tables: &Tables) -> Vec<Expected> {
 }
 
 /// Runs a Python script, and gives it a text.
-pub fn ask(python: &Path, script: &str, text: &str) -> Output {
+fn ask(python: &Path, script: &str, text: &str) -> Output {
     let mut child = Command::new(python)
         .arg(script)
         .stdin(Stdio::piped())
@@ -81,7 +84,7 @@ async fn reports_from_the_csv_are_those_from_the_visitors() {
     let expected = reference(&tables);
     let postgres = PostgreSql::new(&tables).await;
     let duckdb = DuckDb::new(&tables, folder.path());
-    let engines: [(&str, &dyn Fn(&str, &Path)); 2] = [
+    let engines: [(&str, &Export<'_>); 2] = [
         ("postgres", &|day, to| postgres.export(day, to)),
         ("duckdb", &|day, to| duckdb.export(day, to)),
     ];
@@ -118,7 +121,7 @@ async fn reports_from_the_csv_are_those_from_the_visitors() {
     }
 }
 
-pub fn sumsq(args: &[&str]) -> Output {
+fn sumsq(args: &[&str]) -> Output {
     Command::new(SUMSQ)
         .args(args)
         .env_remove("AWS_PROFILE")

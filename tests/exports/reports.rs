@@ -6,63 +6,17 @@ use serde_json::Value;
 
 use super::sumsq;
 
-/// Relative, or of the standard error where a number may be near 0.
+/// Relative; of the standard error where a number may be near 0.
 const ALLOWED: f64 = 1e-9;
 
 /// Compares every agent, policy, goal, metric and trait.
 pub fn compare(store: &Path, expected: &[Value]) {
     let store = format!("sqlite:{}", store.display());
-    let mut wrong = Vec::new();
-    let mut numbers = 0;
+    let mut beside = Beside::default();
     for expected in expected {
-        let report = show(&store, expected);
-        let asked = &expected["trait"];
-        let what = format!(
-            "{} {} {} {} {asked}",
-            expected["agent"], expected["policy"], expected["goal"], expected["metric"]
-        );
-        let mut differ = |field: &str, ours: &Value, theirs: &Value, scale: f64| {
-            numbers += 1;
-            let (ours, theirs) = (ours.as_f64(), theirs.as_f64().unwrap());
-            let error = ours.map(|ours| (ours - theirs).abs() / theirs.abs().max(scale));
-            if error.is_none_or(|error| !(error <= ALLOWED)) {
-                wrong.push(format!("{what} {field}: {ours:?}, not {theirs:?}"));
-            }
-        };
-        let (arms, comparisons) = (&report["arms"], &report["comparisons"]);
-        for (index, arm) in list(&expected["arms"]).iter().enumerate() {
-            let ours = &arms[index];
-            assert_eq!(ours["variation"], arm["variation"], "{what}");
-            for field in ["visitors", "mean", "variance", "standardError"] {
-                differ(field, &ours[field], &arm[field], 0.0);
-            }
-        }
-        assert_eq!(list(arms).len(), list(&expected["arms"]).len(), "{what}");
-        for (index, comparison) in list(&expected["comparisons"]).iter().enumerate() {
-            let ours = &comparisons[index];
-            assert_eq!(ours["variation"], comparison["variation"], "{what}");
-            let error = comparison["standardError"].as_f64().unwrap();
-            differ(
-                "difference",
-                &ours["difference"],
-                &comparison["difference"],
-                error,
-            );
-            differ("t", &ours["t"], &comparison["t"], 1.0);
-            for field in ["standardError", "degreesOfFreedom", "p"] {
-                differ(field, &ours[field], &comparison[field], 0.0);
-            }
-            for end in [0, 1] {
-                let [ours, theirs] = [ours, comparison].map(|one| &one["interval"][end]);
-                differ("interval", ours, theirs, error);
-            }
-        }
-        assert_eq!(
-            list(comparisons).len(),
-            list(&expected["comparisons"]).len(),
-            "{what}"
-        );
+        beside.report(&show(&store, expected), expected);
     }
+    let Beside { wrong, numbers, .. } = beside;
     assert!(
         wrong.is_empty(),
         "{} of {numbers} differ:\n{}",
@@ -72,17 +26,83 @@ pub fn compare(store: &Path, expected: &[Value]) {
     assert!(numbers > 1_000, "{numbers} numbers");
 }
 
+/// The numbers compared so far, and those that differ.
+#[derive(Debug, Default)]
+struct Beside {
+    what: String,
+    numbers: usize,
+    wrong: Vec<String>,
+}
+
+impl Beside {
+    fn report(&mut self, ours: &Value, theirs: &Value) {
+        self.what = format!(
+            "{} {} {} {} {}",
+            theirs["agent"], theirs["policy"], theirs["goal"], theirs["metric"], theirs["trait"]
+        );
+        self.each(ours, theirs, "arms", |beside, ours, theirs| {
+            for field in ["visitors", "mean", "variance", "standardError"] {
+                beside.number(field, ours, theirs, 0.0);
+            }
+        });
+        self.each(ours, theirs, "comparisons", |beside, ours, theirs| {
+            let error = theirs["standardError"].as_f64().unwrap();
+            for (field, scale) in [
+                ("difference", error),
+                ("standardError", 0.0),
+                ("degreesOfFreedom", 0.0),
+                ("t", 1.0),
+                ("p", 0.0),
+            ] {
+                beside.number(field, ours, theirs, scale);
+            }
+            for end in [0, 1] {
+                let [ours, theirs] = [ours, theirs].map(|one| &one["interval"][end]);
+                beside.value("interval", ours, theirs, error);
+            }
+        });
+    }
+
+    fn each(
+        &mut self,
+        ours: &Value,
+        theirs: &Value,
+        list: &str,
+        compare: impl Fn(&mut Self, &Value, &Value),
+    ) {
+        let [ours, theirs] = [ours, theirs].map(|one| one[list].as_array().expect("a list"));
+        assert_eq!(ours.len(), theirs.len(), "{}", self.what);
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert_eq!(ours["variation"], theirs["variation"], "{}", self.what);
+            compare(self, ours, theirs);
+        }
+    }
+
+    fn number(&mut self, field: &str, ours: &Value, theirs: &Value, scale: f64) {
+        self.value(field, &ours[field], &theirs[field], scale);
+    }
+
+    fn value(&mut self, field: &str, ours: &Value, theirs: &Value, scale: f64) {
+        self.numbers += 1;
+        let (ours, theirs) = (ours.as_f64(), theirs.as_f64().expect("a number"));
+        let error = ours.map(|ours| (ours - theirs).abs() / theirs.abs().max(scale));
+        if !error.is_some_and(|error| error <= ALLOWED) {
+            let what = &self.what;
+            self.wrong
+                .push(format!("{what} {field}: {ours:?}, not {theirs:?}"));
+        }
+    }
+}
+
 fn show(store: &str, asked: &Value) -> Value {
     let agent = format!("default/{}", asked["agent"].as_str().unwrap());
-    let mut args = vec![
-        "show", "--store", store, &agent, "--output", "json", "--adjust", "none",
-    ];
-    for name in ["policy", "goal", "metric"] {
-        let flag = match name {
-            "policy" => "--policy",
-            "goal" => "--goal",
-            _ => "--metric",
-        };
+    let mut args = vec!["show", "--store", store, &agent];
+    args.extend(["--output", "json", "--adjust", "none"]);
+    for (flag, name) in [
+        ("--policy", "policy"),
+        ("--goal", "goal"),
+        ("--metric", "metric"),
+    ] {
         args.extend([flag, asked[name].as_str().unwrap()]);
     }
     if let Some(visitor_trait) = asked["trait"].as_array() {
@@ -97,8 +117,4 @@ fn show(store: &str, asked: &Value) -> Value {
         assert_eq!(shown[name], asked[name]);
     }
     shown
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
 }
