@@ -1,4 +1,4 @@
--- DuckDB (1.2 or newer): exposures and events to the CSV that sumsq reads.
+-- DuckDB (1.4 or newer): exposures and events to the CSV that sumsq reads.
 --
 --   duckdb -bail shop.duckdb < duckdb.sql          # writes counts.csv
 --   ./publish.sh counts.csv s3://com.my-company.counts/exports/counts.csv shop-conversions.yaml
@@ -12,7 +12,8 @@
 -- exposures  visitor_id, agent, variation, policy, exposed_at timestamptz, loyalty_status, device
 -- events     event_id, visitor_id, event, amount decimal or double, occurred_at timestamptz
 --
--- Verified by running: tests/exports, DuckDB 2.0.1, to a file. Not run: S3.
+-- Verified by running: tests/exports, DuckDB 2.0.1, to a file; and by hand DuckDB 1.4.4 with httpfs,
+-- from Parquet in an S3 server of the same machine to it.
 
 COPY (
 WITH settings AS (
