@@ -120,6 +120,18 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Of all its threads, on any core, since it started.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        /// Of Linux, on every machine that there is: USER_HZ.
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0))?;
+        // Behind the name, which may hold anything; user and system time are the 14th and 15th.
+        let (_, fields) = stat.rsplit_once(')').context("no such field")?;
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks = ticks.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        Ok(ticks / TICKS_PER_SECOND)
+    }
+
     pub fn reset_peak(&self) -> Result<()> {
         Ok(std::fs::write(format!("/proc/{}/clear_refs", self.0), "5")?)
     }

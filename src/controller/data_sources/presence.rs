@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{Context, Watched};
+use super::{Content, Context, Known};
 use crate::controller::publish::Reported;
 use crate::controller::{Error, LONGEST_LOOK, Touched, dereference, has_gone};
-use crate::crd::data_source::{DataSource, DeletionPolicy};
+use crate::crd::data_source::DeletionPolicy;
 use crate::domain::data_source::{SourceId, SourceKey};
 use crate::store::SourceRow;
 
@@ -18,12 +18,16 @@ const FINALIZER: &str = "sumsq.dev/delete-data";
 
 impl Context {
     /// Adds or removes the finalizer as `deletionPolicy` says. True where the object was changed.
-    pub(super) async fn align_finalizer(&self, object: &DataSource) -> Result<bool, Error> {
+    pub(super) async fn align_finalizer(
+        &self,
+        object: &Known,
+        content: &Content,
+    ) -> Result<bool, Error> {
         let has = object
             .finalizers()
             .iter()
             .any(|finalizer| finalizer == FINALIZER);
-        let wants = object.spec.deletion_policy == DeletionPolicy::Delete;
+        let wants = content.deletion_policy == DeletionPolicy::Delete;
         if has == wants {
             return Ok(false);
         }
@@ -63,7 +67,7 @@ impl Context {
     }
 
     /// A look that was under way when its object went has entered it again: then it goes again.
-    pub(super) async fn ends_where_its_object_did(&self, object: &Watched) {
+    pub(super) async fn ends_where_its_object_did(&self, object: &Known) {
         if has_gone(&self.listed, object) {
             self.gone(object).await;
         }
@@ -74,6 +78,7 @@ impl Context {
         let key = dereference::key(object);
         self.shared.metrics.forget(&key);
         self.shared.namespaces.forget(object);
+        self.shared.publisher.forget(object.uid());
         self.parsed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
