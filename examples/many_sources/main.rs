@@ -185,12 +185,13 @@ impl Load {
         let (before, cpu) = (Requests::now(&self.client).await?, process.cpu_seconds()?);
         until(slot).await?;
         let began = Instant::now();
-        let (written, queue) = tokio::join!(
-            until_all(&self.client, &self.kind, sources, slot),
-            operator.longest_queue(sources)
-        );
+        let written = async {
+            until_all(&self.client, &self.kind, sources, slot).await?;
+            tell_seconds("slot: imported and written after", began);
+            anyhow::Ok(())
+        };
+        let (written, queue) = tokio::join!(written, operator.longest_queue(sources));
         written?;
-        tell_seconds("slot: imported and written after", began);
         let cpu = process.cpu_seconds()? - cpu;
         tell_memory("slot: at most resident", process.peak()?);
         tell("slot: queue's length, at most seen", queue?);

@@ -210,7 +210,22 @@ mod tests {
             prune(&mut metadata);
             metadata
         };
-        insta::assert_json_snapshot!(listed(annotations), @"");
+        insta::assert_json_snapshot!(listed(annotations), @r#"
+        {
+          "annotations": {
+            "sumsq.dev/fetch-requested-at": "now"
+          },
+          "creationTimestamp": "2026-01-05T09:00:00Z",
+          "finalizers": [
+            "sumsq.dev/delete-data"
+          ],
+          "generation": 3,
+          "name": "counts",
+          "namespace": "growth",
+          "resourceVersion": "7",
+          "uid": "uid-1"
+        }
+        "#);
         let others = json!({"kubectl.kubernetes.io/last-applied-configuration": "{}"});
         assert_eq!(listed(others).annotations, None);
     }

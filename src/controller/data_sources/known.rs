@@ -151,7 +151,28 @@ mod tests {
         assert_eq!(read.spec, whole);
         assert_eq!(read.name_any(), "counts");
         let before = known.told().unwrap().before().unwrap();
-        insta::assert_json_snapshot!(before, @"");
+        insta::assert_json_snapshot!(before, @r#"
+        {
+          "conditions": [
+            {
+              "lastTransitionTime": "2026-01-05T09:00:00Z",
+              "message": "gone",
+              "reason": "NoSuchKey",
+              "status": "False",
+              "type": "Ready"
+            }
+          ],
+          "history": [
+            {
+              "error": {
+                "code": "NoSuchKey",
+                "message": "gone"
+              }
+            }
+          ],
+          "observedGeneration": 3
+        }
+        "#);
     }
 
     #[test]
