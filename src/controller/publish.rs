@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::core::Request;
 use kube::core::object::HasStatus;
@@ -17,6 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::lease::Leadership;
+use crate::crd;
 use crate::domain::status::{Condition, ConditionStatus};
 use crate::metrics::Metrics;
 
@@ -77,6 +78,20 @@ fn digest(status: &Value) -> Result<blake3::Hash, serde_json::Error> {
     Ok(blake3::hash(&serde_json::to_vec(status)?))
 }
 
+/// Tells objects apart for a look: by all of the metadata that one looks at, and the status.
+fn echo(metadata: &ObjectMeta, status: blake3::Hash) -> Result<blake3::Hash, serde_json::Error> {
+    let annotations = metadata.annotations.as_ref();
+    let asked = [crd::FETCH_REQUESTED_AT, crd::FORCE_FETCH_REQUESTED_AT]
+        .map(|name| annotations.and_then(|annotations| annotations.get(name)));
+    digest(&json!([
+        metadata.generation,
+        metadata.deletion_timestamp,
+        metadata.finalizers,
+        asked,
+        status.as_bytes(),
+    ]))
+}
+
 /// The conditions, of which spec they are, and how the newest fetch failed.
 fn remembered(status: &Value) -> Value {
     if status.is_null() {
@@ -98,7 +113,7 @@ pub(super) struct Publisher {
     client: Client,
     metrics: Arc<Metrics>,
     leadership: Leadership,
-    /// What has been written and has not come back through the watch yet, by the object's UID.
+    /// Of each object, by its UID, what is to come back through the watch of the newest write.
     echoes: Mutex<HashMap<String, blake3::Hash>>,
 }
 
@@ -118,12 +133,13 @@ impl Publisher {
         }
     }
 
-    /// Whether this is the object with the status that was written last and nothing else changed:
-    /// no reason to look again. (The write named the version that had been read, so that there is
-    /// nothing else in what came of it.)
-    pub(super) fn is_echo(&self, uid: Option<String>, told: &Told) -> bool {
-        let echo = uid.and_then(|uid| lock(&self.echoes).remove(&uid));
-        echo == Some(told.digest)
+    /// Whether this is the object with the status that was written last, and with nothing changed
+    /// besides that a look would look at: no reason to look again.
+    pub(super) fn is_echo(&self, metadata: &ObjectMeta, told: &Told) -> bool {
+        let uid = metadata.uid.as_ref();
+        let expected = uid.and_then(|uid| lock(&self.echoes).remove(uid));
+        expected
+            .is_some_and(|expected| echo(metadata, told.digest).is_ok_and(|echo| echo == expected))
     }
 
     /// The object is gone.
@@ -162,8 +178,9 @@ impl Publisher {
                 },
                 "status": after,
             });
-            let digest = digest(&patch["status"]).map_err(kube::Error::SerdeError)?;
-            lock(&self.echoes).insert(uid.clone(), digest);
+            let echo = digest(&patch["status"]).and_then(|status| echo(read.meta(), status));
+            let echo = echo.map_err(kube::Error::SerdeError)?;
+            lock(&self.echoes).insert(uid.clone(), echo);
             match self.apply_status(read.as_ref(), &patch).await {
                 Ok(_) => {
                     self.metrics.status_written();
@@ -303,4 +320,48 @@ pub(super) fn find_condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Va
         .as_array()?
         .iter()
         .find(|condition| condition["type"] == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(change: &Value) -> ObjectMeta {
+        let mut metadata = json!({
+            "name": "counts", "uid": "uid-1", "generation": 3, "resourceVersion": "7",
+            "finalizers": ["sumsq.dev/delete-data"],
+            "annotations": {"sumsq.dev/fetch-requested-at": "now"},
+        });
+        for (field, value) in change.as_object().unwrap() {
+            metadata[field] = value.clone();
+        }
+        serde_json::from_value(metadata).unwrap()
+    }
+
+    #[test]
+    fn a_write_is_known_again_unless_something_else_has_changed_with_it() {
+        let status = blake3::hash(b"status");
+        let written = echo(&metadata(&json!({})), status).unwrap();
+        for (change, is_the_same) in [
+            (json!({}), true),
+            (json!({"resourceVersion": "8"}), true),
+            (json!({"labels": {"team": "growth"}}), true),
+            (json!({"generation": 4}), false),
+            (json!({"deletionTimestamp": "2026-01-05T09:00:00Z"}), false),
+            (json!({"finalizers": []}), false),
+            (
+                json!({"annotations": {"sumsq.dev/fetch-requested-at": "again"}}),
+                false,
+            ),
+            (
+                json!({"annotations": {"sumsq.dev/force-fetch-requested-at": "now"}}),
+                false,
+            ),
+        ] {
+            let seen = echo(&metadata(&change), status).unwrap();
+            assert_eq!(seen == written, is_the_same, "{change}");
+        }
+        let other = echo(&metadata(&json!({})), blake3::hash(b"other")).unwrap();
+        assert_ne!(other, written);
+    }
 }

@@ -109,7 +109,7 @@ async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {
 impl Context {
     fn is_echo(&self, object: &Watched) -> bool {
         let told = object.0.as_ref().ok().and_then(|object| object.told().ok());
-        told.is_some_and(|told| self.shared.publisher.is_echo(object.uid(), &told))
+        told.is_some_and(|told| self.shared.publisher.is_echo(object.meta(), &told))
     }
 
     /// Keeps the resource for the reports, and finds out how it stands.

@@ -265,7 +265,7 @@ async fn stall<K: Reported>(
 impl Context {
     fn is_echo(&self, object: &Known) -> bool {
         let told = object.told();
-        told.is_ok_and(|told| self.shared.publisher.is_echo(object.uid(), &told))
+        told.is_ok_and(|told| self.shared.publisher.is_echo(object.meta(), &told))
     }
 
     fn parsed(
