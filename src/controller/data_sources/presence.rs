@@ -11,7 +11,6 @@ use crate::controller::publish::Reported;
 use crate::controller::{Error, LONGEST_LOOK, Touched, dereference, has_gone};
 use crate::crd::data_source::DeletionPolicy;
 use crate::domain::data_source::{SourceId, SourceKey};
-use crate::store::SourceRow;
 
 /// Its data go with the object.
 const FINALIZER: &str = "sumsq.dev/delete-data";
@@ -106,12 +105,12 @@ impl Context {
         self.shared.namespaces.retain(&uids);
         let retired = tokio::time::timeout(LONGEST_LOOK, async {
             let ids = self.shared.namespaces.source_ids(present).await?;
-            for row in self.shared.engine.store().sources().await? {
-                if row.present && self.is_looked_after(&row) && is_gone(&row, &ids) {
-                    if !ids.contains_key(&row.key) {
-                        self.shared.metrics.forget(&row.key);
+            for (id, key) in self.shared.engine.store().present_sources().await? {
+                if self.shared.scope.holds(&key.namespace) && is_gone(id, &key, &ids) {
+                    if !ids.contains_key(&key) {
+                        self.shared.metrics.forget(&key);
                     }
-                    self.retire(row.id, &row.key).await;
+                    self.retire(id, &key).await;
                 }
             }
             Ok(())
@@ -122,10 +121,6 @@ impl Context {
                 "deletions while the operator was down will be noted later"
             );
         }
-    }
-
-    fn is_looked_after(&self, row: &SourceRow) -> bool {
-        self.shared.scope.holds(&row.key.namespace)
     }
 
     async fn retire(&self, id: SourceId, key: &SourceKey) {
@@ -143,10 +138,10 @@ impl Context {
     }
 }
 
-/// A row whose name is gone, or stands for another: its namespace was made anew under it.
-fn is_gone(row: &SourceRow, present: &HashMap<SourceKey, Option<SourceId>>) -> bool {
-    match present.get(&row.key) {
-        Some(Some(id)) => *id != row.id,
+/// A source whose name is gone, or stands for another: its namespace was made anew under it.
+fn is_gone(id: SourceId, key: &SourceKey, present: &HashMap<SourceKey, Option<SourceId>>) -> bool {
+    match present.get(key) {
+        Some(Some(now)) => *now != id,
         Some(None) => false,
         None => true,
     }
