@@ -182,7 +182,7 @@ impl Publisher {
             let echo = echo.map_err(kube::Error::SerdeError)?;
             lock(&self.echoes).insert(uid.clone(), echo);
             match self.apply_status(read.as_ref(), &patch).await {
-                Ok(_) => {
+                Ok(()) => {
                     self.metrics.status_written();
                     return Ok(Some(Written { before, after }));
                 }

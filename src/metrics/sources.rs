@@ -194,7 +194,19 @@ impl Family {
             Of::Counter(_) | Of::Counters(..) => "counter",
         };
         let (name, help) = (self.name, self.help);
-        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for part in [
+            "# HELP ",
+            name,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            " ",
+            kind,
+            "\n",
+        ] {
+            text.push_str(part);
+        }
         let head = text.len();
         for (key, source) in sources {
             match &self.of {

@@ -16,12 +16,12 @@ pub struct Known {
     metadata: ObjectMeta,
     /// None where this version cannot read it, since another's definition let it in: such an object
     /// must not hold up the watch of all the others.
-    content: Option<Content>,
+    kept: Option<Kept>,
 }
 
 /// What stands beside the metadata.
 #[derive(Debug, Clone)]
-pub(super) struct Content {
+pub(super) struct Kept {
     /// In JSON: it is read once for each generation, and then kept as what it means.
     spec: Box<str>,
     pub(super) deletion_policy: DeletionPolicy,
@@ -35,7 +35,7 @@ impl Known {
     pub(super) fn new(object: &DataSource) -> Result<Self, serde_json::Error> {
         Ok(Self {
             metadata: object.metadata.clone(),
-            content: Some(Content {
+            kept: Some(Kept {
                 spec: serde_json::to_string(&object.spec)?.into(),
                 deletion_policy: object.spec.deletion_policy,
                 history_limit: object.spec.history_limit,
@@ -51,18 +51,18 @@ impl Known {
 
     /// Of the spec that its status is about.
     pub(super) fn observed_generation(&self) -> Option<i64> {
-        self.content.as_ref()?.observed_generation
+        self.kept.as_ref()?.observed_generation
     }
 
-    pub(super) fn content(&self) -> Option<&Content> {
-        self.content.as_ref()
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
     }
 
     /// Without its status.
-    pub(super) fn object(&self, content: &Content) -> Result<DataSource, serde_json::Error> {
+    pub(super) fn object(&self, kept: &Kept) -> Result<DataSource, serde_json::Error> {
         Ok(DataSource {
             metadata: self.metadata.clone(),
-            spec: serde_json::from_str(&content.spec)?,
+            spec: serde_json::from_str(&kept.spec)?,
             status: None,
         })
     }
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Known {
         let (Ok(spec), Ok(status)) = (spec, status.transpose()) else {
             return Ok(Self {
                 metadata,
-                content: None,
+                kept: None,
             });
         };
         let object = DataSource {
@@ -94,8 +94,8 @@ impl<'de> Deserialize<'de> for Known {
 
 impl Reported for Known {
     fn told(&self) -> Result<Told, serde_json::Error> {
-        match &self.content {
-            Some(content) => Ok(content.told.clone()),
+        match &self.kept {
+            Some(kept) => Ok(kept.told.clone()),
             None => Told::of(None::<&DataSourceStatus>),
         }
     }
@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn of_the_status_only_what_a_look_needs_is_kept() {
         let known = listed(&spec(), &status());
-        let content = known.content().unwrap();
-        assert_eq!(content.deletion_policy, DeletionPolicy::Delete);
-        assert_eq!((content.history_limit, content.suspend), (7, false));
-        let read = known.object(content).unwrap();
+        let kept = known.kept().unwrap();
+        assert_eq!(kept.deletion_policy, DeletionPolicy::Delete);
+        assert_eq!((kept.history_limit, kept.suspend), (7, false));
+        let read = known.object(kept).unwrap();
         let whole = DataSourceSpec::deserialize(spec()).unwrap();
         assert_eq!(read.spec, whole);
         assert_eq!(read.name_any(), "counts");
@@ -193,9 +193,9 @@ mod tests {
         let mut another = spec();
         another["dating"] = json!("Session");
         let known = listed(&another, &status());
-        assert!(known.content().is_none());
+        assert!(known.kept().is_none());
         assert_eq!(known.name_any(), "counts");
         let known = listed(&spec(), &json!({"history": [{"trigger": "Webhook"}]}));
-        assert!(known.content().is_none());
+        assert!(known.kept().is_none());
     }
 }

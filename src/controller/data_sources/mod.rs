@@ -19,7 +19,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use self::known::Content;
+use self::known::Kept;
 pub(super) use self::known::Known;
 use super::listing::Listing;
 use super::publish::Reported;
@@ -97,8 +97,8 @@ pub(super) async fn run(
 
 async fn look(object: Arc<Known>, context: Arc<Context>) -> Result<Action, Error> {
     let look = Box::pin(async {
-        match object.content() {
-            Some(content) => reconcile(&object, content, &context).await,
+        match object.kept() {
+            Some(kept) => reconcile(&object, kept, &context).await,
             None => unreadable::look(&object, &context).await,
         }
     });
@@ -110,16 +110,16 @@ async fn look(object: Arc<Known>, context: Arc<Context>) -> Result<Action, Error
     result
 }
 
-async fn reconcile(object: &Known, content: &Content, context: &Context) -> Result<Action, Error> {
+async fn reconcile(object: &Known, kept: &Kept, context: &Context) -> Result<Action, Error> {
     let namespace_uid = context.shared.namespaces.uid_of(object).await?;
-    let source = context.parsed(object, content, &namespace_uid)?;
+    let source = context.parsed(object, kept, &namespace_uid)?;
 
     if object.meta().deletion_timestamp.is_some() {
         // The policy may have changed since the finalizer was set.
-        let delete = content.deletion_policy == DeletionPolicy::Delete;
+        let delete = kept.deletion_policy == DeletionPolicy::Delete;
         return context.finalize(object, &namespace_uid, delete).await;
     }
-    if context.align_finalizer(object, content).await? {
+    if context.align_finalizer(object, kept).await? {
         // The patched object comes back through the watch.
         return Ok(Action::await_change());
     }
@@ -135,8 +135,8 @@ async fn reconcile(object: &Known, content: &Content, context: &Context) -> Resu
                     .first()
                     .map_or("InvalidSpec", |problem| problem.reason.as_str()),
                 message: &messages.join("; "),
-                history_limit: usize::try_from(content.history_limit).unwrap_or(1),
-                suspended: content.suspend,
+                history_limit: usize::try_from(kept.history_limit).unwrap_or(1),
+                suspended: kept.suspend,
             };
             stall(object, &namespace_uid, stalled, context).await
         }
@@ -271,7 +271,7 @@ impl Context {
     fn parsed(
         &self,
         object: &Known,
-        content: &Content,
+        kept: &Kept,
         namespace_uid: &str,
     ) -> Result<Result<Arc<ValidSource>, Vec<SpecProblem>>, serde_json::Error> {
         let uid = object.uid().unwrap_or_default();
@@ -280,7 +280,7 @@ impl Context {
         if let Some((_, source)) = lock().get(&uid).filter(|(of, _)| *of == generation) {
             return Ok(Ok(Arc::clone(source)));
         }
-        let object = object.object(content)?;
+        let object = object.object(kept)?;
         let source = validate::data_source(&object, namespace_uid, &self.defaults).map(Arc::new);
         if let Ok(source) = &source {
             lock().insert(uid, (generation, Arc::clone(source)));

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{Content, Context, Known};
+use super::{Context, Kept, Known};
 use crate::controller::publish::Reported;
 use crate::controller::{Error, LONGEST_LOOK, Touched, dereference, has_gone};
 use crate::crd::data_source::DeletionPolicy;
@@ -17,16 +17,12 @@ const FINALIZER: &str = "sumsq.dev/delete-data";
 
 impl Context {
     /// Adds or removes the finalizer as `deletionPolicy` says. True where the object was changed.
-    pub(super) async fn align_finalizer(
-        &self,
-        object: &Known,
-        content: &Content,
-    ) -> Result<bool, Error> {
+    pub(super) async fn align_finalizer(&self, object: &Known, kept: &Kept) -> Result<bool, Error> {
         let has = object
             .finalizers()
             .iter()
             .any(|finalizer| finalizer == FINALIZER);
-        let wants = content.deletion_policy == DeletionPolicy::Delete;
+        let wants = kept.deletion_policy == DeletionPolicy::Delete;
         if has == wants {
             return Ok(false);
         }

@@ -45,8 +45,8 @@ pub(super) async fn look(known: &Known, context: &Context) -> Result<Action, Err
         // The status alone was another version's: it is written anew.
         Ok(object) => {
             let known = Known::new(&object)?;
-            return match known.content() {
-                Some(content) => reconcile(&known, content, context).await,
+            return match known.kept() {
+                Some(kept) => reconcile(&known, kept, context).await,
                 None => Ok(Action::await_change()),
             };
         }
