@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
+use crate::args::{Args, BearerToken, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::domain::Clock;
 use crate::domain::counts_csv::Means;
 use crate::domain::data_source::SourceKey;
@@ -68,7 +68,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn show_report(args: &ShowArgs) -> Result<ExitCode> {
     if let Some(server) = &args.server {
-        return show::from_server(args, server);
+        let token = show::token(args)?;
+        return show::from_server(&show::Question {
+            server,
+            token: token.as_ref().map(BearerToken::expose),
+            agent: &args.agent,
+            filter: &args.filter,
+            output: args.output,
+        });
     }
     runtime()?.block_on(async {
         let store = open_store_read_only(&args.store.address).await?;
