@@ -35,6 +35,11 @@ pub struct HttpLimits {
     /// Path and query.
     pub address_bytes: usize,
     pub body_bytes: u64,
+    /// Forms whose bodies are on their way. Further ones are answered 503 at once: clients that send a
+    /// body slowly take no other request's place.
+    pub forms_in_flight: usize,
+    /// For all of a form's body to arrive.
+    pub form_within: Duration,
     /// From the request's head to the answer's.
     pub answer_within: Duration,
     /// A download whose reader takes nothing for so long is given up.
@@ -48,6 +53,8 @@ impl Default for HttpLimits {
             downloads_in_flight: 4,
             address_bytes: 8 << 10,
             body_bytes: 16 << 10,
+            forms_in_flight: 32,
+            form_within: Duration::from_secs(5),
             answer_within: Duration::from_secs(30),
             reader_stalls: Duration::from_secs(30),
         }

@@ -73,6 +73,7 @@ pub struct ReportState {
     loopback_only: bool,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
+    pub(super) forms: Arc<Semaphore>,
     pub(super) agents: Arc<Cache<Arc<Tally>>>,
     /// Bodies by their ETag.
     pub(super) answers: Arc<Cache<Bytes>>,
@@ -93,6 +94,7 @@ impl ReportState {
             access: None,
             in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
             downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
+            forms: Arc::new(Semaphore::new(limits.forms_in_flight)),
             limits,
             loopback_only: false,
             agents: Arc::new(Cache::of_bytes(AGENTS_BYTES)),
@@ -108,6 +110,7 @@ impl ReportState {
     pub fn with_limits(mut self, limits: HttpLimits) -> Self {
         self.in_flight = Arc::new(Semaphore::new(limits.requests_in_flight));
         self.downloads = Arc::new(Semaphore::new(limits.downloads_in_flight));
+        self.forms = Arc::new(Semaphore::new(limits.forms_in_flight));
         self.limits = limits;
         self
     }

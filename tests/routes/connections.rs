@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use sumsq::http::ServerLimits;
+use sumsq::http::{HttpLimits, ServerLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
+use crate::access::rbac::Guarded;
 use crate::server::{PATIENCE, rest, start};
 use crate::support::process::{ServerCommand, free_port, temporary_folder};
 
@@ -116,6 +117,39 @@ async fn slow_heads_keep_nobody_out() {
         assert!(begun.elapsed() < PATIENCE, "{answers} of {tried}");
     }
     slow.shutdown().await;
+    server.stop(PATIENCE).await;
+}
+
+/// Bodies that do not come take no other request's place.
+#[tokio::test]
+async fn slow_bodies_keep_nobody_out() {
+    let mut site = Guarded::filled().await.site;
+    site = site.with_limits(HttpLimits {
+        requests_in_flight: 8,
+        forms_in_flight: 4,
+        form_within: Duration::from_secs(1),
+        ..HttpLimits::default()
+    });
+    let server = start(site.router(), ServerLimits::default()).await;
+    let head = b"POST /sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\
+                 content-type: application/x-www-form-urlencoded\r\n\r\ntoken=";
+    let mut slow = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(head).await.unwrap();
+        slow.push(stream);
+    }
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let sign_in = b"GET /sign-in HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(sign_in).await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200"));
+    let mut said = Vec::new();
+    for mut stream in slow {
+        said.push(rest(&mut stream).await[9..12].to_owned());
+    }
+    said.sort();
+    assert_eq!(said[..4], ["408"; 4]);
+    assert_eq!(said[4..], ["503"; 12]);
     server.stop(PATIENCE).await;
 }
 

@@ -199,7 +199,10 @@ fn refused(state: &ReportState, problem: Problem, parts: &Parts) -> Response {
     if from_elsewhere && !parts.headers.contains_key(header::COOKIE) {
         return pages::own_step(wanted);
     }
-    Redirect::to(&pages::sign_in_address(wanted)).into_response()
+    let mut response = Redirect::to(&pages::sign_in_address(wanted)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 #[cfg(test)]

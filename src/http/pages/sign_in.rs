@@ -90,10 +90,20 @@ impl FromRequest<ReportState> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ReportState) -> Result<Self, Problem> {
-        let limit = state.limits().body_bytes;
+        let limits = state.limits();
+        let limit = limits.body_bytes;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let (parts, body) = request.into_parts();
-        let body = to_bytes(body, most).await.map_err(|_| {
+        let turn = state.forms.try_acquire();
+        let turn =
+            turn.map_err(|_| Problem::unavailable("too many forms at once; send it again"))?;
+        let read = tokio::time::timeout(limits.form_within, to_bytes(body, most)).await;
+        drop(turn);
+        let read = read.map_err(|_| {
+            let detail = "the form did not arrive in time";
+            Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+        })?;
+        let body = read.map_err(|_| {
             let detail = format!("bodies have at most {limit} bytes");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
         })?;

@@ -15,7 +15,7 @@ pub async fn roles_of_the_docs(cluster: &Cluster) {
     static DONE: OnceCell<Server> = OnceCell::const_new();
     DONE.get_or_init(async || {
         apply_roles(cluster).await;
-        let controller = cluster.start_controllers("clusterrole-aggregation-controller");
+        let controller = cluster.start_controllers("clusterrole-aggregation-controller", &[]);
         wait_for("the aggregated roles", PATIENCE, async || {
             for role in ["view", "edit", "admin"] {
                 let args = ["get", "clusterrole", role, "-o", "yaml"];

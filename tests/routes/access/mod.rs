@@ -2,6 +2,6 @@
 //! keeps. Rights are those of a small RBAC in this process; `tests/cluster/access` has the real one.
 
 mod gate;
-mod rbac;
+pub mod rbac;
 mod sessions;
 mod tls;
