@@ -13,12 +13,12 @@ use super::{Args, StoreFlag};
 It reads the store that `sumsq controller` writes and fetches nothing.
 
 Who may read: with --auth kubernetes, whoever Kubernetes knows and lets `get datasources/report` or
-`get agents/report` (API group sumsq.dev) in the namespace asked for; the ClusterRole
-sumsq-report-viewer of the chart holds both. Programs send a bearer token, browsers sign in with one:
+`get agents/report` (API group sumsq.dev) in the namespace asked for; the chart's ClusterRole
+sumsq-report-viewer holds both. Programs send a bearer token, browsers sign in with one:
   kubectl create token my-account --duration 8h
-With --auth proxy, an authenticating proxy says who it is, and proves that it is the proxy by a secret or
-by a client certificate. With --auth none whoever reaches the address reads everything, so that it has to
-be a loopback address.
+With --auth proxy an authenticating proxy says who it is, and proves that it is the proxy, by a
+secret or by a client certificate. With --auth none whoever reaches the address reads everything,
+so that it has to be a loopback address.
 
 Examples:
   sumsq report --store sqlite:/var/lib/sumsq/sumsq.db

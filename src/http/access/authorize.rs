@@ -68,7 +68,9 @@ pub(in crate::http) async fn authorize(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let mut response = match judge(&state, route.as_str(), &mut parts).await {
+    let judged = judge(&state, route.as_str(), &mut parts).await;
+    let is_everybodys = matches!(judged, Ok(None));
+    let mut response = match judged {
         Ok(caller) => {
             if let Some(caller) = caller {
                 parts.extensions.insert(caller);
@@ -84,10 +86,12 @@ pub(in crate::http) async fn authorize(
         }
         Err(Refused::Caller(problem)) => refused(&state, problem, &parts),
     };
-    // Of no use to who keeps it for another caller.
-    for name in state.access().map(Access::vary).unwrap_or_default() {
-        let headers = response.headers_mut();
-        headers.append(header::VARY, HeaderValue::from(name));
+    if !is_everybodys {
+        // Of no use to who keeps it for another caller.
+        for name in state.access().map(Access::vary).unwrap_or_default() {
+            let headers = response.headers_mut();
+            headers.append(header::VARY, HeaderValue::from(name));
+        }
     }
     response
 }

@@ -142,6 +142,46 @@ async fn a_reader_requests_it_by_their_own_right() {
     assert_eq!(gone.status, 404, "{}", gone.body);
 }
 
+/// A Role that names an object counts for what is done to it, and opens no report of its namespace.
+#[tokio::test]
+async fn a_role_of_one_object_fetches_that_one() {
+    let cluster = cluster_with_crds().await;
+    let growth = cluster.namespace("growth").await;
+    let manifest = include_str!("data_source.yaml");
+    let applied = cluster.apply(growth.name(), manifest).await;
+    applied.expect_success();
+    let account = reviewer(cluster, &growth).await;
+    let site = filled(&[growth.name()]).await;
+    let report = Report::start(&account, site, &["--auth", "kubernetes"]).await;
+    let narrow = person(cluster, &growth, "narrow").await;
+    for (role, verb, resource) in [
+        ("narrow-fetch", "patch", "datasources.sumsq.dev"),
+        ("narrow-read", "get", "datasources.sumsq.dev/report"),
+    ] {
+        let namespace = ["-n", growth.name(), "create"];
+        let verb = format!("--verb={verb}");
+        let resource = format!("--resource={resource}");
+        let name = format!("--resource-name={SOURCE}");
+        let args = [&namespace[..], &["role", role, &verb, &resource, &name]].concat();
+        cluster.kubectl(&args).await.expect_success();
+        let of = format!("--role={role}");
+        let to = format!("--serviceaccount={growth}:narrow");
+        let args = [&namespace[..], &["rolebinding", role, &of, &to]].concat();
+        cluster.kubectl(&args).await.expect_success();
+    }
+    let bearer = format!("Bearer {narrow}");
+    let sent = [("authorization", bearer.as_str())];
+    let sources = format!("/api/v1/namespaces/{growth}/data-sources");
+    for (method, path, status) in [
+        (Method::POST, format!("{sources}/{SOURCE}/fetch"), 202),
+        (Method::POST, format!("{sources}/other/fetch"), 403),
+        (Method::GET, format!("{sources}/{SOURCE}"), 403),
+    ] {
+        let answer = report.ask(method, &path, &sent, "").await;
+        assert_eq!(answer.status, status, "{path} {}", answer.body);
+    }
+}
+
 /// A report server behind a proxy, in whose namespace alice edits and the group team reads.
 async fn proxied(cluster: &Cluster) -> (Namespace, Report, PathBuf) {
     roles_of_the_docs(cluster).await;
