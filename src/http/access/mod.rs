@@ -267,18 +267,14 @@ impl Access {
         }
     }
 
-    /// Of these namespaces, those in which the caller may do it; asked with one question where they
-    /// may everywhere.
-    async fn scope(
+    /// Of these namespaces, those in which the caller may do it.
+    async fn within(
         &self,
         who: &Known,
         action: Action,
         namespaces: BTreeSet<String>,
         now: Timestamp,
     ) -> Result<Scope, Problem> {
-        if self.allows(who, Right::everywhere(action), now).await? {
-            return Ok(Scope::All);
-        }
         let asking = namespaces.into_iter().map(|namespace| async move {
             let right = Right::within(action, &namespace);
             let allowed = self.allows(who, right, now).await?;

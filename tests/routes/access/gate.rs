@@ -214,6 +214,15 @@ async fn what_is_no_token_asks_nobody() {
             );
         }
     }
+    // Nobody is a proxy here.
+    let named = [
+        ("x-forwarded-user", "alice"),
+        ("x-forwarded-groups", "system:masters"),
+    ];
+    assert_eq!(
+        guarded.ask(Method::GET, TESTING, &named, "").await.status,
+        401
+    );
     let twice = [
         ("authorization", "Bearer alice"),
         ("authorization", "Bearer bob"),
