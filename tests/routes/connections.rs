@@ -179,6 +179,11 @@ fn raise_the_limit() {
         .lines()
         .find(|line| line.starts_with("Max open files"));
     let hard = line.unwrap().split_whitespace().nth(4).unwrap().to_owned();
+    let most: usize = hard.parse().unwrap_or(usize::MAX);
+    assert!(
+        most > 11_000,
+        "at most {most} files may be open here: raise `ulimit -Hn`"
+    );
     let raised = Command::new("prlimit")
         .args(["--pid", &std::process::id().to_string()])
         .arg(format!("--nofile={hard}:{hard}"))
@@ -231,7 +236,7 @@ async fn ten_thousand_idle_clients_are_survived() {
         assert!(answered(address).await.ends_with("ok\n"));
         longest = longest.max(begun.elapsed());
     }
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
     let process = server.process();
     let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
     assert!(open < 600, "{open} files");
