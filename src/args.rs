@@ -11,10 +11,12 @@ use jiff::SignedDuration;
 mod election;
 mod show;
 mod store;
+mod tenants;
 
 pub use election::ElectionArgs;
 pub use show::{AgentName, FilterArgs, ShowArgs, ShowOutput};
 pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
+pub use tenants::TenantArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -165,7 +167,10 @@ pub struct ControllerArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
-    // Last: its heading would stand over what follows.
+    // Last: their headings would stand over what follows.
+    #[command(flatten)]
+    pub tenants: TenantArgs,
+
     #[command(flatten)]
     pub election: ElectionArgs,
 }

@@ -284,12 +284,26 @@ pub struct Source {
 /// An object in S3.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.accountId) || (has(self.endpoint) && \
-    !self.endpoint.lowerAscii().matches('^https?://([^/]*[.])?amazonaws[.](com|com[.]cn|eu)[.]?(:[0-9]*)?(/|$)'))")
-    .message("accountId is missing: write the 12 digits of the AWS account that owns the bucket, \
-        in quotes (it may be left out only where endpoint is set and not AWS's own)")
-    .field_path(".accountId")
-    .reason(Reason::FieldValueRequired))]
+#[x_kube(
+    validation = Rule::new("has(self.accountId) || (has(self.endpoint) && \
+        !self.endpoint.lowerAscii().matches('^https?://([^/]*[.])?amazonaws[.](com|com[.]cn|eu)[.]?(:[0-9]*)?(/|$)'))")
+        .message("accountId is missing: write the 12 digits of the AWS account that owns the \
+            bucket, in quotes (it may be left out only where endpoint is set and not AWS's own)")
+        .field_path(".accountId")
+        .reason(Reason::FieldValueRequired),
+    validation = Rule::new("!has(self.secretRef) || !has(self.serviceAccountName)")
+        .message("serviceAccountName and secretRef exclude each other: one identity reads")
+        .field_path(".serviceAccountName"),
+    validation = Rule::new("!has(self.externalId) || has(self.roleArn)")
+        .message("externalId goes with roleArn: it is what that role's trust policy asks for")
+        .field_path(".externalId"),
+    validation = Rule::new("!has(self.externalId) || !has(self.roleArn) || \
+        has(self.secretRef) || has(self.serviceAccountName)")
+        .message("externalId goes with an identity of your own (secretRef or serviceAccountName): \
+            where the operator's own identity assumes the role, the external ID is \
+            sumsq:NAMESPACE:UID of this namespace, as status.externalId shows it")
+        .field_path(".externalId")
+)]
 pub struct S3 {
     /// The bucket's region, such as us-east-1 or eu-west-2.
     #[schemars(length(max = 1024))]
@@ -362,10 +376,37 @@ pub struct S3 {
     #[serde(default)]
     pub force_path_style: bool,
 
-    /// The Secret of this namespace whose credentials read the object. Default: the operator's own
-    /// identity.
+    /// The Secret of this namespace whose credentials read the object; it must be labelled
+    /// sumsq.dev/credentials: "true". Default: serviceAccountName, or else the operator's own
+    /// identity, which reads only for the namespaces that the operator's settings list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+
+    /// The ServiceAccount of this namespace whose AWS role reads the object: that of its annotation
+    /// eks.amazonaws.com/role-arn. The operator asks for it by a token of that account. Not
+    /// together with secretRef.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$')")
+        .message("serviceAccountName takes the name of a ServiceAccount in this namespace"))]
+    pub service_account_name: Option<String>,
+
+    /// A role that the identity which reads assumes first, such as
+    /// arn:aws:iam::123456789012:role/counts-reader. Where that is the operator's own identity, the
+    /// role's trust policy must ask for the external ID that status.externalId shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("\
+        self.matches('^arn:aws[a-z-]{0,16}:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}$')")
+        .message("roleArn takes a role's ARN, such as arn:aws:iam::123456789012:role/counts-reader"))]
+    pub role_arn: Option<String>,
+
+    /// The external ID that roleArn's trust policy asks for, with secretRef or serviceAccountName.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_+=,.@:/-]{2,1000}$')")
+        .message("externalId takes 2 to 1000 letters, digits and characters of _+=,.@:/-"))]
+    pub external_id: Option<String>,
 }
 
 /// Names a Secret of the same namespace.
@@ -373,7 +414,7 @@ pub struct S3 {
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// The Secret's name. Its keys are accessKeyId, secretAccessKey and, where they are temporary,
-    /// sessionToken.
+    /// sessionToken. It must be labelled sumsq.dev/credentials: "true".
     #[schemars(length(max = 1024))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$')")
         .message("secretRef.name takes the name of a Secret in this namespace"))]

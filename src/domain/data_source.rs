@@ -169,6 +169,31 @@ pub struct S3Object {
     pub endpoint: Option<String>,
     pub force_path_style: bool,
     pub identity: Identity,
+    /// What that identity assumes to read; None: it reads itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<AssumedRole>,
+}
+
+impl S3Object {
+    /// What the operator made up for the trust policy of [`Self::role`]: it asks for that role
+    /// itself, and takes nobody's word for the external ID.
+    #[must_use]
+    pub fn derived_external_id(&self) -> Option<&str> {
+        let role = self
+            .role
+            .as_ref()
+            .filter(|_| self.identity == Identity::Operator);
+        role?.external_id.as_deref()
+    }
+}
+
+/// A role that an identity assumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AssumedRole {
+    pub arn: String,
+    /// Where the operator's own identity assumes it: of the namespace
+    /// ([`super::tenancy::external_id`]). Else as the spec says.
+    pub external_id: Option<String>,
 }
 
 /// Whose credentials read the object.
@@ -179,4 +204,6 @@ pub enum Identity {
     /// A Secret of the same namespace with `accessKeyId`, `secretAccessKey` and, optionally,
     /// `sessionToken`.
     Secret { name: String },
+    /// The role of a ServiceAccount of the same namespace, by a token of that account.
+    ServiceAccount { name: String },
 }

@@ -23,7 +23,7 @@ use crate::domain::counts_csv::{
 };
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
 use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, presentable};
-use crate::object::{ObjectBody, Objects, Opened, SecretCredentials};
+use crate::object::{Base, ObjectBody, Objects, Opened, SecretCredentials, ServiceAccounts};
 use crate::store::{EncodedDay, EndFetch, Store, StoreError, block};
 
 /// Chunks of a body, of at most 64 KiB each, that wait to be read.
@@ -33,7 +33,7 @@ const CHUNKS_AHEAD: usize = 8;
 #[async_trait]
 pub trait Secrets: Send + Sync {
     /// # Errors
-    /// SecretNotFound or SecretInvalid, ready to show.
+    /// SecretNotFound, SecretNotLabeled or SecretInvalid, ready to show.
     async fn read(&self, namespace: &str, name: &str) -> Result<SecretCredentials, FetchError>;
 }
 
@@ -60,6 +60,7 @@ pub struct Ingest {
     pub objects: Objects,
     pub store: Arc<dyn Store>,
     pub secrets: Arc<dyn Secrets>,
+    pub accounts: Arc<dyn ServiceAccounts>,
     pub progress: Arc<dyn Progress>,
     /// Shared by all fetches.
     pub means: Means,
@@ -161,14 +162,18 @@ impl Ingest {
         &self,
         source: &DataSource,
     ) -> Result<Option<SecretCredentials>, FetchError> {
-        match &source.object.identity {
-            Identity::Operator => Ok(None),
-            Identity::Secret { name } => self
-                .secrets
-                .read(&source.key.namespace, name)
-                .await
-                .map(Some),
-        }
+        let (object, namespace) = (&source.object, source.key.namespace.as_str());
+        // Nothing is looked up for what is refused anyway.
+        self.objects.admit(object, namespace)?;
+        let base = match &object.identity {
+            Identity::Operator => Base::Operator,
+            Identity::Secret { name } => Base::Secret(self.secrets.read(namespace, name).await?),
+            Identity::ServiceAccount { name } => Base::Account {
+                account: self.accounts.read(namespace, name).await?,
+                accounts: self.accounts.as_ref(),
+            },
+        };
+        self.objects.sign_in(object, namespace, base).await
     }
 
     async fn download(

@@ -126,6 +126,23 @@ pub(super) fn trust_statement(identity: &WebIdentity) -> Option<ReadyPolicy> {
     ))
 }
 
+/// Lets `asking` assume the role, under this external ID where there is one: for the role's trust
+/// policy.
+pub(super) fn assume_statement(asking: &str, external_id: Option<&str>) -> ReadyPolicy {
+    let condition =
+        external_id.map(|id| serde_json::json!({ "StringEquals": { "sts:ExternalId": id } }));
+    ready(
+        "trust policy",
+        &Statement {
+            sid: "LetSumsqTakeThisRole",
+            principal: Some(Principal::Aws(asking)),
+            action: "sts:AssumeRole",
+            condition,
+            ..Statement::default()
+        },
+    )
+}
+
 /// One statement, in the order in which people write them.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -134,6 +134,9 @@ impl Operator {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            // Its own identity reads for every test's namespace, from servers on this machine.
+            .env("SUMSQ_AMBIENT_CREDENTIALS_NAMESPACES", "*")
+            .env("SUMSQ_ALLOWED_ENDPOINTS", "http://127.0.0.1:*")
             .env("RUST_LOG", "info");
         let server = if self.watches_all {
             server
