@@ -524,6 +524,7 @@ fn a_checked_spec_holds_what_was_written() {
         endpoint: None,
         force_path_style: false,
         identity: Operator,
+        role: None,
     }
     "#);
     let rest = (

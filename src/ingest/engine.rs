@@ -20,7 +20,7 @@ use self::held::{Held, Loss};
 use self::job::Job;
 use self::read::{known, observed, source_ref};
 use super::pool::Pool;
-use super::{Credentials, Ingest};
+use super::{Credentials, Ingest, Reader};
 use crate::domain::data_source::{AssumedRole, DataSource, Identity, SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
@@ -346,13 +346,14 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source, &Credentials::default()).await else {
-                return engine.ask_again(&source);
-            };
-            if known.as_ref() == Some(&reader) {
-                return;
+            let found = engine.ingest.reader(&source, &Credentials::default()).await;
+            if !matches!(found, Reader::Known(_)) {
+                engine.ask_again(&source);
             }
-            match engine.ingest.store.set_reader(source.id, &reader).await {
+            let Some(reader) = found.changes(known.as_deref()) else {
+                return;
+            };
+            match engine.ingest.store.set_reader(source.id, reader).await {
                 Ok(()) => engine.notify(&source.key),
                 Err(error) => {
                     warn(&source.key, &error, "the reader cannot be stored");

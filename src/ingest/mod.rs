@@ -86,6 +86,42 @@ pub struct Known {
 #[derive(Debug, Default)]
 pub struct Credentials(OnceCell<Option<SecretCredentials>>);
 
+/// Whose identity reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reader {
+    /// Its ARN.
+    Known(String),
+    /// It could not be had this time: what was known before may well stand.
+    Unknown,
+    /// The identity that the spec names reads nothing: who read before is the wrong answer.
+    Nobody,
+}
+
+impl Reader {
+    /// What the store has to be told, where it has it otherwise.
+    fn changes(&self, stored: Option<&str>) -> Option<&str> {
+        let reader = match self {
+            Self::Known(reader) => reader,
+            Self::Unknown => return None,
+            Self::Nobody => "",
+        };
+        (stored.unwrap_or_default() != reader).then_some(reader)
+    }
+}
+
+/// Whether there is no such identity, or it is not lent: an API that does not answer says neither.
+fn is_refused(class: ErrorCode) -> bool {
+    matches!(
+        class,
+        ErrorCode::AmbientCredentialsRefused
+            | ErrorCode::AssumeRoleFailed
+            | ErrorCode::SecretInvalid
+            | ErrorCode::SecretNotLabeled
+            | ErrorCode::ServiceAccountInvalid
+            | ErrorCode::TokenNotGranted
+    )
+}
+
 /// How a fetch ended.
 #[derive(Debug)]
 pub enum Ended {
@@ -142,11 +178,16 @@ impl Ingest {
     }
 
     /// Whose identity reads this source's object: best effort.
-    pub async fn reader(&self, source: &DataSource, credentials: &Credentials) -> Option<String> {
-        let credentials = self.read_once(source, credentials).await.ok()?;
+    pub async fn reader(&self, source: &DataSource, credentials: &Credentials) -> Reader {
+        let credentials = match self.read_once(source, credentials).await {
+            Ok(credentials) => credentials,
+            Err(error) if is_refused(error.class) => return Reader::Nobody,
+            Err(_) => return Reader::Unknown,
+        };
         self.objects
             .reader(&source.object, &source.key.namespace, credentials)
             .await
+            .map_or(Reader::Unknown, Reader::Known)
     }
 
     async fn read_once<'c>(
