@@ -362,7 +362,36 @@ mod tests {
 
     #[test]
     fn what_is_granted_is_this_account_alone() {
-        insta::assert_snapshot!(grant("growth", "counts-reader", "system:serviceaccount:sumsq-system:sumsq"), @"");
+        insta::assert_snapshot!(grant("growth", "counts-reader", "system:serviceaccount:sumsq-system:sumsq"), @r#"
+    apiVersion: rbac.authorization.k8s.io/v1
+    kind: Role
+    metadata:
+      name: sumsq-counts-reader
+      namespace: growth
+    rules:
+    - apiGroups: [""]
+      resources: [serviceaccounts]
+      resourceNames: [counts-reader]
+      verbs: [get]
+    - apiGroups: [""]
+      resources: [serviceaccounts/token]
+      resourceNames: [counts-reader]
+      verbs: [create]
+    ---
+    apiVersion: rbac.authorization.k8s.io/v1
+    kind: RoleBinding
+    metadata:
+      name: sumsq-counts-reader
+      namespace: growth
+    roleRef:
+      apiGroup: rbac.authorization.k8s.io
+      kind: Role
+      name: sumsq-counts-reader
+    subjects:
+    - kind: ServiceAccount
+      name: sumsq
+      namespace: sumsq-system
+    "#);
         let by_name = grant("growth", "r", "jane \"the\" admin");
         assert!(
             by_name.contains("- kind: User\n  name: \"jane \\\"the\\\" admin\""),

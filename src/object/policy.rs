@@ -83,10 +83,10 @@ pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
 
 /// For the reader's own policy, which must agree where bucket or key are of another account.
 pub(super) fn identity_statement(action: &'static str, resource: &str) -> ReadyPolicy {
-    let sid = if action == "kms:Decrypt" {
-        "LetSumsqDecryptCounts"
-    } else {
-        "LetSumsqReadCounts"
+    let sid = match action {
+        "kms:Decrypt" => "LetSumsqDecryptCounts",
+        "sts:AssumeRole" => "LetSumsqTakeRole",
+        _ => "LetSumsqReadCounts",
     };
     ready(
         "identity policy",

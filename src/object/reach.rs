@@ -97,26 +97,40 @@ impl HttpConnector for GuardedConnector {
 }
 
 impl GuardedConnector {
-    /// Of the request as it is sent: with the bucket in the host's name, where it stands there.
     fn way(&self, uri: &str) -> Result<&SharedHttpConnector, Refusal> {
-        let url = uri.split_once('?').map_or(uri, |(url, _)| url);
-        let Address { host, .. } = url.parse()?;
         let is_proxied = uri
             .parse()
             .is_ok_and(|uri| self.proxies.intercept(&uri).is_some());
-        if is_proxied {
-            return if self.allowed.names(&host) {
-                Ok(&self.proxied)
-            } else {
-                let host = host.to_string();
-                Err(Refusal::ThroughProxy { host })
-            };
+        match way(uri, is_proxied, &self.allowed)? {
+            Way::Direct => Ok(&self.direct),
+            Way::Proxied => Ok(&self.proxied),
         }
-        if let Host::Ip(ip) = host {
-            self.allowed.check(&host, ip)?;
-        }
-        Ok(&self.direct)
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A name's addresses are looked at by the resolver.
+    Direct,
+    Proxied,
+}
+
+/// Of a request as it is sent: with the bucket in the host's name, where it stands there.
+fn way(uri: &str, is_proxied: bool, allowed: &AllowedEndpoints) -> Result<Way, Refusal> {
+    let url = uri.split_once('?').map_or(uri, |(url, _)| url);
+    let Address { host, .. } = url.parse()?;
+    if is_proxied {
+        return if allowed.names(&host) {
+            Ok(Way::Proxied)
+        } else {
+            let host = host.to_string();
+            Err(Refusal::ThroughProxy { host })
+        };
+    }
+    if let Host::Ip(ip) = host {
+        allowed.check(&host, ip)?;
+    }
+    Ok(Way::Direct)
 }
 
 fn refused(refusal: Refusal) -> ConnectorError {
@@ -223,6 +237,41 @@ mod tests {
             refusal.to_string(),
             "counts.example.com leads to a loopback address"
         );
+    }
+
+    #[test]
+    fn a_literal_address_is_looked_at_in_every_request() {
+        let listed = [
+            "http://*:*",
+            "http://10.0.0.7:9000",
+            "http://store.example.com",
+        ];
+        let allowed = AllowedEndpoints {
+            patterns: listed.iter().map(|text| text.parse().unwrap()).collect(),
+            cluster: Vec::new(),
+        };
+        for (uri, is_proxied, expected) in [
+            (
+                "http://8.8.8.8:9000/counts/a.csv?x-id=GetObject",
+                false,
+                Some(Way::Direct),
+            ),
+            ("http://counts.example.com/a.csv", false, Some(Way::Direct)),
+            (
+                "http://10.0.0.7:9000/counts/a.csv",
+                false,
+                Some(Way::Direct),
+            ),
+            // Of a bucket 127.0 and a host 0.1.
+            ("http://127.0.0.1:9000/a.csv", false, None),
+            ("http://[::ffff:169.254.169.254]/a.csv", false, None),
+            ("http://0x7f.1/a.csv", false, None),
+            ("http://store.example.com/a.csv", true, Some(Way::Proxied)),
+            ("http://counts.example.com/a.csv", true, None),
+            ("http://8.8.8.8/a.csv", true, None),
+        ] {
+            assert_eq!(way(uri, is_proxied, &allowed).ok(), expected, "{uri}");
+        }
     }
 
     #[tokio::test]

@@ -125,7 +125,11 @@ async fn an_endpoint_that_is_not_listed_is_not_asked() {
     let door = Door::with_an_object().await;
     let object = object(&format!("http://127.0.0.1:{}", door.port), "counts", KEY);
     let error = refused(reaching(&["https://*.example.com"], None), &object).await;
-    assert_snapshot!(shown(&error, &object), @r#""#);
+    assert_snapshot!(shown(&error, &object), @r#"
+    EndpointNotAllowed (EndpointNotAllowed)
+    the operator's list of allowed endpoints does not name ENDPOINT
+    Only endpoints of AWS's S3, and those that the operator's --allowed-endpoints lists, are asked. Who runs the operator can add ENDPOINT to it (chart: controller.allowedEndpoints).
+    "#);
     let objects = Objects::with(reaching(&[], None)).await;
     assert!(objects.admit(&object, "growth").is_err());
     let base = Base::Secret(root());
@@ -187,7 +191,11 @@ async fn a_bucket_in_the_hosts_name_is_another_host() {
         *names.asked.lock().unwrap(),
         ["kubernetes.store.internal.example"]
     );
-    assert_snapshot!(shown(&error, &object), @r#""#);
+    assert_snapshot!(shown(&error, &object), @r#"
+    AddressNotAllowed (AddressNotAllowed)
+    BUCKET.store.internal.example leads to a loopback address
+    Addresses that are not public are asked only for a host that the operator's --allowed-endpoints names exactly, without a wildcard. Who runs the operator can add BUCKET.store.internal.example to it. Where the bucket's name stands before a host that is named, set `forcePathStyle: true`.
+    "#);
     assert_eq!(door.knocked(), 0);
 }
 
@@ -264,7 +272,11 @@ async fn a_name_that_leads_elsewhere_later_is_caught_at_the_connection() {
         KEY,
     );
     let error = refused(reaching(&["http://*.example.com:*"], Some(&names)), &object).await;
-    assert_snapshot!(shown(&error, &object), @r#""#);
+    assert_snapshot!(shown(&error, &object), @r#"
+    AddressNotAllowed (AddressNotAllowed)
+    BUCKET.example.com leads to a loopback address
+    Addresses that are not public are asked only for a host that the operator's --allowed-endpoints names exactly, without a wildcard. Who runs the operator can add BUCKET.example.com to it. Where the bucket's name stands before a host that is named, set `forcePathStyle: true`.
+    "#);
     assert_eq!(names.asked.lock().unwrap().len(), 2);
     assert_eq!(door.knocked(), 0);
 }
@@ -326,7 +338,11 @@ async fn the_operators_own_identity_is_lent_to_those_on_its_list() {
     let objects = Objects::with(reaching(&[&endpoint], None)).await;
     let opened = objects.open(&object, "shop", None, None, LIMIT).await;
     let error = opened.expect_err("shop is not on the list");
-    assert_snapshot!(shown(&error, &object), @r#""#);
+    assert_snapshot!(shown(&error, &object), @r#"
+    AmbientCredentialsRefused (AmbientCredentialsRefused)
+    the operator's own identity does not read for namespace shop
+    Name whose identity reads: `serviceAccountName`, a ServiceAccount of this namespace with an AWS role (annotation eks.amazonaws.com/role-arn), or `secretRef`, a Secret labelled sumsq.dev/credentials: "true". Or let who runs the operator add shop to --ambient-credentials-namespaces: then everybody who may create a DataSource there reads what the operator can read.
+    "#);
     assert!(
         objects
             .sign_in(&object, "shop", Base::Operator)
@@ -381,6 +397,10 @@ async fn through_a_proxy_only_what_is_named_exactly_is_asked() {
         head.starts_with("GET http://store.example.com:9000/counts/"),
         "{head}"
     );
-    assert_snapshot!(told("http://counts.example.com:9000").await, @r#""#);
+    assert_snapshot!(told("http://counts.example.com:9000").await, @r#"
+    AddressNotAllowed (AddressNotAllowed)
+    BUCKET.example.com would be asked through a proxy, and nobody could check to which address that leads
+    A wildcard of the operator's --allowed-endpoints does not do behind a proxy: let who runs the operator name BUCKET.example.com there exactly, or except it by NO_PROXY.
+    "#);
     assert_eq!(proxy.knocked(), 1);
 }

@@ -144,6 +144,15 @@ impl S3 {
         }
     }
 
+    /// Lets one of its users do this.
+    pub async fn iam_user_may(&self, user: &str, statement: Value) {
+        let policy = policy(statement);
+        self.iam(format!(
+            "Action=PutUserPolicy&UserName={user}&PolicyName=may&PolicyDocument={policy}"
+        ))
+        .await;
+    }
+
     /// A new role of its IAM with this trust policy's statements, which may do what `allows` says;
     /// its ARN.
     pub async fn iam_role(&self, trusts: Value, allows: Value) -> String {
@@ -153,11 +162,6 @@ impl S3 {
 
     /// The same under a name.
     pub async fn iam_role_called(&self, name: &str, trusts: Value, allows: Value) -> String {
-        let policy = |statement: Value| {
-            let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
-            percent_encoding::utf8_percent_encode(&policy, percent_encoding::NON_ALPHANUMERIC)
-                .to_string()
-        };
         let trust = policy(trusts);
         self.iam(format!(
             "Action=CreateRole&RoleName={name}&AssumeRolePolicyDocument={trust}"
@@ -334,6 +338,12 @@ impl Microburst {
         })
         .await
     }
+}
+
+/// A policy of these statements, as a form takes it.
+fn policy(statement: Value) -> String {
+    let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+    percent_encoding::utf8_percent_encode(&policy, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Whether a GET of this control address is answered with success.

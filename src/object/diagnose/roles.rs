@@ -115,6 +115,12 @@ pub(in super::super) fn role_refused(failure: &Failure, refused: &Refused<'_>) -
         error
             .policies
             .push(policy::assume_statement(&asking, external_id));
+        let is_of_another = policy::account(&asking) != policy::account(role);
+        if is_of_another || error.message.contains("identity-based policy") {
+            error
+                .policies
+                .push(policy::identity_statement("sts:AssumeRole", role));
+        }
     }
     error
 }
