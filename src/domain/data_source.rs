@@ -207,3 +207,50 @@ pub enum Identity {
     /// The role of a ServiceAccount of the same namespace, by a token of that account.
     ServiceAccount { name: String },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an operator stored before it knew of roles is still what it finds: an upgrade fetches
+    /// nothing anew.
+    #[test]
+    fn a_role_is_part_of_a_fingerprint_where_there_is_one() {
+        let mut source = plain::source();
+        let before = r#"{"goals":[["sales",false,false]],"dating":"Exposure","object":{"region":"us-east-1","bucket":"counts","key":"counts.csv","account_id":null,"endpoint":null,"force_path_style":false,"identity":"Operator"},"max_object_bytes":1073741824,"on_integrity_problem":"Warn"}"#;
+        let before = blake3::hash(before.as_bytes()).to_hex();
+        assert_eq!(source.fingerprint(), before[..32]);
+        let mut seen = vec![source.fingerprint()];
+        let account = Identity::ServiceAccount {
+            name: "reader".into(),
+        };
+        for identity in [Identity::Operator, account] {
+            source.object.identity = identity;
+            for (arn, external_id) in [("arn-1", None), ("arn-1", Some("a")), ("arn-2", Some("a"))]
+            {
+                source.object.role = Some(AssumedRole {
+                    arn: arn.into(),
+                    external_id: external_id.map(str::to_owned),
+                });
+                seen.push(source.fingerprint());
+            }
+        }
+        let all = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+    }
+
+    #[test]
+    fn an_external_id_is_derived_for_the_operator_alone() {
+        let mut object = plain::source().object;
+        assert_eq!(object.derived_external_id(), None);
+        object.role = Some(AssumedRole {
+            arn: "arn".into(),
+            external_id: Some("sumsq:growth:uid".into()),
+        });
+        assert_eq!(object.derived_external_id(), Some("sumsq:growth:uid"));
+        object.identity = Identity::Secret { name: "s".into() };
+        assert_eq!(object.derived_external_id(), None);
+    }
+}

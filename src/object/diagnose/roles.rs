@@ -200,3 +200,6 @@ fn coded(error: &mut FetchError, answer: &Answer) {
         error.code = presentable(code);
     }
 }
+
+#[cfg(test)]
+mod tests;

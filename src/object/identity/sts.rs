@@ -16,6 +16,9 @@ use crate::object::diagnose::roles;
 use crate::object::failure::Failure;
 use crate::object::web_identity::WebIdentity;
 
+/// STS without a region, as the SDK calls it: `sts.amazonaws.com`.
+const GLOBAL: &str = "aws-global";
+
 impl Inner {
     /// The session of a ServiceAccount's role.
     pub(super) async fn of_account(
@@ -34,8 +37,7 @@ impl Inner {
             let own = self.clients.own_region();
             sts_region(own.as_deref(), &object.region, &account.role_arn)
         } else {
-            // STS without a region: sts.amazonaws.com.
-            "aws-global".to_owned()
+            GLOBAL.to_owned()
         };
         let answer = self
             .clients
@@ -140,5 +142,25 @@ impl Inner {
         };
         self.sessions.keep(key, &credentials, ends);
         Ok(credentials)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sts::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn sts_is_the_regions_or_everybodys() {
+        for (region, expected) in [
+            (GLOBAL, "https://sts.amazonaws.com"),
+            ("eu-west-2", "https://sts.eu-west-2.amazonaws.com"),
+            ("cn-north-1", "https://sts.cn-north-1.amazonaws.com.cn"),
+        ] {
+            let params = Params::builder().region(region).build().unwrap();
+            let endpoint = DefaultResolver::new().resolve_endpoint(&params).await;
+            assert_eq!(endpoint.unwrap().url(), expected);
+        }
     }
 }
