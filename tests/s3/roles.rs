@@ -306,7 +306,7 @@ async fn an_account_assumes_a_role_by_the_tenants_external_id() {
     assert_snapshot!(text, @r#"
     AccessDenied (AssumeRoleFailed)
     User: arn:aws:sts::000000000000:assumed-role/BASE/sumsq-growth-counts-reader is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::000000000000:role/ROLE
-    STS does not give arn:aws:iam::000000000000:role/ROLE to arn:aws:iam::000000000000:role/BASE. The role must exist, its trust policy must allow sts:AssumeRole to that identity (the statement is ready), and the identity's own policy must allow sts:AssumeRole on the role where it is of another account.
+    STS does not give arn:aws:iam::000000000000:role/ROLE to arn:aws:iam::000000000000:role/BASE. The role must exist, and its trust policy must allow sts:AssumeRole to that identity: the statement is ready. Where the identity is of another account than the role, its own policy must allow sts:AssumeRole on the role, too.
     trust policy: {
       "Sid": "LetSumsqTakeThisRole",
       "Effect": "Allow",
@@ -353,7 +353,7 @@ async fn a_secrets_keys_assume_a_role_where_the_store_gives_roles() {
     assert_snapshot!(shown(&error, &object), @r#"
     SignatureDoesNotMatch (SignatureDoesNotMatch)
     The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.
-    STS does not know the credentials of Secret growth/s3-credentials: write them anew.
+    STS does not take the credentials of Secret growth/s3-credentials: write accessKeyId and secretAccessKey anew (and sessionToken, where they are temporary).
     "#);
 }
 

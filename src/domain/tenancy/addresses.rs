@@ -78,24 +78,29 @@ pub fn special(address: IpAddr, cluster: &[IpNet]) -> Option<&'static str> {
 
 /// The IPv4 addresses to which packets for this one may go in the end.
 fn carried(v6: Ipv6Addr) -> Vec<Ipv4Addr> {
-    let [a, b, c, d, e, f, high, low] = v6.segments();
-    let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    let segments = v6.segments();
+    let v4 = |at: usize| {
+        let (high, low) = (u32::from(segments[at]), u32::from(segments[at + 1]));
+        Ipv4Addr::from(high << 16 | low)
+    };
+    // IPv4-compatible, IPv4-mapped, IPv4-translated (RFC 2765), NAT64 (RFC 6052).
+    let wraps = [
+        [0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0xffff],
+        [0, 0, 0, 0, 0xffff, 0],
+        [0x64, 0xff9b, 0, 0, 0, 0],
+    ];
     let mut carried = Vec::new();
-    // IPv4-mapped, IPv4-compatible, IPv4-translated (RFC 2765).
-    if [a, b, c, d] == [0; 4] && matches!((e, f), (0, 0 | 0xffff) | (0xffff, 0)) {
-        carried.push(v4(high, low));
-    }
-    // NAT64 (RFC 6052).
-    if [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0] {
-        carried.push(v4(high, low));
+    if wraps.iter().any(|wrap| segments[..6] == wrap[..]) {
+        carried.push(v4(6));
     }
     // 6to4 (RFC 3056).
-    if a == 0x2002 {
-        carried.push(v4(b, c));
+    if segments[0] == 0x2002 {
+        carried.push(v4(1));
     }
     // ISATAP (RFC 5214).
-    if matches!(e, 0 | 0x200) && f == 0x5efe {
-        carried.push(v4(high, low));
+    if matches!(segments[4..6], [0 | 0x200, 0x5efe]) {
+        carried.push(v4(6));
     }
     carried
 }

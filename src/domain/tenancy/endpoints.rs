@@ -325,7 +325,7 @@ fn is_inner(name: &str) -> bool {
         name.strip_suffix(*end)
             .is_some_and(|front| front.is_empty() || front.ends_with('.'))
     };
-    !name.contains('.') || INNER_ENDS.iter().any(|end| ends_in(end))
+    !name.contains('.') || INNER_ENDS.iter().any(ends_in)
 }
 
 fn split_scheme(url: &str) -> Option<(bool, &str)> {

@@ -1,6 +1,8 @@
 //! The words where STS does not give a role: to a ServiceAccount, or to an identity that assumes
 //! it. With the trust policy to write.
 
+use std::fmt::Write;
+
 use super::super::Timeouts;
 use super::super::denial::named_reader;
 use super::super::failure::{Answer, Failure, IdentityFailure};
@@ -10,6 +12,8 @@ use super::super::web_identity::WebIdentity;
 use super::unanswered::no_answer_words;
 use crate::domain::data_source::{AssumedRole, Identity, S3Object};
 use crate::domain::fetch::{ErrorCode, FetchError, presentable};
+
+const PASSES: &str = "STS is unavailable at the moment. Nothing needs a change unless it lasts.";
 
 /// What was asked for, and by whom.
 pub(in super::super) struct Refused<'a> {
@@ -33,6 +37,13 @@ pub(in super::super) fn account_refused(
         other => return unasked(other, timeouts),
     };
     let (class, message) = class_and_message(answer);
+    // Nothing but the token was shown.
+    let class = match class {
+        ErrorCode::ExpiredToken
+        | ErrorCode::InvalidAccessKeyId
+        | ErrorCode::SignatureDoesNotMatch => ErrorCode::AssumeRoleFailed,
+        class => class,
+    };
     let who = format!("ServiceAccount {}/{}", account.namespace, account.name);
     let mut hint = match (class, answer.code.as_deref()) {
         (ErrorCode::AssumeRoleFailed, Some("InvalidIdentityToken" | "IDPCommunicationError")) => {
@@ -51,10 +62,11 @@ pub(in super::super) fn account_refused(
             claims.map_or("of the account", |claims| claims.subject.as_str()),
             claims.map_or("the cluster's issuer", |claims| claims.issuer.as_str()),
         ),
-        _ => "STS is unavailable at the moment. Nothing needs a change unless it lasts.".to_owned(),
+        _ => PASSES.to_owned(),
     };
     if let Some(other) = &account.other_audience {
-        hint += &format!(
+        _ = write!(
+            hint,
             " The annotation eks.amazonaws.com/audience says {}, which is not asked for: tokens are for \
              {TOKEN_AUDIENCE} alone.",
             presentable(other)
@@ -82,31 +94,12 @@ pub(in super::super) fn role_refused(failure: &Failure, refused: &Refused<'_>) -
     let role = &refused.role.arn;
     let asking = refused.asking.clone().or_else(|| named_reader(&message));
     let who = asking.clone().unwrap_or_else(|| whose(refused));
-    let keys_are_wrong = matches!(
-        class,
-        ErrorCode::InvalidAccessKeyId | ErrorCode::SignatureDoesNotMatch | ErrorCode::ExpiredToken
-    );
-    let hint = if keys_are_wrong {
-        format!(
-            "STS does not know the credentials of {}: write them anew.",
-            whose(refused)
-        )
-    } else if class != ErrorCode::AssumeRoleFailed {
-        "STS is unavailable at the moment. Nothing needs a change unless it lasts.".to_owned()
-    } else {
-        let condition = match (&refused.role.external_id, &refused.object.identity) {
-            (None, _) => String::new(),
-            (Some(id), Identity::Operator) => format!(
-                " with the external ID {id}, which the operator makes of this namespace's name and UID \
-                 (a namespace made anew has another)"
-            ),
-            (Some(id), _) => format!(" with the external ID {id}"),
-        };
-        format!(
-            "STS does not give {role} to {who}. The role must exist, its trust policy must allow \
-             sts:AssumeRole to that identity{condition} (the statement is ready), and the identity's own \
-             policy must allow sts:AssumeRole on the role where it is of another account."
-        )
+    let hint = match class {
+        ErrorCode::InvalidAccessKeyId
+        | ErrorCode::SignatureDoesNotMatch
+        | ErrorCode::ExpiredToken => unknown_keys(refused),
+        ErrorCode::AssumeRoleFailed => not_trusted(&who, refused),
+        _ => PASSES.to_owned(),
     };
     let mut error = FetchError::new(class, message, hint);
     coded(&mut error, answer);
@@ -123,6 +116,45 @@ pub(in super::super) fn role_refused(failure: &Failure, refused: &Refused<'_>) -
         }
     }
     error
+}
+
+fn not_trusted(who: &str, refused: &Refused<'_>) -> String {
+    let role = &refused.role.arn;
+    let external_id = refused.role.external_id.as_deref();
+    let condition =
+        external_id.map_or_else(String::new, |id| format!(" with the external ID {id}"));
+    let made = match (external_id, &refused.object.identity) {
+        (Some(_), Identity::Operator) => {
+            " The operator makes the external ID of this namespace's name and UID: a namespace that is \
+             made anew has another."
+        }
+        _ => "",
+    };
+    format!(
+        "STS does not give {role} to {who}. The role must exist, and its trust policy must allow \
+         sts:AssumeRole to that identity{condition}: the statement is ready. Where the identity is of \
+         another account than the role, its own policy must allow sts:AssumeRole on the role, too.{made}"
+    )
+}
+
+/// Those that ask, not the role's.
+fn unknown_keys(refused: &Refused<'_>) -> String {
+    match &refused.object.identity {
+        Identity::Operator => {
+            "STS does not take the operator's own credentials: check what renews \
+                               them, such as the service account's token or the node's role."
+                .to_owned()
+        }
+        Identity::Secret { .. } => format!(
+            "STS does not take the credentials of {}: write accessKeyId and secretAccessKey anew (and \
+             sessionToken, where they are temporary).",
+            whose(refused)
+        ),
+        Identity::ServiceAccount { .. } => format!(
+            "The session of {} has ended, or was ended. The next attempt asks for another.",
+            whose(refused)
+        ),
+    }
 }
 
 fn whose(refused: &Refused<'_>) -> String {
@@ -173,7 +205,8 @@ fn unasked(failure: &Failure, timeouts: Timeouts) -> FetchError {
     )
 }
 
-/// What passes by itself has the class of its own; all else is that the role is not given.
+/// What passes by itself and keys that are wrong have a class of their own; all else is that the
+/// role is not given.
 fn class_and_message(answer: &Answer) -> (ErrorCode, String) {
     let class = match super::class_of(answer) {
         passing @ (ErrorCode::SlowDown
@@ -183,7 +216,8 @@ fn class_and_message(answer: &Answer) -> (ErrorCode, String) {
         | ErrorCode::GatewayTimeout
         | ErrorCode::Timeout
         | ErrorCode::InvalidAccessKeyId
-        | ErrorCode::SignatureDoesNotMatch) => passing,
+        | ErrorCode::SignatureDoesNotMatch
+        | ErrorCode::ExpiredToken) => passing,
         _ => match answer.code.as_deref() {
             Some("InvalidClientTokenId") => ErrorCode::InvalidAccessKeyId,
             _ => ErrorCode::AssumeRoleFailed,

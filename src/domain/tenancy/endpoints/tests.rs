@@ -15,7 +15,7 @@ fn judged(patterns: &[&str], endpoint: &str) -> String {
 }
 
 #[test]
-fn with_no_list_aws_alone_may_be_named() {
+fn with_no_list_only_amazons_s3_may_be_named() {
     for endpoint in [
         "https://s3.amazonaws.com",
         "https://s3.eu-west-2.amazonaws.com",

@@ -147,7 +147,7 @@ fn the_operators_role_in_another_account_needs_both_policies() {
     let error = of_role(&failure, Identity::Operator, asking);
     insta::assert_snapshot!(told(&error), @r#"
     AssumeRoleFailed: AccessDenied: User: arn:aws:sts::444455556666:assumed-role/sumsq/1 is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::123456789012:role/team/counts-reader
-    STS does not give arn:aws:iam::123456789012:role/team/counts-reader to arn:aws:iam::444455556666:role/sumsq. The role must exist, its trust policy must allow sts:AssumeRole to that identity with the external ID sumsq:growth:uid-1, which the operator makes of this namespace's name and UID (a namespace made anew has another) (the statement is ready), and the identity's own policy must allow sts:AssumeRole on the role where it is of another account.
+    STS does not give arn:aws:iam::123456789012:role/team/counts-reader to arn:aws:iam::444455556666:role/sumsq. The role must exist, and its trust policy must allow sts:AssumeRole to that identity with the external ID sumsq:growth:uid-1: the statement is ready. Where the identity is of another account than the role, its own policy must allow sts:AssumeRole on the role, too. The operator makes the external ID of this namespace's name and UID: a namespace that is made anew has another.
     ["trust policy", "identity policy"]
     "#);
     insta::assert_snapshot!(error.policies[0].statement, @r#"
@@ -201,9 +201,27 @@ fn keys_that_sts_does_not_know_are_the_secrets() {
     let error = of_role(&failure, secret(), None);
     insta::assert_snapshot!(told(&error), @r#"
     InvalidAccessKeyId: InvalidClientTokenId: The security token included in the request is invalid.
-    STS does not know the credentials of Secret growth/s3: write them anew.
+    STS does not take the credentials of Secret growth/s3: write accessKeyId and secretAccessKey anew (and sessionToken, where they are temporary).
     []
     "#);
+    let ended = answer(
+        400,
+        "ExpiredTokenException",
+        "The security token has expired",
+    );
+    let account = Identity::ServiceAccount {
+        name: "reader".to_owned(),
+    };
+    for (identity, says) in [
+        (secret(), "write accessKeyId and secretAccessKey anew"),
+        (Identity::Operator, "check what renews them"),
+        (account, "The next attempt asks for another."),
+    ] {
+        let error = of_role(&ended, identity, None);
+        assert_eq!(error.class, ErrorCode::ExpiredToken);
+        assert!(error.hint.contains(says), "{}", error.hint);
+        assert!(error.policies.is_empty());
+    }
     let unreached = Failure::NotReached(Refusal::Inside {
         host: "sts.example.com".to_owned(),
         kind: "a private",
