@@ -146,7 +146,7 @@ impl S3 {
 
     /// Lets one of its users do this.
     pub async fn iam_user_may(&self, user: &str, statement: Value) {
-        let policy = policy(statement);
+        let policy = policy(&statement);
         self.iam(format!(
             "Action=PutUserPolicy&UserName={user}&PolicyName=may&PolicyDocument={policy}"
         ))
@@ -162,12 +162,12 @@ impl S3 {
 
     /// The same under a name.
     pub async fn iam_role_called(&self, name: &str, trusts: Value, allows: Value) -> String {
-        let trust = policy(trusts);
+        let trust = policy(&trusts);
         self.iam(format!(
             "Action=CreateRole&RoleName={name}&AssumeRolePolicyDocument={trust}"
         ))
         .await;
-        let allows = policy(allows);
+        let allows = policy(&allows);
         self.iam(format!(
             "Action=PutRolePolicy&RoleName={name}&PolicyName=reads&PolicyDocument={allows}"
         ))
@@ -341,7 +341,7 @@ impl Microburst {
 }
 
 /// A policy of these statements, as a form takes it.
-fn policy(statement: Value) -> String {
+fn policy(statement: &Value) -> String {
     let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
     percent_encoding::utf8_percent_encode(&policy, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
