@@ -123,11 +123,11 @@ async fn of_account(bucket: &Bucket) -> S3Object {
     object
 }
 
-fn assumes(role: &str, external_id: Option<&str>) -> Option<AssumedRole> {
-    Some(AssumedRole {
+fn assumes(role: &str, external_id: Option<&str>) -> AssumedRole {
+    AssumedRole {
         arn: role.to_owned(),
         external_id: external_id.map(str::to_owned),
-    })
+    }
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn an_account_assumes_a_role_by_the_tenants_external_id() {
     let objects = objects(&sts.endpoint()).await;
     let accounts = Accounts::default();
     let mut object = of_account(&bucket).await;
-    object.role = assumes(&role, Some("growth-2026"));
+    object.role = Some(assumes(&role, Some("growth-2026")));
     for _ in 0..2 {
         let signs = accounts.sign_in(&objects, &object, &base).await.unwrap();
         let opened = objects.open(&object, "growth", Some(&signs), None, LIMIT);
@@ -296,7 +296,7 @@ async fn an_account_assumes_a_role_by_the_tenants_external_id() {
         "sumsq-growth-counts-reader"
     );
 
-    object.role = assumes(&role, None);
+    object.role = Some(assumes(&role, None));
     let refused = accounts.sign_in(&objects, &object, &base).await;
     let error = refused.expect_err("the trust policy asks for an external ID");
     let text = shown(&error, &object)
@@ -331,7 +331,7 @@ async fn a_secrets_keys_assume_a_role_where_the_store_gives_roles() {
     let store = Tee::before(&s3.endpoint()).await;
     let mut object = bucket.object(KEY).await;
     object.endpoint = Some(store.endpoint());
-    object.role = assumes(&role, None);
+    object.role = Some(assumes(&role, None));
     // No STS is named: keys for a store are shown to that store alone.
     let objects = Objects::with(setup()).await;
     let of_user = keys(&user.access_key_id, &user.secret_access_key);
@@ -347,7 +347,7 @@ async fn a_secrets_keys_assume_a_role_where_the_store_gives_roles() {
     let error = opened.await.expect_err("the user has no grant");
     assert_eq!(error.class.as_str(), "AccessDenied");
 
-    object.role = assumes(&role, None);
+    object.role = Some(assumes(&role, None));
     let base = Base::Secret(keys(&user.access_key_id, "wrong"));
     let error = objects.sign_in(&object, "growth", base).await.unwrap_err();
     assert_snapshot!(shown(&error, &object), @r#"
@@ -371,7 +371,10 @@ async fn nobody_signs_as_another_who_has_not_signed_in() {
     }
     let mut object = bucket.object(KEY).await;
     object.identity = Identity::Operator;
-    object.role = assumes("arn:aws:iam::000000000000:role/r", Some("sumsq:growth:uid"));
+    object.role = Some(assumes(
+        "arn:aws:iam::000000000000:role/r",
+        Some("sumsq:growth:uid"),
+    ));
     let opened = objects.open(&object, "growth", None, None, LIMIT).await;
     let error = opened.expect_err("the role was not assumed");
     assert_eq!(error.class.as_str(), "NoCredentials");
