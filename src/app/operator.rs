@@ -200,9 +200,11 @@ impl Process {
         let tenants = &self.args.tenants;
         let own = || vec![tenants.own_namespace(self.client.default_namespace())];
         let ambient = tenants.ambient_credentials_namespaces.clone();
+        // Where a Pod finds the API server: a cluster may have it on a public address.
+        let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
         Setup {
             ambient: Ambient::of(ambient.unwrap_or_else(own)),
-            allowed_endpoints: tenants.allowed_endpoints(),
+            allowed_endpoints: tenants.allowed_endpoints(api_server.as_deref()),
             ..Setup::default()
         }
     }

@@ -1,5 +1,7 @@
 //! What an operator does for the namespaces that it looks after.
 
+use std::net::IpAddr;
+
 use clap::Args as ClapArgs;
 use ipnet::IpNet;
 
@@ -54,16 +56,16 @@ impl TenantArgs {
             .to_owned()
     }
 
+    /// `api_server`: the host of the cluster's API server. No endpoint leads there, either.
     #[must_use]
-    pub fn allowed_endpoints(&self) -> AllowedEndpoints {
+    pub fn allowed_endpoints(&self, api_server: Option<&str>) -> AllowedEndpoints {
+        let patterns = self.allowed_endpoint_patterns.iter().flatten();
+        let api_server: Option<IpAddr> = api_server.and_then(|host| host.parse().ok());
+        let mut cluster = self.cluster_networks.clone();
+        cluster.extend(api_server.map(IpNet::from));
         AllowedEndpoints {
-            patterns: self
-                .allowed_endpoint_patterns
-                .iter()
-                .flatten()
-                .cloned()
-                .collect(),
-            cluster: self.cluster_networks.clone(),
+            patterns: patterns.cloned().collect(),
+            cluster,
         }
     }
 }
@@ -96,7 +98,7 @@ mod tests {
     fn lists_are_divided_by_commas() {
         let none = tenants(&[]).unwrap();
         assert_eq!(none.ambient_credentials_namespaces, None);
-        assert!(none.allowed_endpoints().patterns.is_empty());
+        assert!(none.allowed_endpoints(None).patterns.is_empty());
         let some = tenants(&[
             "--ambient-credentials-namespaces=growth,shop",
             "--allowed-endpoints=https://minio.minio.svc:9000,https://*.example.com",
@@ -107,13 +109,18 @@ mod tests {
             some.ambient_credentials_namespaces.as_deref(),
             Some(&["growth".to_owned(), "shop".to_owned()][..])
         );
-        let allowed = some.allowed_endpoints();
-        assert_eq!(allowed.cluster.len(), 2);
+        let allowed = some.allowed_endpoints(Some("21.0.0.1"));
+        assert_eq!(allowed.cluster.len(), 3);
+        let host = "counts.example.com".parse().unwrap();
+        for inside in ["20.1.2.3", "21.0.0.1"] {
+            assert!(allowed.check(&host, inside.parse().unwrap()).is_err());
+        }
+        assert_eq!(allowed.check(&host, "21.0.0.2".parse().unwrap()), Ok(()));
         let judged = allowed.judge("https://minio.minio.svc:9000");
         assert_eq!(judged, Ok(Listed::Exactly));
         // As a chart writes it that has nothing to say.
         let empty = tenants(&["--allowed-endpoints="]).unwrap();
-        assert!(empty.allowed_endpoints().patterns.is_empty());
+        assert!(empty.allowed_endpoints(None).patterns.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! - [`credentials`]: whose signature a request bears.
 //! - [`identity`]: ServiceAccounts' roles, and roles that are assumed.
 //! - [`reach`]: connections to endpoints that tenants name.
+//! - [`tried`]: where a request went.
 //! - [`download`]: the bytes as they are stored, over as many requests as it takes.
 //! - [`body`]: the bytes, decompressed and counted.
 //! - [`compression`]: gzip and zstd.
@@ -25,15 +26,13 @@ mod failure;
 mod identity;
 mod policy;
 mod reach;
+mod tried;
 mod web_identity;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_smithy_runtime_api::client::dns::SharedDnsResolver;
 use jiff::Timestamp;
 
@@ -50,6 +49,7 @@ use self::identity::Sessions;
 pub use self::identity::{
     Base, NoServiceAccounts, ServiceAccount, ServiceAccounts, TOKEN_AUDIENCE, WebToken,
 };
+use self::tried::Tried;
 use self::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
 use crate::domain::fetch::{ErrorCode, FetchError};
@@ -389,37 +389,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Remembers where a request went, which the endpoint's rules decide: for messages.
-#[derive(Debug, Clone, Default)]
-struct Tried(Arc<OnceLock<String>>);
-
-impl Tried {
-    fn endpoint(&self) -> Option<String> {
-        self.0.get().cloned()
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Tried {
-    fn name(&self) -> &'static str {
-        "Tried"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let uri = context.request().uri();
-        if let Some((scheme, rest)) = uri.split_once("://") {
-            let authority = rest.split(['/', '?']).next().unwrap_or(rest);
-            self.0.get_or_init(|| format!("{scheme}://{authority}"));
-        }
-        Ok(())
-    }
 }
 
 // The SDK's clients would print their whole configuration.
