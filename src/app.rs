@@ -29,7 +29,7 @@ use crate::ingest::Ingest;
 use crate::ingest::engine::Engine;
 use crate::ingest::pool::Pool;
 use crate::metrics::Metrics;
-use crate::object::Objects;
+use crate::object::{NoServiceAccounts, Objects};
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::{self, Defaults};
@@ -129,9 +129,10 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
     let screen = Arc::new(local::Screen::new());
     let pool = Pool::start(args.fetch.concurrency.into(), false, Arc::clone(&metrics));
     let ingest = Ingest {
-        objects: Objects::new(Some(bucket_server.endpoint().to_owned())).await,
+        objects: Objects::new(bucket_server.endpoint().to_owned()).await,
         store: Arc::clone(&store),
         secrets: Arc::new(bucket_server.secrets()),
+        accounts: Arc::new(NoServiceAccounts),
         progress: Arc::clone(&screen) as _,
         means: means(&args.fetch, folder.store_path().parent()),
         clock: system_clock(),

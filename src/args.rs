@@ -12,11 +12,13 @@ mod election;
 mod report;
 mod show;
 mod store;
+mod tenants;
 
 pub use election::ElectionArgs;
 pub use report::{AccessArgs, AccessMode, ProxyArgs, ReportArgs, TlsArgs};
 pub use show::{AgentName, BearerToken, FilterArgs, ShowArgs, ShowOutput};
 pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
+pub use tenants::TenantArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -167,7 +169,10 @@ pub struct ControllerArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
-    // Last: its heading would stand over what follows.
+    // Last: their headings would stand over what follows.
+    #[command(flatten)]
+    pub tenants: TenantArgs,
+
     #[command(flatten)]
     pub election: ElectionArgs,
 }

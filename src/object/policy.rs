@@ -83,10 +83,10 @@ pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
 
 /// For the reader's own policy, which must agree where bucket or key are of another account.
 pub(super) fn identity_statement(action: &'static str, resource: &str) -> ReadyPolicy {
-    let sid = if action == "kms:Decrypt" {
-        "LetSumsqDecryptCounts"
-    } else {
-        "LetSumsqReadCounts"
+    let sid = match action {
+        "kms:Decrypt" => "LetSumsqDecryptCounts",
+        "sts:AssumeRole" => "LetSumsqTakeRole",
+        _ => "LetSumsqReadCounts",
     };
     ready(
         "identity policy",
@@ -124,6 +124,23 @@ pub(super) fn trust_statement(identity: &WebIdentity) -> Option<ReadyPolicy> {
             ..Statement::default()
         },
     ))
+}
+
+/// Lets `asking` assume the role, under this external ID where there is one: for the role's trust
+/// policy.
+pub(super) fn assume_statement(asking: &str, external_id: Option<&str>) -> ReadyPolicy {
+    let condition =
+        external_id.map(|id| serde_json::json!({ "StringEquals": { "sts:ExternalId": id } }));
+    ready(
+        "trust policy",
+        &Statement {
+            sid: "LetSumsqTakeThisRole",
+            principal: Some(Principal::Aws(asking)),
+            action: "sts:AssumeRole",
+            condition,
+            ..Statement::default()
+        },
+    )
 }
 
 /// One statement, in the order in which people write them.

@@ -23,6 +23,7 @@ mod postgres;
 mod refusals;
 mod replicas;
 mod report;
+mod tenants;
 mod versions;
 
 use support::kubernetes::Cluster;
