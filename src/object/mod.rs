@@ -41,6 +41,7 @@ use self::denial::{Denial, denial};
 use self::diagnose::{Attempt, diagnose};
 use self::download::Download;
 use self::failure::{Answer, Failure, IdentityFailure};
+pub use self::policy::{Grants, Place, grants};
 use self::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
 use crate::domain::fetch::{ErrorCode, FetchError};
