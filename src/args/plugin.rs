@@ -24,10 +24,10 @@ use super::{FilterArgs, Output, STYLES, duration};
 )]
 #[command(after_help = "\
 Start here:
-  kubectl sumsq status -A                    what needs attention, most urgent first
-  kubectl sumsq why counts -n growth         why it fails, what to do, when it is tried again
+  kubectl sumsq status -A                       what needs attention, most urgent first
+  kubectl sumsq why counts -n growth            why it fails, what to do, when it is tried again
   kubectl sumsq fetch counts -n growth --wait   fetch now, and wait for that very fetch
-  kubectl sumsq report checkout -n growth    an experiment's report, in the terminal
+  kubectl sumsq report checkout -n growth       an experiment's report, in the terminal
 
 Exit status: 0 done; 1 a fetch failed, or the cluster said no; 2 usage.")]
 pub struct PluginArgs {
@@ -174,7 +174,7 @@ pub struct StatusArgs {
     #[arg(long, short)]
     pub watch: bool,
 
-    /// [default: a table]
+    /// How it is printed [default: a table]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<ListFormat>,
 }
@@ -196,7 +196,7 @@ pub struct WhyArgs {
     #[arg(long, short = 'A')]
     pub all_namespaces: bool,
 
-    /// [default: sentences]
+    /// How it is printed [default: in sentences]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<DetailFormat>,
 }
@@ -230,7 +230,7 @@ pub struct FetchNowArgs {
           requires = "wait")]
     pub timeout: Duration,
 
-    /// [default: a line for each]
+    /// How it is printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<ObjectFormat>,
 }
@@ -248,7 +248,7 @@ pub struct HistoryArgs {
     #[arg(value_name = "NAME")]
     pub name: ResourceName,
 
-    /// [default: a table]
+    /// How it is printed [default: a table]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<WideFormat>,
 }
@@ -257,15 +257,17 @@ pub struct HistoryArgs {
 #[command(after_help = "\
 The report server is reached by a port-forward to its Pod, which the API server carries; that needs
 `list` on pods and `create` and `get` on pods/portforward in the operator's namespace. Where the
-server has an address of its own, --server is simpler. A token of the kubeconfig is passed on, for a
-server that asks who reads (--auth kubernetes).
+server has an address of its own, --server is simpler. A server that asks who reads (--auth
+kubernetes) gets the kubeconfig's bearer token, also that of a credential plugin; where you are known
+by a client certificate, --token names one.
 
 An agent is named by its code, or by the name of its Agent object.
 
 Examples:
   kubectl sumsq report checkout -n growth
   kubectl sumsq report checkout -n growth --goal sales --metric rate --interval always-valid
-  kubectl sumsq report checkout -n growth --server https://sumsq.example.com -o json | jq .comparisons")]
+  kubectl sumsq report checkout -n growth --server https://sumsq.example.com -o json | jq .comparisons
+  kubectl sumsq report checkout -n growth --token \"$(kubectl create token analyst -n growth)\"")]
 pub struct ReportOfArgs {
     /// The agent (experiment)
     #[arg(value_name = "AGENT")]
@@ -275,11 +277,21 @@ pub struct ReportOfArgs {
     #[arg(long, env = "SUMSQ_SERVER", value_name = "URL")]
     pub server: Option<String>,
 
+    /// The bearer token for a report server that asks who reads, such as `kubectl create token`
+    /// prints [default: the kubeconfig's, where it has one]
+    #[arg(
+        long,
+        env = "SUMSQ_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub token: Option<String>,
+
     /// Where the operator is installed [default: found by its label, in all namespaces]
     #[arg(long, env = "SUMSQ_OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
     pub operator_namespace: Option<String>,
 
-    /// [default: sentences and a table]
+    /// How it is printed [default: in sentences and a table]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<ReportFormat>,
 
@@ -298,7 +310,7 @@ pub struct SuspendArgs {
     #[command(flatten)]
     pub select: SelectArgs,
 
-    /// [default: a line for each]
+    /// How it is printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<ObjectFormat>,
 }
@@ -314,7 +326,7 @@ pub struct ResumeArgs {
     #[command(flatten)]
     pub select: SelectArgs,
 
-    /// [default: a line for each]
+    /// How it is printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<ObjectFormat>,
 }
@@ -336,6 +348,7 @@ pub struct CheckAgainstArgs {
     #[arg(long, value_name = "NAME")]
     pub data_source: ResourceName,
 
+    /// How it is printed
     #[arg(long, short, value_enum, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
 }
@@ -368,7 +381,7 @@ pub struct PolicyArgs {
     #[arg(long, value_enum, value_name = "POLICY", conflicts_with = "output")]
     pub only: Option<PolicyKind>,
 
-    /// [default: with a word on each]
+    /// How it is printed [default: with a word on each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<DetailFormat>,
 }
@@ -452,6 +465,19 @@ pub enum Kind {
     Agent,
 }
 
+impl Kind {
+    /// By a name that kubectl takes: `dsrc`, `agents`, `datasource.sumsq.dev`.
+    #[must_use]
+    pub fn named(resource: &str) -> Option<Self> {
+        let lower = resource.to_ascii_lowercase();
+        match lower.strip_suffix(".sumsq.dev").unwrap_or(&lower) {
+            "dsrc" | "datasource" | "datasources" => Some(Self::DataSource),
+            "agent" | "agents" => Some(Self::Agent),
+            _ => None,
+        }
+    }
+}
+
 /// A name as kubectl takes it, with or without the resource in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceName {
@@ -466,7 +492,14 @@ impl FromStr for ResourceName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (kind, name) = match text.split_once('/') {
             None => (None, text),
-            Some((resource, name)) => (Some(kind(resource)?), name),
+            Some((resource, name)) => match Kind::named(resource) {
+                Some(kind) => (Some(kind), name),
+                None => {
+                    return Err(format!(
+                        "{resource} is neither dsrc nor agent; a namespace goes into -n"
+                    ));
+                }
+            },
         };
         if name.is_empty() || name.contains('/') {
             return Err("write NAME, dsrc/NAME or agent/NAME; the namespace goes into -n".into());
@@ -475,18 +508,6 @@ impl FromStr for ResourceName {
             kind,
             name: name.to_owned(),
         })
-    }
-}
-
-fn kind(resource: &str) -> Result<Kind, String> {
-    let lower = resource.to_ascii_lowercase();
-    let short = lower.strip_suffix(".sumsq.dev").unwrap_or(&lower);
-    match short {
-        "dsrc" | "datasource" | "datasources" => Ok(Kind::DataSource),
-        "agent" | "agents" => Ok(Kind::Agent),
-        _ => Err(format!(
-            "{resource} is neither dsrc nor agent; a namespace goes into -n"
-        )),
     }
 }
 

@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams};
 use kube::config::Kubeconfig;
 
 use super::cluster::{Cluster, Scope};
-use crate::args::plugin::{ClusterArgs, PluginArgs};
+use crate::args::plugin::{ClusterArgs, Kind, PluginArgs};
 use crate::crd::agent::Agent;
 use crate::crd::data_source::DataSource;
 
@@ -172,7 +172,7 @@ impl<'a> Line<'a> {
         if self.typed.starts_with('-') {
             return (self.flags(), NO_FILES);
         }
-        if self.command.has_subcommands() {
+        if self.command.has_subcommands() && self.given.is_empty() {
             let subcommands = self.command.get_subcommands();
             let shown = subcommands.filter(|subcommand| !subcommand.is_hide_set());
             let choices = shown.map(|subcommand| {
@@ -200,7 +200,7 @@ impl<'a> Line<'a> {
             "namespace" | "operator_namespace" => self.namespaces().await,
             "context" => self.contexts(),
             // Of a report it is one that holds the agent; all are near enough.
-            "data_source" => self.data_sources("").await,
+            "data_source" => self.data_sources().await,
             _ if arg.get_value_hint() == ValueHint::FilePath => return (Vec::new(), FILES),
             _ => possible(arg),
         };
@@ -215,11 +215,11 @@ impl<'a> Line<'a> {
                 let mut positionals = self.command.get_positionals();
                 positionals.next().map(possible).unwrap_or_default()
             }
-            "fetch" | "suspend" | "resume" => self.unnamed(self.data_sources("").await),
-            "history" | "policy" if first => self.data_sources("").await,
+            "fetch" | "suspend" | "resume" => self.unnamed(self.data_sources().await),
+            "history" | "policy" if first => self.data_sources().await,
             "why" => {
                 let (mut sources, agents) =
-                    tokio::join!(self.data_sources(""), self.agents("agent/"));
+                    tokio::join!(self.data_sources(), self.agents("agent/"));
                 sources.extend(agents);
                 self.unnamed(sources)
             }
@@ -244,30 +244,44 @@ impl<'a> Line<'a> {
         tokio::time::timeout(PATIENCE, asked).await.ok()?
     }
 
-    async fn data_sources(&self, prefix: &str) -> Vec<Choice> {
-        // `dsrc/c` goes on as it has begun.
-        let resource = self.typed.split_once('/').map(|(resource, _)| resource);
-        let prefix = resource.map_or_else(|| prefix.to_owned(), |resource| format!("{resource}/"));
+    /// What stands before a name: the resource as it is typed (`dsrc/c`), else `usual`. None: it is
+    /// another resource that is typed.
+    fn resource(&self, kind: Kind, usual: &str) -> Option<String> {
+        match self.typed.split_once('/') {
+            None => Some(usual.to_owned()),
+            Some((resource, _)) => {
+                (Kind::named(resource) == Some(kind)).then(|| format!("{resource}/"))
+            }
+        }
+    }
+
+    async fn data_sources(&self) -> Vec<Choice> {
+        let Some(resource) = self.resource(Kind::DataSource, "") else {
+            return Vec::new();
+        };
         let listed = self.ask(async |cluster| {
             let scope = Scope::Namespace(cluster.namespace());
             cluster.list::<DataSource>(scope, None).await.ok()
         });
         let listed = listed.await.unwrap_or_default();
         let choices = listed.iter().map(|source| {
-            let name = format!("{prefix}{}", source.name_any());
+            let name = format!("{resource}{}", source.name_any());
             Choice::new(name, source.spec.display_name.clone())
         });
         choices.collect()
     }
 
-    async fn agents(&self, prefix: &str) -> Vec<Choice> {
+    async fn agents(&self, usual: &str) -> Vec<Choice> {
+        let Some(resource) = self.resource(Kind::Agent, usual) else {
+            return Vec::new();
+        };
         let listed = self.ask(async |cluster| {
             let scope = Scope::Namespace(cluster.namespace());
             cluster.list::<Agent>(scope, None).await.ok()
         });
         let listed = listed.await.unwrap_or_default();
         let choices = listed.iter().map(|agent| {
-            let name = format!("{prefix}{}", agent.name_any());
+            let name = format!("{resource}{}", agent.name_any());
             Choice::new(name, agent.spec.display_name.clone())
         });
         choices.collect()
@@ -338,14 +352,51 @@ mod tests {
 
     #[tokio::test]
     async fn what_needs_no_cluster_is_completed_without_one() {
-        insta::assert_snapshot!(completed("s").await, @"");
-        insta::assert_snapshot!(completed("fetch --f").await, @"");
-        insta::assert_snapshot!(completed("status -o ").await, @"");
-        insta::assert_snapshot!(completed("-n growth status --output=j").await, @"");
-        insta::assert_snapshot!(completed("completion ").await, @"");
-        insta::assert_snapshot!(completed("check ").await, @"");
-        insta::assert_snapshot!(completed("status --kubeconfig ").await, @"");
-        insta::assert_snapshot!(completed("history --request-timeout ").await, @"");
+        let mut told = String::new();
+        for line in [
+            "s",
+            "fetch --f",
+            "status -o ",
+            "-n growth status --output=j",
+            "completion ",
+            "check ",
+            "status --kubeconfig ",
+            "history --request-timeout ",
+            "nonsense x",
+        ] {
+            told += &format!("> {line}\n{}", completed(line).await.replace('\t', "  | "));
+        }
+        insta::assert_snapshot!(told, @r"
+        > s
+        status  | Show the health of all DataSources and Agents, what needs attention first
+        suspend  | Hold a DataSource's schedule and retries back
+        :4
+        > fetch --f
+        --force  | Read the file although it is the one that was imported last
+        :4
+        > status -o 
+        wide
+        json
+        yaml
+        name
+        :4
+        > -n growth status --output=j
+        --output=json
+        :4
+        > completion 
+        bash
+        zsh
+        fish
+        :4
+        > check 
+        :0
+        > status --kubeconfig 
+        :0
+        > history --request-timeout 
+        :4
+        > nonsense x
+        :4
+        ");
     }
 
     #[test]

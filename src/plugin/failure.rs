@@ -126,8 +126,6 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::response::StatusDetails;
-
     use super::*;
 
     fn said(status: Status) -> Failure {
@@ -136,14 +134,11 @@ mod tests {
 
     #[test]
     fn answers_are_told_as_kubectl_tells_them() {
-        let missing = said(
-            Status::failure("datasources.sumsq.dev \"counts\" not found", "NotFound")
-                .with_code(404)
-                .with_details(StatusDetails {
-                    name: "counts".into(),
-                    ..StatusDetails::default()
-                }),
-        );
+        let details = serde_json::json!({"name": "counts"});
+        let status = Status::failure("datasources.sumsq.dev \"counts\" not found", "NotFound")
+            .with_code(404)
+            .with_details(serde_json::from_value(details).unwrap());
+        let missing = said(status);
         assert_eq!(
             missing.message,
             "Error from server (NotFound): datasources.sumsq.dev \"counts\" not found"

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use indexmap::IndexMap;
 use kube::ResourceExt;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cluster::Cluster;
 use super::failure::{Failure, Result};
@@ -52,7 +53,15 @@ struct Listed<'a> {
 #[derive(Serialize)]
 struct Policy {
     target: &'static str,
-    document: Value,
+    document: Document,
+}
+
+/// A whole policy, in the order in which people write it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    version: &'static str,
+    statement: Vec<IndexMap<String, Value>>,
 }
 
 impl<'a> Policies<'a> {
@@ -95,7 +104,7 @@ impl<'a> Policies<'a> {
         })
     }
 
-    fn document(&self, kind: PolicyKind) -> Value {
+    fn document(&self, kind: PolicyKind) -> Document {
         match kind {
             PolicyKind::Bucket => document(std::slice::from_ref(&self.grants.bucket)),
             PolicyKind::Key => document(std::slice::from_ref(&self.grants.key)),
@@ -166,13 +175,14 @@ impl<'a> Policies<'a> {
     }
 }
 
-/// A whole policy of these statements.
-fn document(statements: &[ReadyPolicy]) -> Value {
-    let statements: Vec<Value> = statements
-        .iter()
-        .filter_map(|policy| serde_json::from_str(&policy.statement).ok())
-        .collect();
-    json!({"Version": "2012-10-17", "Statement": statements})
+fn document(statements: &[ReadyPolicy]) -> Document {
+    let statements = statements.iter();
+    Document {
+        version: "2012-10-17",
+        statement: statements
+            .filter_map(|policy| serde_json::from_str(&policy.statement).ok())
+            .collect(),
+    }
 }
 
 /// The key that the newest fetch was denied, as AWS has named it.

@@ -16,7 +16,10 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
         namespace: cluster.namespace().to_owned(),
         code: code(cluster, args).await?,
     };
-    let token = cluster.token().await;
+    let token = match &args.token {
+        Some(token) => Some(token.trim().to_owned()),
+        None => cluster.token().await,
+    };
     if let Some(server) = &args.server {
         return ask(args, agent, server, token).await.map_err(failure);
     }

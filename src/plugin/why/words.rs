@@ -21,16 +21,15 @@ pub(super) fn of_source(source: &DataSource, found: &Standing, now: Timestamp) -
         "dsrc/{name} in {namespace} {}",
         toned_text(headline(found.health), found.health.tone())
     );
-    if ![
+    let says_nothing_more = [
         "Imported",
         "NotModified",
         "NotSeen",
         "SpecNotSeen",
         "Fetching",
         "Queued",
-    ]
-    .contains(&&*found.reason)
-    {
+    ];
+    if found.reason != found.health.word() && !says_nothing_more.contains(&&*found.reason) {
         _ = write!(text, ": {}", found.reason);
     }
     if let Some(since) = found.since {
@@ -232,7 +231,7 @@ pub(super) fn of_agent(agent: &Agent, found: &AgentStanding, now: Timestamp) -> 
         "agent/{name} in {namespace} {}",
         toned_text(headline, found.trust.tone())
     );
-    if !["NoAlarm", "NotSeen"].contains(&&*found.reason) {
+    if found.reason != found.trust.word() && !["NoAlarm", "NotSeen"].contains(&&*found.reason) {
         _ = write!(text, ": {}", found.reason);
     }
     if let Some(since) = found.since {
