@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use super::cluster::{Cluster, Scope};
 use super::failure::{Failure, Result};
@@ -24,12 +26,15 @@ const CONTAINER: &str = "report";
 /// Names of its port, where the Pod tells it.
 const PORT_NAMES: [&str; 3] = ["http", "https", "report"];
 const PORT: u16 = 8080;
+/// From a connection's end until it is known why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A port of this machine that leads to the report server, until this is dropped.
 pub(super) struct Forward {
     address: SocketAddr,
     is_tls: bool,
     accepting: JoinHandle<()>,
+    connections: TaskTracker,
     trouble: Arc<Mutex<Option<String>>>,
 }
 
@@ -40,8 +45,12 @@ impl Forward {
         format!("{scheme}://{}", self.address)
     }
 
-    /// What has kept a connection from the server.
-    pub(super) fn trouble(&self) -> Option<String> {
+    /// What has kept a connection from the server. Its caller may see the end before the node has
+    /// said why, so the connections are waited for.
+    pub(super) async fn trouble(&self) -> Option<String> {
+        self.connections.close();
+        let ended = self.connections.wait();
+        tokio::time::timeout(LAST_WORDS, ended).await.ok();
         let trouble = self.trouble.lock();
         trouble.unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -58,16 +67,19 @@ impl Forward {
         let (address, listener) = listening
             .map_err(|error| Failure::new(format!("error: cannot listen on 127.0.0.1: {error}")))?;
         let trouble = Arc::new(Mutex::new(None));
+        let connections = TaskTracker::new();
         let accepting = tokio::spawn(accept(
             listener,
             cluster.client(),
             server.clone(),
+            connections.clone(),
             Arc::clone(&trouble),
         ));
         Ok(Self {
             address,
             is_tls: server.is_tls,
             accepting,
+            connections,
             trouble,
         })
     }
@@ -83,12 +95,13 @@ async fn accept(
     listener: TcpListener,
     client: Client,
     server: ReportPod,
+    connections: TaskTracker,
     trouble: Arc<Mutex<Option<String>>>,
 ) {
     while let Ok((connection, _)) = listener.accept().await {
         let (client, server) = (client.clone(), server.clone());
         let trouble = Arc::clone(&trouble);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(message) = carry(connection, client, &server).await {
                 *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
             }

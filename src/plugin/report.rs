@@ -29,13 +29,15 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
         &agent.namespace,
     )
     .await?;
-    let answer = ask(args, agent, &forward.url(), token).await;
-    answer.map_err(|error| match forward.trouble() {
+    match ask(args, agent, &forward.url(), token).await {
+        Ok(code) => Ok(code),
         // Why the connection went nowhere says more than that it did.
-        Some(trouble) => Failure::new(format!("error: no way to the report server: {trouble}"))
-            .with_hint("where it has an address of its own, name it by --server"),
-        None => failure(error),
-    })
+        Err(error) => Err(match forward.trouble().await {
+            Some(trouble) => Failure::new(format!("error: no way to the report server: {trouble}"))
+                .with_hint("where it has an address of its own, name it by --server"),
+            None => failure(error),
+        }),
+    }
 }
 
 /// The agent as the data have it: an Agent object may be called otherwise.

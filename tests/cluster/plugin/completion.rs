@@ -89,9 +89,13 @@ async fn kubectl_completes_the_names_of_the_cluster() {
     agent/hero  | Hero banner
     :4
     > why agent/
-    agent/counts  | Internal Conversion Events
-    agent/tills  | What the tills saw
     agent/hero  | Hero banner
+    :4
+    > why dsrc/t
+    dsrc/tills  | What the tills saw
+    :4
+    > report agents/
+    agents/hero  | Hero banner
     :4
     > report 
     banner
@@ -105,7 +109,7 @@ async fn kubectl_completes_the_names_of_the_cluster() {
     name
     :4
     > status --ou
-    --output  | [default: a table]
+    --output  | How it is printed [default: a table]
     :4
     > check 
     :0

@@ -57,7 +57,7 @@ async fn a_fetch_is_waited_for_by_its_token() {
     bucket
         .put("counts.csv", counts().replace("1793491200", "2026-11-01"))
         .await;
-    let failed = person.documented("fetch counts tills --wait").await;
+    let failed = person.documented("fetch tills --wait").await;
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(failed.stdout, "");
     let failed = person

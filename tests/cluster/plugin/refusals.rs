@@ -64,8 +64,8 @@ async fn a_name_that_is_not_there_is_told_with_what_is() {
     exit: 1
 
     > history refund-desk
-    stderr: Error from server (NotFound): datasources.sumsq.dev "tills" not found
-    hint: it is in namespace plugin-fetch-3: -n plugin-fetch-3
+    stderr: Error from server (NotFound): datasources.sumsq.dev "refund-desk" not found
+    hint: it is in namespace elsewhere: -n elsewhere
     exit: 1
 
     > suspend warehouse

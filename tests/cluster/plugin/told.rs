@@ -144,7 +144,46 @@ async fn everything_is_told_at_a_glance_and_explained() {
         let why = person.sumsq(&["why", name]).await;
         told += &format!("> why {name}\n{}\n\n", person.told(&why));
     }
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @r#"
+    > why leap-days
+    dsrc/leap-days in growth is stalled: InvalidSchedule (for AGE)
+      schedule "0 9 31 2 *" never fires: no such date exists
+    What to do:
+      Change the spec as the message says: nothing else helps.
+    exit: 0
+
+    > why returns
+    dsrc/returns in growth has nothing to fetch (for AGE)
+      spec.goals is empty: nothing is fetched until it names a goal
+    What to do:
+      Name the columns of the CSV under spec.goals: it is fetched at once.
+    exit: 0
+
+    > why archive
+    dsrc/archive in growth is suspended (for AGE)
+      suspended before the first fetch; a request by annotation fetches once
+    Nothing is fetched on its schedule until: kubectl sumsq resume archive -n growth
+    exit: 0
+
+    > why hero-banner
+    agent/hero-banner in growth is not trustworthy: SampleRatioMismatch (for AGE)
+      The variations did not get the visitors they should have: A has 2,000 instead of 2,400 and B has 2,800 instead of 2,400; chance does this less than once in a thousand tests. Don't read the result: whoever is missing may be just those whom a variation drove away. Look for visitors that are lost or counted twice in one variation (redirects, bots, caching, a filter on what comes after the exposure); where other shares were meant, declare them as weights in an Agent.
+    4,800 visitors, 2026-11-01 to 2026-11-02.
+    The whole report: kubectl sumsq report banner -n growth
+    exit: 0
+
+    > why agent/checkout
+    agent/checkout in growth is trustworthy (for AGE)
+      No alarm in the reports of 1 goal from data source counts.
+    4,000 visitors, 2026-11-01 to 2026-11-02.
+    The whole report: kubectl sumsq report checkout -n growth
+    exit: 0
+
+    > why agent/pricing
+    agent/pricing in growth has nothing to judge (for AGE)
+      No data source of this namespace holds data of pricing yet.
+    exit: 0
+    "#);
     // With no name: what needs attention, and nothing else.
     let all = person.sumsq(&["why"]).await.expect_success();
     let told = all
@@ -235,47 +274,47 @@ async fn everything_is_told_at_a_glance_and_explained() {
 
     The bucket's policy (within one account this or the reader's own is enough):
     {
+      "Version": "2012-10-17",
       "Statement": [
         {
-          "Action": "s3:GetObject",
+          "Sid": "LetSumsqReadCounts",
           "Effect": "Allow",
           "Principal": {
             "AWS": "arn:aws:iam::000000000000:root"
           },
-          "Resource": "arn:aws:s3:::com.my-company.counts/exports/counts.csv",
-          "Sid": "LetSumsqReadCounts"
+          "Action": "s3:GetObject",
+          "Resource": "arn:aws:s3:::com.my-company.counts/exports/counts.csv"
         }
-      ],
-      "Version": "2012-10-17"
+      ]
     }
 
     The KMS key's policy, where the object is encrypted with a key of your own (add the statement to what the key has):
     {
+      "Version": "2012-10-17",
       "Statement": [
         {
-          "Action": "kms:Decrypt",
+          "Sid": "LetSumsqDecryptCounts",
           "Effect": "Allow",
           "Principal": {
             "AWS": "arn:aws:iam::000000000000:root"
           },
-          "Resource": "*",
-          "Sid": "LetSumsqDecryptCounts"
+          "Action": "kms:Decrypt",
+          "Resource": "*"
         }
-      ],
-      "Version": "2012-10-17"
+      ]
     }
 
     The reader's own policy, instead of the bucket's:
     {
+      "Version": "2012-10-17",
       "Statement": [
         {
-          "Action": "s3:GetObject",
+          "Sid": "LetSumsqReadCounts",
           "Effect": "Allow",
-          "Resource": "arn:aws:s3:::com.my-company.counts/exports/counts.csv",
-          "Sid": "LetSumsqReadCounts"
+          "Action": "s3:GetObject",
+          "Resource": "arn:aws:s3:::com.my-company.counts/exports/counts.csv"
         }
-      ],
-      "Version": "2012-10-17"
+      ]
     }
     exit: 0
     "#);
