@@ -133,9 +133,13 @@ async fn carry(
     if let Some(message) = told.await {
         return Err(format!("{server}: {}", message.trim()));
     }
-    copied
-        .map(drop)
-        .map_err(|error| format!("{server}: {error}"))
+    match copied {
+        Ok((_, 0)) => Err(format!(
+            "{server}: the node has ended the connection without an answer"
+        )),
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{server}: {error}")),
+    }
 }
 
 /// The Pod that serves reports.

@@ -1,5 +1,6 @@
 //! `kubectl sumsq report`: an experiment's Testing Report, asked of the cluster's report server.
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use super::cluster::Cluster;
@@ -16,10 +17,7 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
         namespace: cluster.namespace().to_owned(),
         code: code(cluster, args).await?,
     };
-    let token = match &args.token {
-        Some(token) => Some(token.trim().to_owned()),
-        None => cluster.token().await,
-    };
+    let token = token(cluster, args).await;
     if let Some(server) = &args.server {
         return ask(args, agent, server, token).await.map_err(failure);
     }
@@ -38,6 +36,44 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
             None => failure(error),
         }),
     }
+}
+
+/// The token that is named, or the kubeconfig's. That one opens the cluster: it goes nowhere where
+/// others on the way could read it.
+async fn token(cluster: &Cluster, args: &ReportOfArgs) -> Option<String> {
+    if let Some(token) = &args.token {
+        return Some(token.trim().to_owned());
+    }
+    let token = cluster.token().await?;
+    match &args.server {
+        Some(server) if !is_closed(server) => {
+            eprintln!(
+                "warning: the kubeconfig's token is not shown to {server}, since it would go over \
+                 plain http; where the server asks who reads, --token names one"
+            );
+            None
+        }
+        _ => Some(token),
+    }
+}
+
+/// Whether nobody on the way reads what is sent: TLS, or this machine.
+fn is_closed(server: &str) -> bool {
+    let Some(rest) = server.strip_prefix("http://") else {
+        return server.starts_with("https://");
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before it is a name for the host that stands behind it.
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(address) => address.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let host = host.unwrap_or_default();
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// The agent as the data have it: an Agent object may be called otherwise.
@@ -87,4 +123,27 @@ async fn ask(
 
 fn failure(error: anyhow::Error) -> Failure {
     Failure::new(format!("error: {error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_over_tls_or_stays_on_this_machine() {
+        for (server, expected) in [
+            ("https://sumsq.example.com", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://localhost:8080/", true),
+            ("http://[::1]:8080", true),
+            ("http://sumsq.example.com", false),
+            ("http://10.0.0.7:8080", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://localhost@example.com", false),
+            ("http://127.0.0.1:1@example.com", false),
+            ("ftp://127.0.0.1", false),
+        ] {
+            assert_eq!(is_closed(server), expected, "{server}");
+        }
+    }
 }

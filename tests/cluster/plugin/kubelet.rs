@@ -177,6 +177,8 @@ async fn forward(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unp
             let said = format!("failed to connect to localhost:{port} inside namespace: {error}");
             to_caller.send(frame(ERROR, said.as_bytes())).await.ok()?;
             to_caller.close().await.ok()?;
+            // The message arrives before the connection ends.
+            while let Some(Ok(_)) = from_caller.next().await {}
             return None;
         }
     };
