@@ -152,7 +152,7 @@ mod tests {
         .unwrap()
     }
 
-    fn entry(result: &str, more: Value) -> Value {
+    fn entry(result: &str, more: &Value) -> Value {
         let mut entry = json!({
             "id": "1", "trigger": "Manual", "attempts": 1, "result": result,
             "startedAt": "2026-01-05T09:00:00Z", "completedAt": "2026-01-05T09:00:01Z",
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn only_its_own_echo_or_a_later_one_ends_it() {
         let awaited = Awaited::of(&object("mine", json!({})), false, "mine");
-        let imported = entry("Imported", json!({"agentCount": 1, "rows": 2}));
+        let imported = entry("Imported", &json!({"agentCount": 1, "rows": 2}));
         for (annotation, echo, expected) in [
             ("mine", json!(null), false),
             ("mine", json!("before"), false),
@@ -205,16 +205,16 @@ mod tests {
         let counts =
             json!({"agentCount": 1, "rows": 1203, "changedAgentDays": 4, "warningCount": 2});
         assert_eq!(
-            state(entry("Imported", counts)),
+            state(entry("Imported", &counts)),
             State::Succeeded("1 agent, 1,203 rows, 4 agent days changed, 2 warnings".into())
         );
         assert_eq!(
-            state(entry("NotModified", json!({}))),
+            state(entry("NotModified", &json!({}))),
             State::Succeeded("the file is the one that was imported before".into())
         );
         let error = json!({"code": "NoSuchKey", "message": "not there", "hint": "compare\nkeys"});
         assert_eq!(
-            state(entry("Error", json!({"error": error}))),
+            state(entry("Error", &json!({"error": error}))),
             State::Failed("NoSuchKey: not there\n  hint: compare\n  hint: keys".into())
         );
     }

@@ -112,8 +112,10 @@ impl Cluster {
         scope: Scope<'_>,
         selector: Option<&str>,
     ) -> Result<Vec<K>> {
-        let mut params = ListParams::default();
-        params.label_selector = selector.map(str::to_owned);
+        let params = ListParams {
+            label_selector: selector.map(str::to_owned),
+            ..ListParams::default()
+        };
         let api = self.api::<K>(scope);
         let listed = self.bounded(api.list(&params)).await?;
         Ok(listed.items)

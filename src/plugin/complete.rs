@@ -1,6 +1,7 @@
 //! What completes a command line, in the language in which kubectl asks plugins: the choices, a
 //! line each with a description behind a tab, and a last line that says how a shell is to take them.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
@@ -27,12 +28,11 @@ pub(super) async fn answer(words: &[String]) -> String {
     let line = Line::read(words);
     let (choices, directive) = line.choices().await;
     let typed = line.typed;
-    let mut text: String = choices
-        .iter()
-        .filter(|choice| choice.starts_with(typed))
-        .map(|choice| format!("{}\n", choice.line()))
-        .collect();
-    text += &format!(":{directive}\n");
+    let mut text = String::new();
+    for choice in choices.iter().filter(|choice| choice.starts_with(typed)) {
+        _ = writeln!(text, "{}", choice.line());
+    }
+    _ = writeln!(text, ":{directive}");
     text
 }
 
@@ -364,7 +364,8 @@ mod tests {
             "history --request-timeout ",
             "nonsense x",
         ] {
-            told += &format!("> {line}\n{}", completed(line).await.replace('\t', "  | "));
+            let answer = completed(line).await.replace('\t', "  | ");
+            _ = write!(told, "> {line}\n{answer}");
         }
         insta::assert_snapshot!(told, @r"
         > s

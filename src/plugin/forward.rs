@@ -195,12 +195,11 @@ impl ReportPod {
     fn best(pods: &[Pod], namespace: &str) -> Option<Self> {
         let found = pods.iter().filter(|pod| is_ready(pod)).filter_map(|pod| {
             let container = container(pod)?;
-            let serves = serves(container, pod, namespace)?;
-            let server = Self::of(pod, container);
-            Some((serves, server))
+            let rank = serves(container, pod, namespace)?;
+            Some((rank, Self::of(pod, container)))
         });
         found
-            .min_by_key(|(serves, _)| *serves)
+            .min_by_key(|(rank, _)| *rank)
             .map(|(_, server)| server)
     }
 

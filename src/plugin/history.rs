@@ -1,5 +1,7 @@
 //! `kubectl sumsq history`: the newest fetches of a DataSource.
 
+use std::fmt::Write;
+
 use comfy_table::Cell;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -85,9 +87,9 @@ fn tables(source: &DataSource, wide: bool, now: Timestamp) -> String {
     }
     let mut text = table_text(table);
     if let Some(error) = entries.first().and_then(|entry| entry.error.as_ref()) {
-        text += &format!("\nThe newest failed: {}\n", error.message);
-        text += &format!("What to do: kubectl sumsq why {}", source.name_any());
-        text += &format!(" -n {}\n", source.namespace().unwrap_or_default());
+        let (namespace, name) = (source.namespace().unwrap_or_default(), source.name_any());
+        _ = writeln!(text, "\nThe newest failed: {}", error.message);
+        _ = writeln!(text, "What to do: kubectl sumsq why {name} -n {namespace}");
     }
     text
 }

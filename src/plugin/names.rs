@@ -27,14 +27,15 @@ pub(super) async fn data_source(cluster: &Cluster, name: &str) -> Result<DataSou
 /// The Agent of the namespace in use.
 pub(super) async fn agent(cluster: &Cluster, name: &str) -> Result<Agent> {
     match cluster.get::<Agent>(cluster.namespace(), name).await {
-        Err(failure) if failure.is_not_found => Err(match reported(cluster, name).await {
-            true => failure.with_hint(format!(
+        Err(failure) if failure.is_not_found && reported(cluster, name).await => Err(failure
+            .with_hint(format!(
                 "{name} is in the data, and needs no Agent object for its reports: kubectl sumsq \
                  report {name} -n {}",
                 cluster.namespace()
-            )),
-            false => explained::<Agent>(cluster, failure, name, "Agent").await,
-        }),
+            ))),
+        Err(failure) if failure.is_not_found => {
+            Err(explained::<Agent>(cluster, failure, name, "Agent").await)
+        }
         found => found,
     }
 }

@@ -19,7 +19,9 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
     };
     let token = token(cluster, args).await;
     if let Some(server) = &args.server {
-        return ask(args, agent, server, token).await.map_err(failure);
+        return ask(args, agent, server, token)
+            .await
+            .map_err(|error| failure(&error));
     }
     let forward = Forward::open(
         cluster,
@@ -33,7 +35,7 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
         Err(error) => Err(match forward.trouble().await {
             Some(trouble) => Failure::new(format!("error: no way to the report server: {trouble}"))
                 .with_hint("where it has an address of its own, name it by --server"),
-            None => failure(error),
+            None => failure(&error),
         }),
     }
 }
@@ -121,7 +123,7 @@ async fn ask(
     .await?
 }
 
-fn failure(error: anyhow::Error) -> Failure {
+fn failure(error: &anyhow::Error) -> Failure {
     Failure::new(format!("error: {error:#}"))
 }
 

@@ -1,5 +1,6 @@
 //! `kubectl sumsq status`: the health of all at a glance, what needs attention first.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use comfy_table::Cell;
@@ -33,8 +34,8 @@ pub(super) async fn run(cluster: &Cluster, args: &StatusArgs) -> Result<()> {
     let scope = cluster.scope(args.all_namespaces);
     let mut changes = changes(cluster, scope);
     loop {
-        let changed = tokio::time::timeout(REFRESH, changes.next()).await;
-        if matches!(changed, Ok(None)) {
+        let news = tokio::time::timeout(REFRESH, changes.next()).await;
+        if matches!(news, Ok(None)) {
             return Ok(());
         }
         // What else has changed by then is seen with it.
@@ -241,7 +242,7 @@ impl Overview {
             .any(|(_, found)| found.trust.needs_attention());
         if sick || doubted {
             let scope = if all_namespaces { " -A" } else { "" };
-            text += &format!("What to do: kubectl sumsq why{scope}\n");
+            _ = writeln!(text, "What to do: kubectl sumsq why{scope}");
         }
         text
     }

@@ -1,5 +1,7 @@
 //! What goes wrong, told as kubectl tells it.
 
+use std::fmt::Write;
+
 use serde_json::json;
 
 use super::Person;
@@ -55,7 +57,7 @@ async fn a_name_that_is_not_there_is_told_with_what_is() {
     ] {
         let output = person.sumsq(args).await;
         let said = person.told(&output).replace(elsewhere.name(), "elsewhere");
-        told += &format!("> {}\n{said}\n\n", args.join(" "));
+        _ = write!(told, "> {}\n{said}\n\n", args.join(" "));
     }
     insta::assert_snapshot!(told, @r#"
     > why internal-conversion
@@ -141,7 +143,7 @@ async fn rights_are_the_caller_s() {
     let mut told = String::new();
     let mut tell = async |person: &Person, args: &[&str]| {
         let output = person.sumsq(args).await;
-        told += &format!("> {}\n{}\n\n", args.join(" "), person.told(&output));
+        _ = write!(told, "> {}\n{}\n\n", args.join(" "), person.told(&output));
     };
     tell(&reader, &["status"]).await;
     kubectl(&[
@@ -229,7 +231,7 @@ async fn a_cluster_that_does_not_answer_is_named() {
     ] {
         let said = person.told(&person.sumsq(args).await);
         let said = said.replace(&folder.path().display().to_string(), "FOLDER");
-        told += &format!("> {}\n{said}\n\n", args.join(" "));
+        _ = write!(told, "> {}\n{said}\n\n", args.join(" "));
     }
     insta::assert_snapshot!(told, @r#"
     > status

@@ -1,6 +1,7 @@
 //! A report in the terminal: from a report server by its address, and from the cluster's through a
 //! port-forward of the API server.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ async fn report_server(operator: &Operator) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one story, told to its end")]
 async fn a_report_is_read_through_the_api_server() {
     let cluster = cluster_with_crds().await;
     let namespace = cluster.namespace("plugin-report").await;
@@ -99,7 +101,7 @@ async fn a_report_is_read_through_the_api_server() {
         &["report", "checkout", "--metric", "mean"],
     ] {
         let output = person.sumsq(args).await;
-        told += &format!("> {}\n{}\n\n", args.join(" "), person.told(&output));
+        _ = write!(told, "> {}\n{}\n\n", args.join(" "), person.told(&output));
     }
     insta::assert_snapshot!(told, @r#"
     > report chekout
@@ -153,7 +155,8 @@ async fn a_report_is_read_through_the_api_server() {
         let said = reader
             .told(&reader.sumsq(args).await)
             .replace(&port, "PORT");
-        told += &format!(
+        _ = write!(
+            told,
             "> {}\n{said}\n\n",
             args.join(" ").replace(namespace.name(), "growth")
         );

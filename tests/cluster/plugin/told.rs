@@ -1,5 +1,6 @@
 //! What the plugin says of things as they are: all at a glance, why, the history, the policies.
 
+use std::fmt::Write;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -142,7 +143,7 @@ async fn everything_is_told_at_a_glance_and_explained() {
         "agent/pricing",
     ] {
         let why = person.sumsq(&["why", name]).await;
-        told += &format!("> why {name}\n{}\n\n", person.told(&why));
+        _ = write!(told, "> why {name}\n{}\n\n", person.told(&why));
     }
     insta::assert_snapshot!(told, @r#"
     > why leap-days
