@@ -131,10 +131,10 @@ async fn kubectl_completes_the_names_of_the_cluster() {
     let words = [
         "__completeNoDesc",
         "sumsq",
-        "fetch",
-        "t",
         "-n",
         namespace.name(),
+        "fetch",
+        "t",
     ];
     let told = person.kubectl(&words).await.expect_success();
     assert_eq!(told, "tills\n:4\n");

@@ -397,6 +397,31 @@ async fn a_watch_shows_what_changes() {
     watching.kill().await.unwrap();
 }
 
+/// Colour is for terminals, and for those who want it.
+#[tokio::test]
+async fn colour_is_for_terminals() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("plugin-colour").await;
+    let person = Person::new(cluster, &namespace);
+    let bucket = Bucket::create("plugin-colour").await;
+    let resource = bucket.data_source("counts").await.to_string();
+    let applied = cluster.apply(namespace.name(), &resource).await;
+    applied.expect_success();
+    let line = format!("kubectl sumsq status -n {namespace}");
+    let on_terminal = ["-qec", &line, "/dev/null"];
+    let coloured = person.run("script", &on_terminal).await.expect_success();
+    assert!(coloured.contains("\u{1b}["), "{coloured}");
+    let uncoloured = format!("NO_COLOR=1 {line}");
+    for (program, args) in [
+        ("script", ["-qec", &uncoloured, "/dev/null"]),
+        ("bash", ["-c", &line, "-"]),
+    ] {
+        let plain = person.run(program, &args).await.expect_success();
+        assert!(plain.contains("Pending"), "{plain}");
+        assert!(!plain.contains('\u{1b}'), "{plain:?}");
+    }
+}
+
 /// As `kubectl patch --type=merge` would.
 fn merge(into: &mut Value, patch: Value) {
     match patch {
