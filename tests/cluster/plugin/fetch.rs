@@ -112,13 +112,13 @@ async fn a_fetch_is_waited_for_by_its_token() {
     ");
 
     // Deleted meanwhile.
+    let token = operator.object("counts").await.unwrap()["metadata"]["annotations"].clone();
     let args = ["sumsq", "fetch", "counts", "--wait", "-n", namespace.name()];
     let waiting = person
         .command("kubectl", &args)
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let token = operator.object("counts").await.unwrap()["metadata"]["annotations"].clone();
     wait_for("the request", PATIENCE, async || {
         let object = operator.object("counts").await?;
         (object["metadata"]["annotations"] != token).then_some(())
@@ -128,10 +128,8 @@ async fn a_fetch_is_waited_for_by_its_token() {
     let output = waiting.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("was deleted while its fetch was waited for") || said.contains("NotFound"),
-        "{said}"
-    );
+    let expected = format!("{namespace}/counts was deleted while its fetch was waited for");
+    assert!(said.contains(&expected), "{said}");
 }
 
 #[tokio::test]

@@ -16,8 +16,9 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::operator::PATIENCE;
 use crate::support::kubernetes::{Cluster, Namespace, Output};
-use crate::support::process::{temporary_folder, testbed_path};
+use crate::support::process::{temporary_folder, testbed_path, wait_for};
 
 /// A person with kubectl, the plugin on PATH, and a kubeconfig.
 struct Person {
@@ -192,6 +193,16 @@ fn is_age(word: &str) -> bool {
         rest = after;
     }
     !word.is_empty()
+}
+
+/// The API server learns of a RoleBinding a moment after it is there.
+async fn may(cluster: &Cluster, namespace: &Namespace, account: &str, verb: &str, what: &str) {
+    let user = format!("--as=system:serviceaccount:{namespace}:{account}");
+    let args = ["-n", namespace.name(), "auth", "can-i", verb, what, &user];
+    wait_for("the right", PATIENCE, async || {
+        cluster.kubectl(&args).await.status.success().then_some(())
+    })
+    .await;
 }
 
 /// A day of Unix seconds, 2026-11-01.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::Person;
+use super::{Person, may};
 use crate::buckets::Bucket;
 use crate::cluster_with_crds;
 use crate::support::kubernetes::Cluster;
@@ -143,7 +143,8 @@ async fn rights_are_the_caller_s() {
     let mut told = String::new();
     let mut tell = async |person: &Person, args: &[&str]| {
         let output = person.sumsq(args).await;
-        _ = write!(told, "> {}\n{}\n\n", args.join(" "), person.told(&output));
+        let line = args.join(" ").replace(namespace.name(), "growth");
+        _ = write!(told, "> {line}\n{}\n\n", person.told(&output));
     };
     tell(&reader, &["status"]).await;
     kubectl(&[
@@ -156,6 +157,7 @@ async fn rights_are_the_caller_s() {
     .await;
     let account = format!("--serviceaccount={namespace}:reader");
     kubectl(&["create", "rolebinding", "reader", "--role=reader", &account]).await;
+    may(cluster, &namespace, "reader", "list", "agents.sumsq.dev").await;
     tell(&reader, &["status", "-o", "name"]).await;
     tell(&reader, &["fetch", "counts"]).await;
     // The same by --as.
@@ -171,6 +173,14 @@ async fn rights_are_the_caller_s() {
     ])
     .await;
     kubectl(&["create", "rolebinding", "writer", "--role=writer", &account]).await;
+    may(
+        cluster,
+        &namespace,
+        "reader",
+        "patch",
+        "datasources.sumsq.dev",
+    )
+    .await;
     tell(&reader, &["fetch", "counts"]).await;
     tell(&reader, &["fetch", "counts", "--wait", "--timeout", "20s"]).await;
     insta::assert_snapshot!(told, @r#"
@@ -186,7 +196,7 @@ async fn rights_are_the_caller_s() {
     stderr: Error from server (Forbidden): datasources.sumsq.dev "counts" is forbidden: User "system:serviceaccount:growth:reader" cannot patch resource "datasources" in API group "sumsq.dev" in the namespace "growth"
     exit: 1
 
-    > fetch counts --as system:serviceaccount:plugin-rights-7:reader
+    > fetch counts --as system:serviceaccount:growth:reader
     stderr: Error from server (Forbidden): datasources.sumsq.dev "counts" is forbidden: User "system:serviceaccount:growth:reader" cannot patch resource "datasources" in API group "sumsq.dev" in the namespace "growth"
     exit: 1
 

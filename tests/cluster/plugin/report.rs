@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::kubelet::Kubelet;
-use super::{Person, agent, counts};
+use super::{Person, agent, counts, may};
 use crate::buckets::Bucket;
 use crate::cluster_with_crds;
 use crate::operator::Operator;
@@ -138,6 +138,7 @@ async fn a_report_is_read_through_the_api_server() {
     .await;
     let account = format!("--serviceaccount={namespace}:reader");
     kubectl(&["create", "rolebinding", "reader", "--role=reader", &account]).await;
+    may(cluster, &namespace, "reader", "get", "pods").await;
     let reader = cluster
         .service_account_kubeconfig(namespace.name(), "reader")
         .await;
