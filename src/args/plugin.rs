@@ -238,7 +238,7 @@ The report server is reached by a port-forward to its Pod, which the API server 
 `list` on pods and `create` and `get` on pods/portforward in the operator's namespace. Where the
 server has an address of its own, --server is simpler. A server that asks who reads (--auth
 kubernetes) gets the kubeconfig's bearer token, also that of a credential plugin; where you are known
-by a client certificate, --token names one.
+by a client certificate, SUMSQ_TOKEN or --token-file has one.
 
 An agent is named by its code, or by the name of its Agent object.
 
@@ -246,7 +246,7 @@ Examples:
   kubectl sumsq report checkout -n growth
   kubectl sumsq report checkout -n growth --goal sales --metric rate --interval always-valid
   kubectl sumsq report checkout -n growth --server https://sumsq.example.com -o json | jq .comparisons
-  kubectl sumsq report checkout -n growth --token \"$(kubectl create token analyst -n growth)\"")]
+  SUMSQ_TOKEN=$(kubectl create token analyst -n growth) kubectl sumsq report checkout -n growth")]
 pub struct ReportOfArgs {
     /// The agent (experiment)
     #[arg(value_name = "AGENT")]
@@ -256,8 +256,18 @@ pub struct ReportOfArgs {
     #[arg(long, env = "SUMSQ_SERVER", value_name = "URL")]
     pub server: Option<String>,
 
-    /// The bearer token for a report server that asks who reads, such as `kubectl create token`
-    /// prints [default: the kubeconfig's, where it has one]
+    /// Who you are, to a report server that asks: a file with a bearer token, as `kubectl create
+    /// token` prints it [default: the kubeconfig's token, where it has one]
+    #[arg(
+        long,
+        env = "SUMSQ_TOKEN_FILE",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
+    pub token_file: Option<PathBuf>,
+
+    /// The token itself. Others on this machine can read what stands in a command: rather set the
+    /// variable, or give --token-file
     #[arg(
         long,
         env = "SUMSQ_TOKEN",

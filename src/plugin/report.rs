@@ -17,7 +17,7 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
         namespace: cluster.namespace().to_owned(),
         code: code(cluster, args).await?,
     };
-    let token = token(cluster, args).await;
+    let token = token(cluster, args).await?;
     if let Some(server) = &args.server {
         return ask(args, agent, server, token)
             .await
@@ -42,21 +42,30 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
 
 /// The token that is named, or the kubeconfig's. That one opens the cluster: it goes nowhere where
 /// others on the way could read it.
-async fn token(cluster: &Cluster, args: &ReportOfArgs) -> Option<String> {
-    if let Some(token) = &args.token {
-        return Some(token.trim().to_owned());
+async fn token(cluster: &Cluster, args: &ReportOfArgs) -> Result<Option<String>> {
+    if let Some(path) = &args.token_file {
+        let read = std::fs::read_to_string(path);
+        let token = read.map_err(|error| {
+            Failure::usage(format!("error: cannot read {}: {error}", path.display()))
+        })?;
+        return Ok(Some(token.trim().to_owned()));
     }
-    let token = cluster.token().await?;
-    match &args.server {
+    if let Some(token) = &args.token {
+        return Ok(Some(token.trim().to_owned()));
+    }
+    let Some(token) = cluster.token().await else {
+        return Ok(None);
+    };
+    Ok(match &args.server {
         Some(server) if !is_closed(server) => {
             eprintln!(
                 "warning: the kubeconfig's token is not shown to {server}, since it would go over \
-                 plain http; where the server asks who reads, --token names one"
+                 plain http; where the server asks who reads, --token-file FILE has one"
             );
             None
         }
         _ => Some(token),
-    }
+    })
 }
 
 /// Whether nobody on the way reads what is sent: TLS, or this machine.

@@ -80,6 +80,8 @@ impl Person {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", self.folder.join("cache"))
             .env_remove("SUMSQ_SERVER")
+            .env_remove("SUMSQ_TOKEN")
+            .env_remove("SUMSQ_TOKEN_FILE")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .kill_on_drop(true);
