@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::args::plugin::PluginArgs;
 use crate::args::{Args, BearerToken, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::domain::Clock;
 use crate::domain::counts_csv::Means;
@@ -33,7 +34,7 @@ use crate::object::{NoServiceAccounts, Objects};
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::{self, Defaults};
-use crate::{check, http, local, show};
+use crate::{check, http, local, plugin, show};
 
 pub use self::store::{open_store, open_store_read_only};
 
@@ -64,6 +65,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Local(args) => run_to_end(run_local(args)),
         Command::Store(args) => run_to_end(store::run(args)),
     }
+}
+
+/// Runs `kubectl sumsq`, which tells its own errors as kubectl does.
+///
+/// # Errors
+/// A runtime that cannot be started.
+pub fn run_plugin(args: PluginArgs) -> Result<ExitCode> {
+    run_to_end(async { Ok(plugin::run(args).await) })
+}
+
+/// Answers kubectl, which asks what completes a command line.
+///
+/// # Errors
+/// A runtime that cannot be started.
+pub fn complete_plugin(words: &[String]) -> Result<ExitCode> {
+    run_to_end(async { Ok(plugin::complete(words).await) })
 }
 
 fn show_report(args: &ShowArgs) -> Result<ExitCode> {

@@ -9,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 mod election;
+pub mod plugin;
 mod report;
 mod show;
 mod store;

@@ -16,6 +16,7 @@
 //! - [`local`]: a folder in the place of the cluster.
 //! - [`check`]: the linter of a CSV before it is uploaded.
 //! - [`show`]: one agent's report in the terminal, from a store or from a report server.
+//! - [`plugin`]: `kubectl sumsq`, which speaks to the API server and to a report server.
 //! - [`app`]: the composition root: the only place that names every adapter.
 //!
 //! The import arrow is held by `tests/architecture.rs`.
@@ -33,6 +34,7 @@ pub mod ingest;
 pub mod local;
 pub mod metrics;
 pub mod object;
+pub mod plugin;
 pub mod show;
 pub mod store;
 pub mod validate;

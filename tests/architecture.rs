@@ -40,6 +40,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("check", &["args", "object", "validate", "crd", "domain"]),
     ("show", &["args", "store", "domain"]),
+    (
+        "plugin",
+        &[
+            "plugin", "args", "check", "show", "object", "validate", "crd", "domain", "yaml",
+        ],
+    ),
     ("args", &["args", "domain"]),
     (
         "app",
@@ -54,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "local",
             "metrics",
             "object",
+            "plugin",
             "show",
             "store",
             "validate",

@@ -19,6 +19,7 @@ mod large;
 mod lifecycle;
 mod metrics;
 mod operator;
+mod plugin;
 mod postgres;
 mod refusals;
 mod replicas;
