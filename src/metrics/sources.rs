@@ -19,6 +19,7 @@ pub(super) struct Sources(Mutex<BTreeMap<SourceKey, Source>>);
 #[derive(Debug, Default)]
 struct Source {
     seen: Option<SourceGauges>,
+    failing: Option<&'static str>,
     rows: Option<u64>,
     object_bytes: Option<u64>,
     changed_agent_days: Option<u64>,
@@ -43,8 +44,13 @@ impl Sources {
         self.change(key, |source| {
             source.rows = seen.rows.or(source.rows);
             source.object_bytes = seen.object_bytes.or(source.object_bytes);
+            source.failing = seen.failing;
             source.seen = Some(seen);
         });
+    }
+
+    pub(super) fn failed(&self, key: &SourceKey, class: ErrorCode) {
+        self.change(key, |source| source.failing = Some(class.as_str()));
     }
 
     pub(super) fn forget(&self, key: &SourceKey) {
@@ -109,6 +115,8 @@ type Counts<'s> = Vec<(Vec<&'s str>, u64)>;
 /// What a source has of a family.
 enum Of {
     Gauge(fn(&Source) -> Option<f64>),
+    /// 1, with this label besides the source's.
+    Gauges(&'static str, fn(&Source) -> Option<&'static str>),
     Counter(fn(&Source) -> Option<f64>),
     /// With these labels besides the source's.
     Counters(&'static [&'static str], fn(&Source) -> Counts<'_>),
@@ -166,6 +174,11 @@ const FAMILIES: &[Family] = &[
         of: Of::Gauge(|source| source.seen(|seen| seen.next_fetch.map(seconds))),
     },
     Family {
+        name: "sumsq_success_due_timestamp_seconds",
+        help: "The first slot of the schedule after the last success, or after the creation; absent where no slot fires.",
+        of: Of::Gauge(|source| source.seen(|seen| seen.success_due.map(seconds))),
+    },
+    Family {
         name: "sumsq_missed_fetches",
         help: "Slots of the schedule that were skipped since the object was created.",
         of: Of::Gauge(|source| source.seen(|seen| Some(number(seen.missed_fetches)))),
@@ -185,6 +198,11 @@ const FAMILIES: &[Family] = &[
         help: "1 while the newest fetch succeeded.",
         of: Of::Gauge(|source| source.seen(|seen| Some(flag(seen.ready)))),
     },
+    Family {
+        name: "sumsq_failing",
+        help: "1 while the newest fetch has failed, by error code; absent otherwise.",
+        of: Of::Gauges("code", |source| source.failing),
+    },
 ];
 
 impl Family {
@@ -193,14 +211,11 @@ impl Family {
         for (key, source) in sources {
             match &self.of {
                 Of::Gauge(value) => {
-                    let gauge = |value| {
-                        let mut gauge = Gauge::default();
-                        gauge.set_value(value);
-                        let mut metric = Metric::from_label(labels(key, &[]));
-                        metric.set_gauge(gauge);
-                        metric
-                    };
-                    metrics.extend(value(source).map(gauge));
+                    metrics.extend(value(source).map(|value| gauge(labels(key, &[]), value)));
+                }
+                Of::Gauges(name, value) => {
+                    let set = |value| gauge(labels(key, &[(*name, value)]), 1.0);
+                    metrics.extend(value(source).map(set));
                 }
                 Of::Counter(value) => {
                     metrics.extend(value(source).map(|value| counter(labels(key, &[]), value)));
@@ -218,12 +233,20 @@ impl Family {
         family.set_name(self.name.to_owned());
         family.set_help(self.help.to_owned());
         family.set_field_type(match self.of {
-            Of::Gauge(_) => MetricType::GAUGE,
+            Of::Gauge(_) | Of::Gauges(..) => MetricType::GAUGE,
             Of::Counter(_) | Of::Counters(..) => MetricType::COUNTER,
         });
         family.set_metric(metrics);
         family
     }
+}
+
+fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_gauge(gauge);
+    metric
 }
 
 fn counter(labels: Vec<LabelPair>, value: f64) -> Metric {
