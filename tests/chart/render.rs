@@ -1,49 +1,12 @@
-//! What the chart renders, by the real helm; that it is accepted and runs is told in the cluster's
-//! tests.
-
-use std::path::PathBuf;
-use std::process::{Command, Output};
+//! Single promises of what the chart renders.
 
 use serde_json::Value;
 
-fn render(settings: &str) -> Vec<Value> {
-    let rendered = template(settings);
-    let errors = String::from_utf8_lossy(&rendered.stderr);
-    assert!(rendered.status.success(), "{errors}");
-    String::from_utf8(rendered.stdout)
-        .unwrap()
-        .split("\n---\n")
-        .map(|document| serde_yaml::from_str(document).unwrap())
-        .collect()
-}
-
-/// What helm says to settings that it refuses.
-fn refusal(settings: &str) -> String {
-    let rendered = template(settings);
-    assert!(!rendered.status.success(), "{settings} is taken");
-    String::from_utf8(rendered.stderr).unwrap()
-}
-
-fn template(settings: &str) -> Output {
-    let tools = std::env::var_os("SUMSQ_TEST_KUBE_BIN").map(PathBuf::from);
-    let helm = tools.expect("tests/testbed/install says what to source");
-    Command::new(helm.join("helm"))
-        .args(["template", "sumsq", "charts/sumsq", "--kube-version=1.36.2"])
-        .args(["--set", settings])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap()
-}
-
-fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    let of_kind = documents.iter().filter(|document| document["kind"] == kind);
-    of_kind.collect()
-}
+use crate::helm::{container, entry, named, of_kind, refusal, render};
 
 #[test]
 fn on_postgres_there_is_no_volume_and_the_address_comes_from_a_secret() {
-    let documents =
-        render("postgres.existingSecret=db,postgres.passwordKey=pw,postgres.caSecret=ca");
+    let documents = render("postgres: {existingSecret: db, passwordKey: pw, caSecret: ca}");
     assert_eq!(
         of_kind(&documents, "PersistentVolumeClaim"),
         [&Value::Null; 0]
@@ -81,7 +44,7 @@ fn on_postgres_there_is_no_volume_and_the_address_comes_from_a_secret() {
 
 #[test]
 fn by_default_it_is_sqlite_on_a_volume() {
-    let documents = render("controller.concurrency=4");
+    let documents = render("");
     assert_eq!(of_kind(&documents, "PersistentVolumeClaim").len(), 1);
     let deployment = of_kind(&documents, "Deployment")[0].to_string();
     assert!(deployment.contains("\"value\":\"sqlite:/var/lib/sumsq/sumsq.db\""));
@@ -91,20 +54,15 @@ fn by_default_it_is_sqlite_on_a_volume() {
 /// The file system of the image is read-only: what SQLite or a download puts down needs a place.
 #[test]
 fn every_container_has_a_place_for_temporary_files() {
-    let documents = render("report.enabled=true");
+    let documents = render("");
     let pod = &of_kind(&documents, "Deployment")[0]["spec"]["template"]["spec"];
-    let named = |list: &Value, key: &str, value: &str| {
-        let list = list.as_array().unwrap();
-        let found = list.iter().find(|entry| entry[key] == value);
-        found.unwrap_or_else(|| panic!("no {value}")).clone()
-    };
     for container in pod["containers"].as_array().unwrap() {
         assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
-        let mount = named(&container["volumeMounts"], "mountPath", "/tmp");
-        let volume = named(&pod["volumes"], "name", mount["name"].as_str().unwrap());
+        let mount = entry(&container["volumeMounts"], "mountPath", "/tmp");
+        let volume = entry(&pod["volumes"], "name", mount["name"].as_str().unwrap());
         assert!(volume["emptyDir"].is_object(), "{volume}");
     }
-    let report = named(&pod["volumes"], "name", "report-tmp");
+    let report = entry(&pod["volumes"], "name", "report-tmp");
     assert_eq!(report["emptyDir"]["sizeLimit"], "256Mi");
 }
 
@@ -113,6 +71,8 @@ fn deployments(settings: &str) -> String {
     let documents = render(settings);
     let lines = of_kind(&documents, "Deployment")
         .into_iter()
+        .filter(|deployment| deployment["metadata"]["name"] != "sumsq-report")
+        .filter(|deployment| deployment["metadata"]["name"] != "counts-report")
         .map(|deployment| {
             let spec = &deployment["spec"];
             let container = &spec["template"]["spec"]["containers"][0];
@@ -147,10 +107,10 @@ fn deployments(settings: &str) -> String {
 
 #[test]
 fn on_postgres_replicas_stand_by_and_shards_are_deployments_of_their_own() {
-    insta::assert_snapshot!(deployments("report.enabled=true"), @"sumsq x1 Recreate shard null: ");
-    insta::assert_snapshot!(deployments("postgres.existingSecret=db"), @"sumsq x1 RollingUpdate shard null: POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=sumsq");
+    insta::assert_snapshot!(deployments(""), @"sumsq x1 Recreate shard null: ");
+    insta::assert_snapshot!(deployments("postgres: {existingSecret: db}"), @"sumsq x1 RollingUpdate shard null: POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=sumsq");
     insta::assert_snapshot!(
-        deployments("postgres.existingSecret=db,replicas=2,shards=3,fullnameOverride=counts"), @r#"
+        deployments("{postgres: {existingSecret: db}, replicas: 2, shards: 3, fullnameOverride: counts}"), @r#"
     counts-1 x2 RollingUpdate shard "1": POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=counts SUMSQ_SHARD=1/3
     counts-2 x2 RollingUpdate shard "2": POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=counts SUMSQ_SHARD=2/3
     counts-3 x2 RollingUpdate shard "3": POD_NAME=(its own name) SUMSQ_LEADER_ELECTION=true SUMSQ_LEASE=counts SUMSQ_SHARD=3/3
@@ -168,31 +128,141 @@ fn what_a_leader_may_do_lies_in_its_own_namespace() {
         });
         roles.collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(roles("report.enabled=true"), "", "SQLite has one operator");
-    insta::assert_snapshot!(roles("postgres.existingSecret=db,shards=2"), @r#""sumsq-leader" in "default": [{"apiGroups":["coordination.k8s.io"],"resources":["leases"],"verbs":["get","create","update"]}]"#);
-    assert_eq!(roles("postgres.existingSecret=db,rbac.create=false"), "");
+    assert_eq!(roles(""), "", "SQLite has one operator");
+    insta::assert_snapshot!(roles("{postgres: {existingSecret: db}, shards: 2}"), @r#""sumsq-leader" in "sumsq-system": [{"apiGroups":["coordination.k8s.io"],"resources":["leases"],"verbs":["get","create","update"]}]"#);
+    assert_eq!(
+        roles("{postgres: {existingSecret: db}, rbac: {create: false}}"),
+        ""
+    );
     // Also where everything else lies in the watched namespace.
-    let scoped = roles("postgres.existingSecret=db,namespace=growth");
+    let scoped = roles("{postgres: {existingSecret: db}, namespace: growth}");
     assert_eq!(scoped.lines().count(), 2, "{scoped}");
     assert!(
-        scoped.contains("\"sumsq-leader\" in \"default\""),
+        scoped.contains("\"sumsq-leader\" in \"sumsq-system\""),
         "{scoped}"
     );
 }
 
 #[test]
-fn sqlite_has_one_operator() {
-    for settings in ["replicas=2", "shards=2"] {
-        let refused = refusal(settings);
-        let why = "replicas and shards beyond 1 need PostgreSQL";
-        assert!(refused.contains(why), "{refused}");
-    }
-    for (settings, field) in [
-        ("postgres.existingSecret=db,replicas=0", "replicas"),
-        ("postgres.existingSecret=db,shards=1025", "shards"),
-        ("postgres.existingSecret=db,shards=two", "shards"),
+fn what_does_not_go_together_is_refused_with_a_reason() {
+    let postgres = "postgres: {existingSecret: db}";
+    for (values, why) in [
+        ("replicas: 2".to_owned(), "need PostgreSQL"),
+        ("shards: 2".to_owned(), "need PostgreSQL"),
+        (
+            "report: {placement: Deployment}".to_owned(),
+            "report.placement=Deployment needs PostgreSQL",
+        ),
+        (
+            "report: {replicas: 2}".to_owned(),
+            "set report.placement=Deployment",
+        ),
+        (
+            format!("{postgres}\nreport: {{placement: Sidecar, autoscaling: {{enabled: true}}}}"),
+            "set report.placement=Deployment",
+        ),
+        (
+            "report: {auth: {mode: none}, ingress: {enabled: true}}".to_owned(),
+            "report.auth.mode kubernetes or proxy",
+        ),
+        (
+            "report: {enabled: false, httpRoute: {enabled: true}}".to_owned(),
+            "report.enabled",
+        ),
+        (
+            "report: {auth: {mode: proxy}}".to_owned(),
+            "something by which the proxy is known",
+        ),
+        (
+            "report: {auth: {mode: proxy, proxy: {clientCaSecret: ca}}}".to_owned(),
+            "needs TLS",
+        ),
+        (
+            "report: {tls: {existingSecret: t, certManager: {enabled: true, issuerRef: {name: i}}}}"
+                .to_owned(),
+            "choose one",
+        ),
+        (
+            "report: {tls: {certManager: {enabled: true}}}".to_owned(),
+            "issuerRef.name",
+        ),
+        // What the schema refuses.
+        (format!("{postgres}\nreplicas: 0"), "replicas"),
+        (format!("{postgres}\nshards: 1025"), "shards"),
+        (format!("{postgres}\nshards: two"), "shards"),
+        ("controler: {}".to_owned(), "controler"),
+        ("controller: {spillDir: spill}".to_owned(), "spillDir"),
+        (
+            "controller: {allowedEndpoints: [\"a,b\"]}".to_owned(),
+            "allowedEndpoints",
+        ),
+        ("report: {auth: {mode: basic}}".to_owned(), "mode"),
     ] {
-        let refused = refusal(settings);
-        assert!(refused.contains(field), "{refused}");
+        let refused = refusal(&values);
+        assert!(refused.contains(why), "{values}: {refused}");
     }
+}
+
+/// Whose token each container has, and what of the other's it could use.
+#[test]
+fn the_report_server_never_has_the_operators_token() {
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let report = |values: &str| {
+        let documents = render(values);
+        let deployments = of_kind(&documents, "Deployment");
+        let has_report = |deployment: &&&Value| {
+            deployment["spec"]["template"]["spec"]["containers"]
+                .to_string()
+                .contains("\"args\":[\"report\"]")
+        };
+        let deployment = deployments.iter().find(has_report).unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let report = container(deployment, "report");
+        let mounts = report["volumeMounts"].as_array().unwrap();
+        let mounted = mounts.iter().find(|mount| mount["mountPath"] == token);
+        let volume = mounted.map(|mount| {
+            let name = mount["name"].as_str().unwrap();
+            let mut volume = entry(&pod["volumes"], "name", name).clone();
+            volume.as_object_mut().unwrap().remove("name");
+            volume.to_string()
+        });
+        format!(
+            "account {} automount {}, at its place {}",
+            pod["serviceAccountName"].as_str().unwrap(),
+            pod["automountServiceAccountToken"],
+            volume.as_deref().unwrap_or("what is automounted")
+        )
+    };
+    let postgres = "postgres: {existingSecret: db}";
+    insta::assert_snapshot!(report(""), @r#"account sumsq automount true, at its place {"secret":{"items":[{"key":"token","path":"token"},{"key":"ca.crt","path":"ca.crt"},{"key":"namespace","path":"namespace"}],"secretName":"sumsq-report-token"}}"#);
+    insta::assert_snapshot!(report("report: {auth: {mode: none}}"), @r#"account sumsq automount true, at its place {"emptyDir":{"sizeLimit":"1Mi"}}"#);
+    insta::assert_snapshot!(report(postgres), @"account sumsq-report automount true, at its place what is automounted");
+    insta::assert_snapshot!(report(&format!("{postgres}\nreport: {{auth: {{mode: none}}}}")), @"account sumsq-report automount false, at its place what is automounted");
+    insta::assert_snapshot!(report(&format!("{postgres}\nreport: {{placement: Sidecar}}")), @r#"account sumsq automount true, at its place {"secret":{"items":[{"key":"token","path":"token"},{"key":"ca.crt","path":"ca.crt"},{"key":"namespace","path":"namespace"}],"secretName":"sumsq-report-token"}}"#);
+    // The Secret is filled with a token of the report server's account.
+    let documents = render("");
+    let secret = named(&documents, "Secret", "sumsq-report-token");
+    let annotations = &secret["metadata"]["annotations"];
+    assert_eq!(
+        annotations["kubernetes.io/service-account.name"],
+        "sumsq-report"
+    );
+}
+
+#[test]
+fn nobody_reaches_reports_that_ask_nobody() {
+    let listens = |auth: &str| {
+        let documents = render(&format!("report: {{auth: {auth}}}"));
+        let deployment = named(&documents, "Deployment", "sumsq");
+        let report = container(deployment, "report");
+        let listen = &entry(&report["env"], "name", "SUMSQ_LISTEN")["value"];
+        let services = of_kind(&documents, "Service").into_iter();
+        let services: Vec<_> = services
+            .map(|service| service["metadata"]["name"].as_str().unwrap())
+            .collect();
+        format!("{}: {}", listen.as_str().unwrap(), services.join(", "))
+    };
+    insta::assert_snapshot!(listens("{mode: kubernetes}"), @"0.0.0.0:8080: sumsq-metrics, sumsq-report, sumsq-report-metrics");
+    insta::assert_snapshot!(listens("{mode: none}"), @"127.0.0.1:8080: sumsq-metrics, sumsq-report-metrics");
+    insta::assert_snapshot!(listens("{mode: none, insecureNoAuth: true}"), @"0.0.0.0:8080: sumsq-metrics, sumsq-report, sumsq-report-metrics");
 }

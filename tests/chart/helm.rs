@@ -1,0 +1,78 @@
+//! `helm template`, and what to look for in it.
+
+use std::process::{Command, Output};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::support::process::testbed_path;
+
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/sumsq");
+
+/// What the chart renders with these values, in YAML.
+pub fn render(values: &str) -> Vec<Value> {
+    documents(&text(values))
+}
+
+/// The same as text.
+pub fn text(values: &str) -> String {
+    let rendered = template(values);
+    let errors = String::from_utf8_lossy(&rendered.stderr);
+    assert!(rendered.status.success(), "{errors}");
+    String::from_utf8(rendered.stdout).unwrap()
+}
+
+/// What helm says to values that it refuses.
+pub fn refusal(values: &str) -> String {
+    let rendered = template(values);
+    assert!(!rendered.status.success(), "{values} is taken");
+    String::from_utf8(rendered.stderr).unwrap()
+}
+
+fn template(values: &str) -> Output {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), values).unwrap();
+    Command::new(testbed_path("SUMSQ_TEST_KUBE_BIN").join("helm"))
+        .args(["template", "sumsq", CHART, "-n", "sumsq-system"])
+        .args(["--kube-version=1.36.2", "--values"])
+        .arg(file.path())
+        .output()
+        .unwrap()
+}
+
+pub fn documents(text: &str) -> Vec<Value> {
+    serde_yaml::Deserializer::from_str(text)
+        .map(|document| Value::deserialize(document).unwrap())
+        .filter(|document| !document.is_null())
+        .collect()
+}
+
+pub fn of_kind<'a>(documents: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    let of_kind = documents.iter().filter(|document| document["kind"] == kind);
+    of_kind.collect()
+}
+
+pub fn named<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = of_kind(documents, kind)
+        .into_iter()
+        .find(|document| document["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+/// The entry of a list whose `key` is `value`.
+pub fn entry<'a>(list: &'a Value, key: &str, value: &str) -> &'a Value {
+    let found = list.as_array().and_then(|list| {
+        let mut list = list.iter();
+        list.find(|entry| entry[key] == value)
+    });
+    found.unwrap_or_else(|| panic!("no {key} {value} in {list}"))
+}
+
+/// The container of a Deployment's Pods.
+pub fn container<'a>(deployment: &'a Value, name: &str) -> &'a Value {
+    entry(
+        &deployment["spec"]["template"]["spec"]["containers"],
+        "name",
+        name,
+    )
+}
