@@ -14,9 +14,17 @@ pub fn render(values: &str) -> Vec<Value> {
     documents(&text(values))
 }
 
+/// The same for a release in this namespace.
+pub fn render_in(namespace: &str, values: &str) -> Vec<Value> {
+    documents(&text_of(template(namespace, values)))
+}
+
 /// The same as text.
 pub fn text(values: &str) -> String {
-    let rendered = template(values);
+    text_of(template("sumsq-system", values))
+}
+
+fn text_of(rendered: Output) -> String {
     let errors = String::from_utf8_lossy(&rendered.stderr);
     assert!(rendered.status.success(), "{errors}");
     String::from_utf8(rendered.stdout).unwrap()
@@ -24,16 +32,16 @@ pub fn text(values: &str) -> String {
 
 /// What helm says to values that it refuses.
 pub fn refusal(values: &str) -> String {
-    let rendered = template(values);
+    let rendered = template("sumsq-system", values);
     assert!(!rendered.status.success(), "{values} is taken");
     String::from_utf8(rendered.stderr).unwrap()
 }
 
-fn template(values: &str) -> Output {
+fn template(namespace: &str, values: &str) -> Output {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values).unwrap();
     Command::new(testbed_path("SUMSQ_TEST_KUBE_BIN").join("helm"))
-        .args(["template", "sumsq", CHART, "-n", "sumsq-system"])
+        .args(["template", "sumsq", CHART, "-n", namespace])
         .args(["--kube-version=1.36.2", "--values"])
         .arg(file.path())
         .output()

@@ -28,6 +28,16 @@ const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,\
     serviceaccount-controller,serviceaccount-token-controller,\
     root-ca-certificate-publisher-controller,deployment-controller,replicaset-controller";
 
+const AUDIT_POLICY: &str = "audit-policy.yaml";
+const AUDIT_LOG: &str = "audit.log";
+/// Requests of ServiceAccounts and what came of them; of the API server's own and of Kubernetes'
+/// controllers nothing. In JSON, which is YAML.
+const AUDITED: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"], "rules": [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"}]}"#;
+
 /// What a command said and how it ended.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -81,8 +91,18 @@ impl Cluster {
 
     /// One of the test's own, for tests in which the API server goes away.
     pub async fn start() -> Self {
-        let binaries = testbed_path("SUMSQ_TEST_KUBE_BIN");
+        Self::start_in(temporary_folder("cluster")).await
+    }
+
+    /// One whose API server writes down what ServiceAccounts ask of it: see [`Cluster::audit_log`].
+    pub async fn start_audited() -> Self {
         let folder = temporary_folder("cluster");
+        fs::write(folder.join(AUDIT_POLICY), AUDITED).expect("a file can be written");
+        Self::start_in(folder).await
+    }
+
+    async fn start_in(folder: PathBuf) -> Self {
+        let binaries = testbed_path("SUMSQ_TEST_KUBE_BIN");
         write_certificates(&folder);
         let (etcd_port, api_port) = (free_port(), free_port());
         let kubeconfig = folder.join("admin.kubeconfig");
@@ -117,6 +137,11 @@ impl Cluster {
     /// The kubeconfig of the cluster's administrator.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// A bearer token of the cluster's administrator.
+    pub fn admin_token(&self) -> &'static str {
+        ADMIN_TOKEN
     }
 
     /// `https://127.0.0.1:PORT`
@@ -207,6 +232,11 @@ impl Cluster {
     pub async fn start_api_server(&self) {
         let server = start_api_server(&self.binaries, &self.folder, self.etcd_port, self.api_port);
         self.until_ready(server).await;
+    }
+
+    /// Events of the API server's audit log, as JSON a line, so far.
+    pub fn audit_log(&self) -> String {
+        fs::read_to_string(self.folder.join(AUDIT_LOG)).unwrap_or_default()
     }
 
     /// The last lines that each server wrote, for a test's failure.
@@ -321,7 +351,14 @@ fn start_etcd(binaries: &Path, folder: &Path, port: u16) -> Server {
 }
 
 fn start_api_server(binaries: &Path, folder: &Path, etcd_port: u16, port: u16) -> Server {
+    let audited = folder.join(AUDIT_POLICY).exists();
+    let audit = [
+        format!("--audit-policy-file={AUDIT_POLICY}"),
+        format!("--audit-log-path={AUDIT_LOG}"),
+        "--audit-log-mode=blocking".to_owned(),
+    ];
     ServerCommand::new("kube-apiserver", binaries.join("kube-apiserver"))
+        .args(audit.iter().filter(|_| audited))
         .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
         .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
         .arg(format!("--secure-port={port}"))
