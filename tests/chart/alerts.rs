@@ -44,7 +44,7 @@ fn promtool(folder: &Path, args: &[&str]) {
 #[test]
 fn they_fire_when_they_should_and_not_beside_it() {
     let folder = tempfile::tempdir().unwrap();
-    let on_postgres = rules("{postgres: {existingSecret: db}, shards: 2}");
+    let on_postgres = rules("postgres: {existingSecret: db}\nshards: 2");
     // What only a volume has.
     let mut on_sqlite = rules("");
     let volumes = on_sqlite["groups"][0]["rules"].as_array_mut().unwrap();
@@ -69,7 +69,11 @@ fn each_is_tested_both_ways_and_has_its_page() {
         for expected in test["alert_rule_test"].as_array().unwrap() {
             let name = expected["alertname"].as_str().unwrap();
             let alerts = expected["exp_alerts"].as_array().unwrap();
-            let _ = if alerts.is_empty() { rests.insert(name) } else { fires.insert(name) };
+            let _ = if alerts.is_empty() {
+                rests.insert(name)
+            } else {
+                fires.insert(name)
+            };
         }
     }
     let all: BTreeSet<&str> = rules.keys().copied().collect();

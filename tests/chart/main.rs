@@ -7,6 +7,7 @@ mod buckets;
 mod support;
 
 mod alerts;
+mod dashboard;
 mod helm;
 mod life;
 mod matrix;
@@ -55,6 +56,8 @@ async fn condition(
     let found = found.status.success().then_some(found.stdout)?;
     let found: Value = serde_json::from_str(&found).unwrap();
     let conditions = found["status"]["conditions"].as_array()?;
-    let condition = conditions.iter().find(|condition| condition["type"] == kind)?;
+    let condition = conditions
+        .iter()
+        .find(|condition| condition["type"] == kind)?;
     (condition["reason"] == reason).then_some(())
 }

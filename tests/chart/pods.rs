@@ -102,7 +102,10 @@ impl<'c> Pod<'c> {
         if let Some(secret) = volume["secret"]["secretName"].as_str() {
             let items = volume["secret"]["items"].as_array().cloned();
             let keys = items.unwrap_or_default();
-            let wanted: Vec<_> = keys.iter().map(|item| item["key"].as_str().unwrap()).collect();
+            let wanted: Vec<_> = keys
+                .iter()
+                .map(|item| item["key"].as_str().unwrap())
+                .collect();
             let data = self.secret(secret, &wanted).await;
             for (key, bytes) in data {
                 let item = keys.iter().find(|item| item["key"] == *key);
@@ -186,7 +189,11 @@ impl<'c> Pod<'c> {
             format!("--user --map-user={USER} --map-group={USER}")
         };
         let (own, binary) = (is_root(), env!("CARGO_BIN_EXE_sumsq"));
-        let own: &[&str] = if own { &["--mount"] } else { &["--mount", "--map-root-user"] };
+        let own: &[&str] = if own {
+            &["--mount"]
+        } else {
+            &["--mount", "--map-root-user"]
+        };
         let mut server = ServerCommand::new(name, "unshare")
             .args(own)
             .args(["sh", "-c", ROOT, "sh"])
@@ -194,7 +201,11 @@ impl<'c> Pod<'c> {
             .args([binary, &change]);
         for mount in container["volumeMounts"].as_array().unwrap() {
             let text = |field: &str| mount[field].as_str().unwrap();
-            let access = if mount["readOnly"] == true { "ro" } else { "rw" };
+            let access = if mount["readOnly"] == true {
+                "ro"
+            } else {
+                "rw"
+            };
             server = server
                 .arg(self.volume(text("name")))
                 .args([text("mountPath"), access]);
@@ -207,7 +218,8 @@ impl<'c> Pod<'c> {
         for variable in container["env"].as_array().unwrap() {
             let mut value = self.variable(variable).await;
             let name = variable["name"].as_str().unwrap();
-            if let Some((host, port)) = value.rsplit_once(':').filter(|_| name.ends_with("LISTEN")) {
+            if let Some((host, port)) = value.rsplit_once(':').filter(|_| name.ends_with("LISTEN"))
+            {
                 let port: u16 = port.parse().unwrap();
                 value = format!("{host}:{}", ports[&port]);
             }
@@ -231,7 +243,10 @@ impl<'c> Pod<'c> {
     /// What is done here is what the Pod asks for.
     fn is_restricted(&self, container: &Value) {
         let pod = &self.object["spec"]["securityContext"];
-        assert_eq!((&pod["runAsUser"], &pod["runAsGroup"]), (&USER.into(), &USER.into()));
+        assert_eq!(
+            (&pod["runAsUser"], &pod["runAsGroup"]),
+            (&USER.into(), &USER.into())
+        );
         assert_eq!(pod["fsGroup"], USER);
         let own = &container["securityContext"];
         assert_eq!(own["readOnlyRootFilesystem"], true);
@@ -299,16 +314,15 @@ impl Running {
         let status = fs::read_to_string(path).unwrap();
         let mut lines = status.lines();
         let line = lines.find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        line.unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Its root, as it sees it.
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.server.process()))
-    }
-
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.server.log_path()).unwrap_or_default()
     }
 
     /// Ends it as the kubelet does; its exit code.

@@ -42,9 +42,11 @@ impl Story<'_> {
 
     async fn until(&self, object: &str, kind: &str, reason: &str) {
         let name = self.namespace.name();
-        wait_for(&format!("{object}: {kind} {reason}"), PATIENCE, async || {
-            condition(self.cluster, name, object, kind, reason).await
-        })
+        wait_for(
+            &format!("{object}: {kind} {reason}"),
+            PATIENCE,
+            async || condition(self.cluster, name, object, kind, reason).await,
+        )
         .await;
     }
 
@@ -93,7 +95,14 @@ impl Story<'_> {
         }
         // Data that go with their object are held by a finalizer.
         let deletes = json!({"spec": {"deletionPolicy": "Delete"}}).to_string();
-        let patch = ["patch", "datasource", "counts", "--type=merge", "-p", &deletes];
+        let patch = [
+            "patch",
+            "datasource",
+            "counts",
+            "--type=merge",
+            "-p",
+            &deletes,
+        ];
         self.kubectl(&patch).await;
         wait_for("the finalizer", PATIENCE, async || {
             let finalizers = "-o=jsonpath={.metadata.finalizers}";
@@ -105,11 +114,13 @@ impl Story<'_> {
             .await;
         // What another version let in is read again, alone.
         let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
-        let wider = json!([{"op": "add", "path": format!("{schema}/dating/enum/-"), "value": "Session"}]);
+        let wider =
+            json!([{"op": "add", "path": format!("{schema}/dating/enum/-"), "value": "Session"}]);
         let mut newer = self.bucket.data_source("newer").await;
         newer["spec"]["dating"] = json!("Session");
         self.unreadable("datasource", wider, &newer).await;
-        self.until("datasource/newer", "Stalled", "UnreadableSpec").await;
+        self.until("datasource/newer", "Stalled", "UnreadableSpec")
+            .await;
         let other = json!([{"op": "replace", "path": format!("{schema}/targetLift"),
             "value": {"type": "string"}}]);
         let mut newer = agent.clone();
@@ -131,7 +142,9 @@ fn granted(manifest: &[Value], account: &str) -> BTreeSet<String> {
         });
         let names: Vec<&Value> = bound.map(|binding| &binding["roleRef"]["name"]).collect();
         let roles = of_kind(manifest, kind);
-        let roles = roles.iter().filter(|role| names.contains(&&role["metadata"]["name"]));
+        let roles = roles
+            .iter()
+            .filter(|role| names.contains(&&role["metadata"]["name"]));
         for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
             let list = |field: &str| rule[field].as_array().unwrap().iter();
             for group in list("apiGroups") {

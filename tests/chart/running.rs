@@ -15,7 +15,12 @@ fn is_confined(container: &Running, writable: &[&str]) {
     assert_eq!(container.status("CapPrm"), "0000000000000000");
     assert_eq!(container.status("NoNewPrivs"), "1");
     // Read as the process sees it: root and libraries are read-only for whomever asks.
-    for folder in ["", "usr/lib", "etc", "var/run/secrets/kubernetes.io/serviceaccount"] {
+    for folder in [
+        "",
+        "usr/lib",
+        "etc",
+        "var/run/secrets/kubernetes.io/serviceaccount",
+    ] {
         let path = container.root().join(folder).join("written");
         let refused = std::fs::write(&path, "").unwrap_err();
         let kind = std::io::ErrorKind::ReadOnlyFilesystem;
@@ -65,10 +70,20 @@ async fn beside_each_other_on_sqlite() {
 /// A DataSource that reads the bucket with keys from a Secret, once it has.
 pub async fn ready(cluster: &Cluster, namespace: &str, bucket: &Bucket) {
     let secret = ["create", "secret", "generic", "keys", "-n", namespace];
-    let keys = ["--from-literal=accessKeyId=test", "--from-literal=secretAccessKey=test"];
+    let keys = [
+        "--from-literal=accessKeyId=test",
+        "--from-literal=secretAccessKey=test",
+    ];
     let secret = [&secret[..], &keys].concat();
     cluster.kubectl(&secret).await.expect_success();
-    let label = ["label", "secret", "keys", "sumsq.dev/credentials=true", "-n", namespace];
+    let label = [
+        "label",
+        "secret",
+        "keys",
+        "sumsq.dev/credentials=true",
+        "-n",
+        namespace,
+    ];
     cluster.kubectl(&label).await.expect_success();
     let mut source = bucket.data_source("counts").await;
     source["spec"]["source"]["s3"]["secretRef"] = serde_json::json!({"name": "keys"});

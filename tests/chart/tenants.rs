@@ -12,7 +12,15 @@ async fn tokens_are_for_aws_alone() {
     let tenant = cluster.namespace("tenant").await;
     let stranger = cluster.namespace("stranger").await;
     let settings = format!("crds.install=false,tenantNamespaces={{{tenant}}}");
-    let args = ["install", "sumsq", CHART, "-n", release.name(), "--set", &settings];
+    let args = [
+        "install",
+        "sumsq",
+        CHART,
+        "-n",
+        release.name(),
+        "--set",
+        &settings,
+    ];
     cluster.helm(&args).await.expect_success();
     for namespace in [&tenant, &stranger] {
         let args = ["-n", namespace.name(), "create", "serviceaccount", "reader"];
@@ -53,8 +61,16 @@ async fn tokens_are_for_aws_alone() {
         (&tenant, &[aws, "--audience=vault"]),
         (&stranger, &[aws]),
     ] {
-        let asked = if flags.is_empty() { "no audience".to_owned() } else { flags.join(" ") };
-        let of = if namespace.name() == tenant.name() { "a tenant" } else { "a stranger" };
+        let asked = if flags.is_empty() {
+            "no audience".to_owned()
+        } else {
+            flags.join(" ")
+        };
+        let of = if namespace.name() == tenant.name() {
+            "a tenant"
+        } else {
+            "a stranger"
+        };
         let answer = token(namespace.name(), flags).await;
         told += &format!("of {of}, {asked}\n  {answer}\n");
     }
@@ -87,7 +103,10 @@ async fn tokens_are_for_aws_alone() {
         (!answer.contains("cannot create resource")).then_some(answer)
     })
     .await;
-    assert!(answer.contains("the one audience sts.amazonaws.com"), "{answer}");
+    assert!(
+        answer.contains("the one audience sts.amazonaws.com"),
+        "{answer}"
+    );
     let args = ["-n", tenant.name(), "create", "token", "reader"];
     cluster.kubectl(&args).await.expect_success();
 
@@ -99,7 +118,19 @@ async fn tokens_are_for_aws_alone() {
         ("patch", "serviceaccounts", "no"),
         ("create", "pods", "no"),
     ] {
-        let args = ["-n", tenant.name(), "auth", "can-i", verb, resource, &account];
-        assert_eq!(cluster.kubectl(&args).await.stdout.trim(), may, "{verb} {resource}");
+        let args = [
+            "-n",
+            tenant.name(),
+            "auth",
+            "can-i",
+            verb,
+            resource,
+            &account,
+        ];
+        assert_eq!(
+            cluster.kubectl(&args).await.stdout.trim(),
+            may,
+            "{verb} {resource}"
+        );
     }
 }
