@@ -38,10 +38,20 @@ pub fn refusal(values: &str) -> String {
 }
 
 fn template(namespace: &str, values: &str) -> Output {
+    helm(&["template", "sumsq", CHART, "-n", namespace], values)
+}
+
+/// What `helm lint --strict` says.
+pub fn lint(values: &str) -> String {
+    let said = helm(&["lint", "--strict", CHART], values);
+    String::from_utf8(said.stdout).unwrap() + &String::from_utf8(said.stderr).unwrap()
+}
+
+fn helm(args: &[&str], values: &str) -> Output {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values).unwrap();
     Command::new(testbed_path("SUMSQ_TEST_KUBE_BIN").join("helm"))
-        .args(["template", "sumsq", CHART, "-n", namespace])
+        .args(args)
         .args(["--kube-version=1.36.2", "--values"])
         .arg(file.path())
         .output()

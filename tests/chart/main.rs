@@ -17,6 +17,7 @@ mod reference;
 mod render;
 mod rights;
 mod running;
+mod taken;
 mod tenants;
 
 use serde_json::Value;

@@ -6,6 +6,87 @@ use std::process::Command;
 
 use crate::helm::text;
 
+/// Values that people choose. Together they render every object of the chart and every branch of it.
+pub const MATRIX: &[(&str, &str)] = &[
+        ("postgres", "postgres: {existingSecret: db}"),
+        (
+            "replicas_and_shards",
+            "postgres: {existingSecret: db, passwordKey: password, caSecret: ca}
+replicas: 2
+shards: 2
+report: {replicas: 3}
+topologySpreadConstraints:
+  - {maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}",
+        ),
+        (
+            "one_namespace",
+            "namespace: growth
+tenantNamespaces: [growth]
+rbac: {secrets: false, userRoles: false}
+report: {enabled: false}",
+        ),
+        (
+            "loopback",
+            "report: {auth: {mode: none}}
+persistence: {existingClaim: counts}
+controller:
+  ingestMemoryMiB: 256
+  spillDir: /spill
+  spillSizeLimit: 20Gi
+  ambientCredentialsNamespaces: [growth, checkout]
+  allowedEndpoints: [minio.storage.svc, \"*.r2.cloudflarestorage.com\"]",
+        ),
+        (
+            "behind_a_proxy",
+            "postgres: {existingSecret: db}
+report:
+  autoscaling: {enabled: true}
+  auth:
+    mode: proxy
+    cookieKey: {existingSecret: cookies, key: k}
+    proxy: {existingSecret: proxy, clientCaSecret: proxy-ca, userHeader: X-User, groupsHeader: X-Groups, fetchNow: true}
+  tls: {certManager: {enabled: true, issuerRef: {name: letsencrypt, kind: ClusterIssuer}, dnsNames: [reports.example.com]}}
+  ingress: {enabled: true, className: nginx, hosts: [reports.example.com], tls: [{secretName: t, hosts: [reports.example.com]}]}
+  httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [reports.example.com]}",
+        ),
+        (
+            "observed_and_fenced_in",
+            "metrics:
+  serviceMonitor: {enabled: true, interval: 30s, labels: {release: prometheus}}
+  prometheusRule: {enabled: true, disabled: [SumsqSlotsMissed], alertLabels: {team: data}, runbookUrl: https://example.com/runbooks/}
+  dashboard: {enabled: true, annotations: {folder: Experiments}}
+networkPolicy:
+  enabled: true
+  reportFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
+  egress: {s3: {to: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [443, 9000]}}",
+        ),
+        (
+            "pods_of_their_own_kind",
+            "postgres: {existingSecret: db}
+image: {repository: registry.example.com/sumsq, digest: \"sha256:0000000000000000000000000000000000000000000000000000000000000000\"}
+imagePullSecrets: [{name: registry}]
+controller:
+  extraEnv: [{name: RUST_LOG, value: sumsq=debug}]
+  extraEnvFrom: [{secretRef: {name: sumsq-aws}}]
+report:
+  extraEnv: [{name: RUST_LOG, value: sumsq=debug}]
+  podAnnotations: {of: reports}
+  podLabels: {of: reports}
+  affinity: {nodeAffinity: {}}
+  service: {type: LoadBalancer, port: 443, annotations: {internal: \"true\"}}
+  serviceAccount: {create: false, name: reader}
+  tls: {existingSecret: tls}
+serviceAccount: {annotations: {eks.amazonaws.com/role-arn: \"arn:aws:iam::123456789012:role/sumsq\"}}
+podAnnotations: {of: the operator}
+podLabels: {of: the-operator}
+priorityClassName: high
+nodeSelector: {kubernetes.io/arch: arm64}
+tolerations: [{key: spot, operator: Exists}]
+affinity: {nodeAffinity: {}}
+resources: {limits: {memory: 1Gi}}",
+        ),
+];
+
 /// What a snapshot has no use for: labels that every object has, and the key that is drawn anew.
 fn plain(rendered: &str) -> String {
     let mut plain = String::new();
@@ -81,60 +162,7 @@ fn by_default() {
 
 #[test]
 fn other_values() {
-    for (name, values) in [
-        ("postgres", "postgres: {existingSecret: db}"),
-        (
-            "replicas_and_shards",
-            "postgres: {existingSecret: db, passwordKey: password, caSecret: ca}
-replicas: 2
-shards: 2
-report: {replicas: 3}
-topologySpreadConstraints:
-  - {maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}",
-        ),
-        (
-            "one_namespace",
-            "namespace: growth
-tenantNamespaces: [growth]
-rbac: {secrets: false, userRoles: false}
-report: {enabled: false}",
-        ),
-        (
-            "loopback",
-            "report: {auth: {mode: none}}
-persistence: {existingClaim: counts}
-controller:
-  ingestMemoryMiB: 256
-  spillDir: /spill
-  spillSizeLimit: 20Gi
-  ambientCredentialsNamespaces: [growth, checkout]
-  allowedEndpoints: [minio.storage.svc, \"*.r2.cloudflarestorage.com\"]",
-        ),
-        (
-            "behind_a_proxy",
-            "postgres: {existingSecret: db}
-report:
-  autoscaling: {enabled: true}
-  auth:
-    mode: proxy
-    cookieKey: {existingSecret: cookies, key: k}
-    proxy: {existingSecret: proxy, clientCaSecret: proxy-ca, userHeader: X-User, groupsHeader: X-Groups, fetchNow: true}
-  tls: {certManager: {enabled: true, issuerRef: {name: letsencrypt, kind: ClusterIssuer}, dnsNames: [reports.example.com]}}
-  ingress: {enabled: true, className: nginx, hosts: [reports.example.com], tls: [{secretName: t, hosts: [reports.example.com]}]}
-  httpRoute: {enabled: true, parentRefs: [{name: public, namespace: gateways}], hostnames: [reports.example.com]}",
-        ),
-        (
-            "observed_and_fenced_in",
-            "metrics:
-  serviceMonitor: {enabled: true, interval: 30s, labels: {release: prometheus}}
-  prometheusRule: {enabled: true, disabled: [SumsqSlotsMissed], alertLabels: {team: data}, runbookUrl: https://example.com/runbooks/}
-  dashboard: {enabled: true, annotations: {folder: Experiments}}
-networkPolicy:
-  enabled: true
-  reportFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
-  egress: {s3: {to: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [443, 9000]}}",
-        ),
-    ] {
-        insta::assert_snapshot!(name, from_defaults(values));
+    for (name, values) in MATRIX {
+        insta::assert_snapshot!(*name, from_defaults(values));
     }
 }
