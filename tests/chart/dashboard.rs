@@ -11,11 +11,11 @@ use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::{CHART, of_kind, render, render_in};
 use crate::pods::{Pod, Running, get};
 use crate::running::ready;
-use crate::support::kubernetes::Cluster;
+use crate::support::kubernetes::{ADMIN_TOKEN, Cluster};
 use crate::support::process::{
     Server, ServerCommand, free_port, temporary_folder, testbed_path, wait_for,
 };
-use crate::{PATIENCE, cluster, condition};
+use crate::{PATIENCE, SETTINGS, cluster, condition};
 
 const MONITORED: &str = "metrics: {serviceMonitor: {enabled: true}, \
     prometheusRule: {enabled: true}, dashboard: {enabled: true}}";
@@ -177,7 +177,7 @@ async fn goes_on(cluster: &Cluster, namespace: &str, report: &Running, turn: u32
         &token,
     ];
     cluster.kubectl(&args).await.expect_success();
-    let token = Some(cluster.admin_token());
+    let token = Some(ADMIN_TOKEN);
     for path in ["/", "/api/v1/agents", "/nowhere"] {
         assert!(report.get(8080, path, token).await.is_some(), "{path}");
     }
@@ -188,7 +188,7 @@ async fn every_panel_has_something_to_show() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("dashboard").await;
     let name = namespace.name();
-    let settings = format!("crds.install=false,namespace={name}");
+    let settings = format!("{SETTINGS},namespace={name}");
     let args = ["install", "sumsq", CHART, "-n", name, "--set", &settings];
     cluster.helm(&args).await.expect_success();
     let pod = Pod::of(cluster, name, "sumsq").await;

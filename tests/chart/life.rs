@@ -1,5 +1,6 @@
 //! Install, upgrade, rollback, uninstall and install again, on the real API server.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -276,10 +277,10 @@ async fn people_get_rights_by_the_roles_they_have() {
                 rights.push(format!("{verb} {}", resource.replace(".sumsq.dev", "")));
             }
         }
-        table += &format!("{user}: {}\n", rights.join(", "));
+        writeln!(table, "{user}: {}", rights.join(", ")).unwrap();
     }
     insta::assert_snapshot!(table, @r#"
-    ann: get datasources/report, get agents/report, list datasources
+    ann: get datasources/report, get agents/report
     vic: get datasources/report, get agents/report, list datasources, watch agents
     eve: get datasources/report, get agents/report, list datasources, watch agents, patch datasources, create agents, get secrets
     ada: get datasources/report, get agents/report, list datasources, watch agents, patch datasources, create agents, get secrets

@@ -26,6 +26,9 @@ use tokio::sync::OnceCell;
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
+/// Of a release that runs: the definitions are there, and S3 is on this machine.
+const SETTINGS: &str = "crds.install=false,controller.allowedEndpoints={http://127.0.0.1:*}";
+
 /// The cluster of what runs, with the definitions as an administrator applies them, and an audit log.
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();

@@ -34,7 +34,8 @@ controller:
   spillDir: /spill
   spillSizeLimit: 20Gi
   ambientCredentialsNamespaces: [growth, checkout]
-  allowedEndpoints: [minio.storage.svc, \"*.r2.cloudflarestorage.com\"]",
+  allowedEndpoints: [\"https://minio.storage.svc:9000\", \"https://*.r2.cloudflarestorage.com\"]
+  clusterNetworks: [20.0.0.0/8]",
         ),
         (
             "behind_a_proxy",
@@ -109,10 +110,7 @@ fn plain(rendered: &str) -> String {
         }
         if label.starts_with("cookie-key: ") {
             writeln!(plain, "  cookie-key: (64 random characters)").unwrap();
-        } else if line.starts_with("# Source:") {
-            // Each object after its name, whatever file it is from.
-            continue;
-        } else {
+        } else if !line.starts_with("# Source:") {
             writeln!(plain, "{}", line.trim_end()).unwrap();
         }
     }

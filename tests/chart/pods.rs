@@ -45,7 +45,7 @@ while [ "$1" != -- ]; do
     mkdir -p "$root$2"; bind "$1" "$2" "$3"; shift 3
 done
 shift
-mount -o remount,ro "$root"
+mount -o remount,bind,ro "$root"
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 "#;
 

@@ -193,7 +193,7 @@ fn what_does_not_go_together_is_refused_with_a_reason() {
         ("controler: {}".to_owned(), "controler"),
         ("controller: {spillDir: spill}".to_owned(), "spillDir"),
         (
-            "controller: {allowedEndpoints: [\"a,b\"]}".to_owned(),
+            "controller: {allowedEndpoints: [minio.storage.svc]}".to_owned(),
             "allowedEndpoints",
         ),
         ("report: {auth: {mode: basic}}".to_owned(), "mode"),

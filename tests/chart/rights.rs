@@ -11,13 +11,14 @@ use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::{CHART, documents, of_kind};
 use crate::pods::Pod;
 use crate::running::ready;
-use crate::support::kubernetes::{Cluster, Namespace};
+use crate::support::kubernetes::{ADMIN_TOKEN, Cluster, Namespace};
 use crate::support::postgres::Postgres;
 use crate::support::process::wait_for;
-use crate::{PATIENCE, condition, start_cluster};
+use crate::{PATIENCE, SETTINGS, condition, start_cluster};
 
 /// What the API server lets every account do.
-const EVERYONES: [&str; 2] = [
+const EVERYONES: [&str; 3] = [
+    "create selfsubjectreviews.authentication.k8s.io",
     "create selfsubjectaccessreviews.authorization.k8s.io",
     "create selfsubjectrulesreviews.authorization.k8s.io",
 ];
@@ -209,8 +210,8 @@ async fn what_the_roles_allow_is_what_is_done() {
     story
         .kubectl(&["create", "secret", "generic", "db", &literal])
         .await;
-    let settings = "crds.install=false,postgres.existingSecret=db";
-    let args = ["install", "sumsq", CHART, "-n", &name, "--set", settings];
+    let settings = format!("{SETTINGS},postgres.existingSecret=db");
+    let args = ["install", "sumsq", CHART, "-n", &name, "--set", &settings];
     cluster.helm(&args).await.expect_success();
 
     let pod = Pod::of(&cluster, &name, "sumsq").await;
@@ -220,7 +221,7 @@ async fn what_the_roles_allow_is_what_is_done() {
     let report = reports.start("report").await;
     report.is_ready().await;
     story.of_the_operator().await;
-    let listed = report.get(8080, "/", Some(cluster.admin_token())).await;
+    let listed = report.get(8080, "/", Some(ADMIN_TOKEN)).await;
     assert_eq!(listed.map(|(status, _)| status), Some(200));
     assert_eq!(report.terminate().await, Some(0));
     assert_eq!(controller.terminate().await, Some(0));
@@ -230,13 +231,13 @@ async fn what_the_roles_allow_is_what_is_done() {
     let manifest = documents(&manifest);
     for account in ["sumsq", "sumsq-report"] {
         let user = format!("system:serviceaccount:{name}:{account}");
-        let (mut used, refused) = asked(&cluster, &user);
+        let (mut done, refused) = asked(&cluster, &user);
         assert_eq!(refused, [""; 0], "{account} lacks a right");
-        used.retain(|what| !EVERYONES.contains(&what.as_str()));
+        done.retain(|what| !EVERYONES.contains(&what.as_str()));
         let granted = granted(&manifest, account);
-        let unused: Vec<_> = granted.difference(&used).collect();
+        let unused: Vec<_> = granted.difference(&done).collect();
         assert!(unused.is_empty(), "{account} has no use for {unused:?}");
-        let more: Vec<_> = used.difference(&granted).collect();
+        let more: Vec<_> = done.difference(&granted).collect();
         assert!(more.is_empty(), "{account} did by others' Roles {more:?}");
     }
 }

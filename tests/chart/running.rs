@@ -3,9 +3,9 @@
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::CHART;
 use crate::pods::{Pod, Running};
-use crate::support::kubernetes::Cluster;
+use crate::support::kubernetes::{ADMIN_TOKEN, Cluster};
 use crate::support::process::wait_for;
-use crate::{PATIENCE, cluster, condition};
+use crate::{PATIENCE, SETTINGS, cluster, condition};
 
 /// Who it runs as, and that it can write nowhere but into its volumes.
 fn is_confined(container: &Running, writable: &[&str]) {
@@ -38,17 +38,22 @@ async fn beside_each_other_on_sqlite() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("running").await;
     let name = namespace.name();
-    let settings = format!("crds.install=false,namespace={name}");
+    let settings = format!("{SETTINGS},namespace={name}");
     let args = ["install", "sumsq", CHART, "-n", name, "--set", &settings];
     cluster.helm(&args).await.expect_success();
     let pod = Pod::of(cluster, name, "sumsq").await;
+    // The report server waits for the store that the operator makes: it lives, and is not ready.
+    let report = pod.start("report").await;
+    wait_for("the report server's life", PATIENCE, async || {
+        (report.probe("livenessProbe").await == Some(200)).then_some(())
+    })
+    .await;
+    assert_eq!(report.probe("readinessProbe").await, Some(503));
     let controller = pod.start("controller").await;
     controller.is_ready().await;
+    report.is_ready().await;
     assert_eq!(controller.probe("livenessProbe").await, Some(200));
     is_confined(&controller, &["tmp", "var/lib/sumsq"]);
-    let report = pod.start("report").await;
-    report.is_ready().await;
-    assert_eq!(report.probe("livenessProbe").await, Some(200));
     is_confined(&report, &["tmp", "var/lib/sumsq"]);
 
     // It works: a file comes in, and is reported to somebody who may read it.
@@ -56,7 +61,7 @@ async fn beside_each_other_on_sqlite() {
     bucket.put("counts.csv", DOCUMENT).await;
     ready(cluster, name, &bucket).await;
     let address = format!("/api/v1/namespaces/{name}/agents/agent%E2%80%911/testing?metric=rate");
-    let token = cluster.admin_token();
+    let token = ADMIN_TOKEN;
     let answer = report.get(8080, &address, Some(token)).await;
     let (status, body) = answer.unwrap();
     assert_eq!(status, 200, "{body}");

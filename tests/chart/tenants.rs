@@ -1,78 +1,96 @@
 //! Whose tokens the operator may have: of accounts in the namespaces that the values name, for AWS
 //! alone, whatever else anybody lets it do.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
 use crate::helm::CHART;
+use crate::support::kubernetes::{Cluster, Namespace};
 use crate::support::process::wait_for;
 use crate::{PATIENCE, cluster};
 
-#[tokio::test]
-async fn tokens_are_for_aws_alone() {
-    let cluster = cluster().await;
-    let release = cluster.namespace("operator").await;
-    let tenant = cluster.namespace("tenant").await;
-    let stranger = cluster.namespace("stranger").await;
-    let settings = format!("crds.install=false,tenantNamespaces={{{tenant}}}");
-    let args = [
-        "install",
-        "sumsq",
-        CHART,
-        "-n",
-        release.name(),
-        "--set",
-        &settings,
-    ];
-    cluster.helm(&args).await.expect_success();
-    for namespace in [&tenant, &stranger] {
-        let args = ["-n", namespace.name(), "create", "serviceaccount", "reader"];
-        cluster.kubectl(&args).await.expect_success();
+const AWS: &str = "--audience=sts.amazonaws.com";
+
+/// A release, a namespace that it is told of, and one that it is not. Both have an account `reader`.
+struct Tenancy {
+    cluster: &'static Cluster,
+    operator: PathBuf,
+    release: Namespace,
+    tenant: Namespace,
+    stranger: Namespace,
+}
+
+impl Tenancy {
+    async fn install() -> Self {
+        let cluster = cluster().await;
+        let release = cluster.namespace("operator").await;
+        let tenant = cluster.namespace("tenant").await;
+        let stranger = cluster.namespace("stranger").await;
+        let settings = format!("crds.install=false,tenantNamespaces={{{tenant}}}");
+        let args = ["install", "sumsq", CHART, "-n", release.name()];
+        let args = [&args[..], &["--set", &settings]].concat();
+        cluster.helm(&args).await.expect_success();
+        for namespace in [&tenant, &stranger] {
+            let args = ["-n", namespace.name(), "create", "serviceaccount", "reader"];
+            cluster.kubectl(&args).await.expect_success();
+        }
+        let operator = cluster.service_account_kubeconfig(release.name(), "sumsq");
+        Self {
+            cluster,
+            operator: operator.await,
+            release,
+            tenant,
+            stranger,
+        }
     }
-    let operator = cluster.service_account_kubeconfig(release.name(), "sumsq");
-    let operator = operator.await;
-    let token = async |namespace: &str, flags: &[&str]| {
-        let operator = ["--kubeconfig", operator.to_str().unwrap(), "-n", namespace];
+
+    /// What the operator gets that asks for a token of the account.
+    async fn token(&self, namespace: &Namespace, flags: &[&str]) -> String {
+        let operator = self.operator.to_str().unwrap();
+        let operator = ["--kubeconfig", operator, "-n", namespace.name()];
         let args = [&operator[..], &["create", "token", "reader"], flags].concat();
-        let answer = cluster.kubectl(&args).await;
+        let answer = self.cluster.kubectl(&args).await;
         if answer.status.success() {
             return "a token".to_owned();
         }
-        let why = answer.stderr.trim().to_owned();
-        let policy = why.split_once(" denied request: ");
-        let names = [(release.name(), "OPERATOR"), (namespace, "NAMESPACE")];
-        let why = policy.map_or(why.as_str(), |(_, sentence)| sentence);
-        names
-            .iter()
-            .fold(why.to_owned(), |why, (name, as_)| why.replace(name, as_))
-    };
-    let aws = "--audience=sts.amazonaws.com";
+        let why = answer.stderr.trim();
+        let by_policy = why.split_once(" denied request: ");
+        let why = by_policy.map_or(why, |(_, sentence)| sentence);
+        why.replace(self.release.name(), "OPERATOR")
+            .replace(namespace.name(), "NAMESPACE")
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_for_aws_alone() {
+    let tenancy = Tenancy::install().await;
+    let (tenant, stranger) = (&tenancy.tenant, &tenancy.stranger);
     // A policy is in force a moment after it was made.
     wait_for("the policy", PATIENCE, async || {
-        let answer = token(tenant.name(), &[]).await;
-        (answer != "a token").then_some(())
+        (tenancy.token(tenant, &[]).await != "a token").then_some(())
     })
     .await;
     let mut told = String::new();
-    for (namespace, flags) in [
-        (&tenant, &[aws][..]),
-        (&tenant, &[aws, "--duration=24h"]),
-        (&tenant, &[aws, "--duration=25h"]),
-        (&tenant, &[]),
-        (&tenant, &["--audience=https://kubernetes.default.svc"]),
-        (&tenant, &["--audience=vault"]),
-        (&tenant, &[aws, "--audience=vault"]),
-        (&stranger, &[aws]),
+    for (of, namespace, flags) in [
+        ("a tenant", tenant, &[AWS][..]),
+        ("a tenant", tenant, &[AWS, "--duration=24h"]),
+        ("a tenant", tenant, &[AWS, "--duration=25h"]),
+        ("a tenant", tenant, &[]),
+        (
+            "a tenant",
+            tenant,
+            &["--audience=https://kubernetes.default.svc"],
+        ),
+        ("a tenant", tenant, &["--audience=vault"]),
+        ("a tenant", tenant, &[AWS, "--audience=vault"]),
+        ("a stranger", stranger, &[AWS]),
     ] {
-        let asked = if flags.is_empty() {
-            "no audience".to_owned()
-        } else {
-            flags.join(" ")
+        let asked = match flags {
+            [] => "no audience".to_owned(),
+            flags => flags.join(" "),
         };
-        let of = if namespace.name() == tenant.name() {
-            "a tenant"
-        } else {
-            "a stranger"
-        };
-        let answer = token(namespace.name(), flags).await;
-        told += &format!("of {of}, {asked}\n  {answer}\n");
+        let answer = tenancy.token(namespace, flags).await;
+        writeln!(told, "of {of}, {asked}\n  {answer}").unwrap();
     }
     insta::assert_snapshot!(told, @r#"
     of a tenant, --audience=sts.amazonaws.com
@@ -92,45 +110,48 @@ async fn tokens_are_for_aws_alone() {
     of a stranger, --audience=sts.amazonaws.com
       error: failed to create token: serviceaccounts "reader" is forbidden: User "system:serviceaccount:OPERATOR:sumsq" cannot create resource "serviceaccounts/token" in API group "" in the namespace "NAMESPACE"
     "#);
+}
 
-    // Nor by a Role that somebody gives it by mistake; others are none of the policy's business.
-    let role = format!("--serviceaccount={release}:sumsq");
+#[tokio::test]
+async fn nobody_can_let_it_have_others_by_mistake() {
+    let tenancy = Tenancy::install().await;
+    let (cluster, stranger) = (tenancy.cluster, &tenancy.stranger);
+    let account = format!("--serviceaccount={}:sumsq", tenancy.release);
     let args = ["-n", stranger.name(), "create", "rolebinding", "too-much"];
-    let args = [&args[..], &["--clusterrole=cluster-admin", &role]].concat();
+    let args = [&args[..], &["--clusterrole=cluster-admin", &account]].concat();
     cluster.kubectl(&args).await.expect_success();
-    let answer = wait_for("the Role", PATIENCE, async || {
-        let answer = token(stranger.name(), &["--audience=vault"]).await;
-        (!answer.contains("cannot create resource")).then_some(answer)
+    wait_for("the Role", PATIENCE, async || {
+        (tenancy.token(stranger, &[AWS]).await == "a token").then_some(())
+    })
+    .await;
+    // The policy is no later than the Role, which was made after it.
+    let refused = wait_for("the policy", PATIENCE, async || {
+        let answer = tenancy.token(stranger, &["--audience=vault"]).await;
+        (answer != "a token").then_some(answer)
     })
     .await;
     assert!(
-        answer.contains("the one audience sts.amazonaws.com"),
-        "{answer}"
+        refused.contains("the one audience sts.amazonaws.com"),
+        "{refused}"
     );
-    let args = ["-n", tenant.name(), "create", "token", "reader"];
+    // Others are none of the policy's business.
+    let args = ["-n", stranger.name(), "create", "token", "reader"];
     cluster.kubectl(&args).await.expect_success();
+}
 
-    // It reads whose role the account has, and nothing else of the namespace.
-    let account = format!("--as=system:serviceaccount:{release}:sumsq");
+#[tokio::test]
+async fn it_reads_an_accounts_role_and_nothing_else_of_the_namespace() {
+    let tenancy = Tenancy::install().await;
+    let account = format!("--as=system:serviceaccount:{}:sumsq", tenancy.release);
     for (verb, resource, may) in [
         ("get", "serviceaccounts", "yes"),
         ("list", "serviceaccounts", "no"),
         ("patch", "serviceaccounts", "no"),
         ("create", "pods", "no"),
     ] {
-        let args = [
-            "-n",
-            tenant.name(),
-            "auth",
-            "can-i",
-            verb,
-            resource,
-            &account,
-        ];
-        assert_eq!(
-            cluster.kubectl(&args).await.stdout.trim(),
-            may,
-            "{verb} {resource}"
-        );
+        let args = ["-n", tenancy.tenant.name(), "auth", "can-i", verb, resource];
+        let args = [&args[..], &[&account]].concat();
+        let answer = tenancy.cluster.kubectl(&args).await.stdout;
+        assert_eq!(answer.trim(), may, "{verb} {resource}");
     }
 }

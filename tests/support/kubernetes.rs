@@ -23,7 +23,8 @@ use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
 use super::process::{Server, ServerCommand, free_port, temporary_folder, testbed_path};
 
 const READY_DEADLINE: Duration = Duration::from_mins(1);
-const ADMIN_TOKEN: &str = "admin-token-of-a-test-cluster";
+/// A bearer token of every cluster's administrator.
+pub const ADMIN_TOKEN: &str = "admin-token-of-a-test-cluster";
 const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,\
     serviceaccount-controller,serviceaccount-token-controller,\
     root-ca-certificate-publisher-controller,deployment-controller,replicaset-controller";
@@ -137,11 +138,6 @@ impl Cluster {
     /// The kubeconfig of the cluster's administrator.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
-    }
-
-    /// A bearer token of the cluster's administrator.
-    pub fn admin_token(&self) -> &'static str {
-        ADMIN_TOKEN
     }
 
     /// `https://127.0.0.1:PORT`
