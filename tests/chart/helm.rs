@@ -9,6 +9,9 @@ use crate::support::process::testbed_path;
 
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/sumsq");
 
+/// That of the test cluster.
+const KUBERNETES: &str = "1.36.2";
+
 /// What the chart renders with these values, in YAML.
 pub fn render(values: &str) -> Vec<Value> {
     documents(&text(values))
@@ -32,27 +35,33 @@ fn text_of(rendered: Output) -> String {
 
 /// What helm says to values that it refuses.
 pub fn refusal(values: &str) -> String {
-    let rendered = template("sumsq-system", values);
+    refusal_at(KUBERNETES, values)
+}
+
+/// The same on another version of Kubernetes.
+pub fn refusal_at(kubernetes: &str, values: &str) -> String {
+    let rendered = helm(kubernetes, &["template", "sumsq", CHART], values);
     assert!(!rendered.status.success(), "{values} is taken");
     String::from_utf8(rendered.stderr).unwrap()
 }
 
 fn template(namespace: &str, values: &str) -> Output {
-    helm(&["template", "sumsq", CHART, "-n", namespace], values)
+    let args = ["template", "sumsq", CHART, "-n", namespace];
+    helm(KUBERNETES, &args, values)
 }
 
 /// What `helm lint --strict` says.
 pub fn lint(values: &str) -> String {
-    let said = helm(&["lint", "--strict", CHART], values);
+    let said = helm(KUBERNETES, &["lint", "--strict", CHART], values);
     String::from_utf8(said.stdout).unwrap() + &String::from_utf8(said.stderr).unwrap()
 }
 
-fn helm(args: &[&str], values: &str) -> Output {
+fn helm(kubernetes: &str, args: &[&str], values: &str) -> Output {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values).unwrap();
     Command::new(testbed_path("SUMSQ_TEST_KUBE_BIN").join("helm"))
         .args(args)
-        .args(["--kube-version=1.36.2", "--values"])
+        .args(["--kube-version", kubernetes, "--values"])
         .arg(file.path())
         .output()
         .unwrap()

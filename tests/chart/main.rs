@@ -7,6 +7,7 @@ mod buckets;
 mod support;
 
 mod alerts;
+mod consistent;
 mod dashboard;
 mod helm;
 mod life;

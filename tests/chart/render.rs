@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::helm::{container, entry, named, of_kind, refusal, render};
+use crate::helm::{container, entry, named, of_kind, refusal, refusal_at, render};
 
 #[test]
 fn on_postgres_there_is_no_volume_and_the_address_comes_from_a_secret() {
@@ -201,6 +201,8 @@ fn what_does_not_go_together_is_refused_with_a_reason() {
         let refused = refusal(&values);
         assert!(refused.contains(why), "{values}: {refused}");
     }
+    let refused = refusal_at("1.29.0", "tenantNamespaces: [growth]");
+    assert!(refused.contains("needs Kubernetes 1.30"), "{refused}");
 }
 
 /// Whose token each container has, and what of the other's it could use.

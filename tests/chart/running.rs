@@ -66,6 +66,8 @@ async fn beside_each_other_on_sqlite() {
     let (status, body) = answer.unwrap();
     assert_eq!(status, 200, "{body}");
     assert!(body.contains("\"dataSource\":\"counts\""), "{body}");
+    let nobody = report.get(8080, &address, None).await;
+    assert_eq!(nobody.map(|(status, _)| status), Some(401));
     assert!(pod.volume("store").join("sumsq.db").exists());
 
     assert_eq!(report.terminate().await, Some(0));

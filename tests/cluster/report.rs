@@ -35,7 +35,8 @@ async fn container(cluster: &Cluster, name: &str) -> Value {
 
 fn variables(container: &Value) -> Vec<(String, String)> {
     let variables = container["env"].as_array().unwrap().iter();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    // What comes from elsewhere, such as the Pod's own name, has no value here.
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     variables
         .map(|variable| (text(&variable["name"]), text(&variable["value"])))
         .collect()
