@@ -227,7 +227,7 @@ async fn people_get_rights_by_the_roles_they_have() {
     let release = Release { cluster, namespace };
     release.helm(&["install", "sumsq", CHART]).await;
     let name = release.namespace.name();
-    let more = cluster.start_controllers("clusterrole-aggregation-controller");
+    let more = cluster.start_controllers("clusterrole-aggregation-controller", &[]);
     for (user, role) in [
         ("ann", "sumsq-report-viewer"),
         ("vic", "view"),
