@@ -19,7 +19,7 @@ use self::sources::Sources;
 
 use crate::domain::agent_status::TrustReason;
 use crate::domain::data_source::SourceKey;
-use crate::domain::fetch::{Outcome, Trigger};
+use crate::domain::fetch::{ErrorCode, Outcome, Trigger};
 use crate::domain::shard::Shard;
 
 /// The counters, gauges and histograms of one process.
@@ -51,6 +51,8 @@ pub struct SourceGauges {
     pub agents: u64,
     pub last_success: Option<Timestamp>,
     pub next_fetch: Option<Timestamp>,
+    /// The first slot after the last success, or after the creation; None where no slot fires.
+    pub success_due: Option<Timestamp>,
     pub missed_fetches: u64,
     /// Of the newest imported file.
     pub rows: Option<u64>,
@@ -58,6 +60,8 @@ pub struct SourceGauges {
     pub suspended: bool,
     pub stalled: bool,
     pub ready: bool,
+    /// The class of the error with which the newest fetch has failed, from a closed list.
+    pub failing: Option<&'static str>,
 }
 
 impl Metrics {
@@ -235,6 +239,11 @@ impl Metrics {
     /// What is known of a data source after a look at it.
     pub fn observed(&self, source: &SourceKey, seen: SourceGauges) {
         self.sources.observed(source, seen);
+    }
+
+    /// The store takes nothing of a data source, not even that.
+    pub fn unstored(&self, source: &SourceKey, class: ErrorCode) {
+        self.sources.failed(source, class);
     }
 
     /// The object is gone: so are its series.
