@@ -14,6 +14,7 @@
 //! - [`controller`]: Kubernetes: dereference (I/O) -> validate (pure) -> act -> publish.
 //! - [`http`]: probes and metrics. Never imports [`controller`], nor the other way round.
 //! - [`local`]: a folder in the place of the cluster.
+//! - [`roots`]: whom TLS trusts, where the machine does not say.
 //! - [`check`]: the linter of a CSV before it is uploaded.
 //! - [`show`]: one agent's report in the terminal, from a store or from a report server.
 //! - [`app`]: the composition root: the only place that names every adapter.
@@ -21,6 +22,9 @@
 //! The import arrow is held by `tests/architecture.rs`.
 
 #![warn(clippy::unwrap_used)]
+
+/// Of this program, with the commit, so that a fault can be looked for in the right place.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SUMSQ_COMMIT"), ")");
 
 pub mod app;
 pub mod args;
@@ -33,6 +37,7 @@ pub mod ingest;
 pub mod local;
 pub mod metrics;
 pub mod object;
+pub mod roots;
 pub mod show;
 pub mod store;
 pub mod validate;

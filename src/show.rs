@@ -15,6 +15,7 @@ use crate::domain::agent::to_segment;
 use crate::domain::report::query::TestingQuery;
 use crate::domain::report::view::TestingReport;
 use crate::domain::report::{self, terminal};
+use crate::roots;
 use crate::store::Store;
 use crate::store::report_data::AgentSources;
 
@@ -113,12 +114,7 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
     let client: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
-        .tls_config(
-            // A company's own certificates count where the machine trusts them.
-            TlsConfig::builder()
-                .root_certs(RootCerts::PlatformVerifier)
-                .build(),
-        )
+        .tls_config(TlsConfig::builder().root_certs(trusted()).build())
         .build()
         .into();
     let mut answer = client
@@ -141,6 +137,14 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
         Some(said) if status.is_client_error() => Ok(Answer::Refused(said)),
         Some(said) => bail!("{server} answered {status}: {said}"),
         None => bail!("{server} answered {status}: it is no report server, or one that is unwell"),
+    }
+}
+
+/// A company's own certificates count where the machine trusts them.
+fn trusted() -> RootCerts {
+    match roots::bundled() {
+        None => RootCerts::PlatformVerifier,
+        Some(_) => RootCerts::WebPki,
     }
 }
 

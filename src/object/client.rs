@@ -16,7 +16,8 @@ use aws_sdk_s3::config::{
     SharedCredentialsProvider,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 pub(super) use lru::LruCache;
@@ -24,6 +25,7 @@ pub(super) use lru::LruCache;
 use super::credentials::{Credentials, SecretCredentials};
 use super::{Timeouts, lock};
 use crate::domain::data_source::S3Object;
+use crate::roots;
 
 /// Clients are small (they share one connection pool), but a namespace can make any number of
 /// Secrets over time.
@@ -196,16 +198,30 @@ fn provider(given: &SecretCredentials) -> SharedCredentialsProvider {
     ))
 }
 
-/// One pool of connections for all clients: rustls on ring, the certificates of the machine
-/// (`SSL_CERT_FILE` adds to them), and the proxy that the environment names.
+/// One pool of connections for all clients: rustls on ring, the authorities of [`crate::roots`],
+/// and the proxy that the environment names.
 fn http_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, _components| {
-        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+    let trusted = trusted();
+    Builder::new().build_with_connector_fn(move |settings, _components| {
+        let mut connector = Connector::builder()
+            .proxy_config(ProxyConfig::from_env())
+            .tls_context(trusted.clone());
         connector.set_connector_settings(settings.cloned());
         connector
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build()
     })
+}
+
+fn trusted() -> TlsContext {
+    let store = match roots::bundled() {
+        None => TrustStore::empty().with_native_roots(true),
+        Some(pem) => TrustStore::empty().with_pem_certificate(pem),
+    };
+    TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .expect("a trust store alone is a context")
 }
 
 #[cfg(test)]
