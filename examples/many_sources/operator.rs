@@ -9,6 +9,9 @@ use crate::PATIENCE;
 use crate::support::kubernetes::Cluster;
 use crate::support::process::{Server, ServerCommand, free_port};
 
+/// More often than Prometheus scrapes; each time a hundred thousand series are written.
+const BETWEEN_SCRAPES: Duration = Duration::from_secs(5);
+
 /// The operator as a Pod would run it, with a store of its own.
 pub struct Operator {
     server: Server,
@@ -52,43 +55,41 @@ impl Operator {
         let mut last = (Instant::now(), f64::NAN);
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let written = self.metric("sumsq_status_writes_total", "").await?;
-            let looks = self
-                .metric("sumsq_reconcile_duration_seconds_count", "")
-                .await?;
-            let queued = self.metric("sumsq_fetch_queue_depth", "").await?;
-            let done = written + looks;
+            let metrics = self.metrics().await?;
+            let looks = metrics.sum("sumsq_reconcile_duration_seconds_count", "");
+            let done = looks + metrics.sum("sumsq_status_writes_total", "");
+            let queued = metrics.sum("sumsq_fetch_queue_depth", "");
             if done.to_bits() != last.1.to_bits() || queued > 0.0 {
                 last = (Instant::now(), done);
             } else if last.0.elapsed() > Duration::from_secs(5) {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
         bail!("it is never quiet")
     }
 
     /// The most that the queue's metric shows until `count` more fetches have ended.
     pub async fn longest_queue(&self, count: u32) -> Result<f64> {
-        let ended = async || self.metric("sumsq_fetches_total", "").await;
-        let all = ended().await? + f64::from(count);
+        let ended = |metrics: &Metrics| metrics.sum("sumsq_fetches_total", "");
+        let mut metrics = self.metrics().await?;
+        let all = ended(&metrics) + f64::from(count);
         let (began, mut longest) = (Instant::now(), 0.0_f64);
-        while ended().await? < all && began.elapsed() < PATIENCE {
-            longest = longest.max(self.metric("sumsq_fetch_queue_depth", "").await?);
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        while ended(&metrics) < all && began.elapsed() < PATIENCE {
+            longest = longest.max(metrics.sum("sumsq_fetch_queue_depth", ""));
+            tokio::time::sleep(BETWEEN_SCRAPES).await;
+            metrics = self.metrics().await?;
         }
         Ok(longest)
     }
 
     pub async fn imported(&self) -> Result<f64> {
-        self.metric("sumsq_fetches_total", "result=\"Imported\"")
-            .await
+        let metrics = self.metrics().await?;
+        Ok(metrics.sum("sumsq_fetches_total", "result=\"Imported\""))
     }
 
-    /// The sum of the series of a metric whose labels contain `labels`.
-    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        let text = self.get("metrics").await?;
-        Ok(sum(&text, name, |series| series.contains(labels)))
+    async fn metrics(&self) -> Result<Metrics> {
+        Ok(Metrics(self.get("metrics").await?))
     }
 
     pub async fn get(&self, path: &str) -> Result<String> {
@@ -120,6 +121,18 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Of all its threads, on any core, since it started.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        /// Of Linux, on every machine that there is: USER_HZ.
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0))?;
+        // Behind the name, which may hold anything; user and system time are the 14th and 15th.
+        let (_, fields) = stat.rsplit_once(')').context("no such field")?;
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks = ticks.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        Ok(ticks / TICKS_PER_SECOND)
+    }
+
     pub fn reset_peak(&self) -> Result<()> {
         Ok(std::fs::write(format!("/proc/{}/clear_refs", self.0), "5")?)
     }
@@ -132,11 +145,17 @@ impl Process {
     }
 }
 
-fn sum(metrics: &str, name: &str, wanted: impl Fn(&str) -> bool) -> f64 {
-    metrics
-        .lines()
-        .filter_map(|line| line.rsplit_once(' '))
-        .filter(|(series, _)| series.split('{').next() == Some(name) && wanted(series))
-        .filter_map(|(_, value)| value.parse::<f64>().ok())
-        .fold(0.0, |sum, value| sum + value)
+/// As they are scraped.
+struct Metrics(String);
+
+impl Metrics {
+    /// The sum of the series of a metric whose labels contain `labels`.
+    fn sum(&self, name: &str, labels: &str) -> f64 {
+        self.0
+            .lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter(|(series, _)| series.split('{').next() == Some(name) && series.contains(labels))
+            .filter_map(|(_, value)| value.parse::<f64>().ok())
+            .fold(0.0, |sum, value| sum + value)
+    }
 }

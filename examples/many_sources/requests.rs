@@ -8,38 +8,62 @@ use axum::http::Request;
 use kube::Client;
 
 /// The operator's. Lists and watches are not counted: they are this program's, too.
-const RESOURCES: [&str; 5] = ["datasources", "agents", "secrets", "events", "namespaces"];
+const RESOURCES: [&str; 7] = [
+    "datasources",
+    "agents",
+    "secrets",
+    "events",
+    "namespaces",
+    // Those of the CronJob controller.
+    "cronjobs",
+    "jobs",
+];
 
-/// Requests by verb and resource.
-pub struct Requests(BTreeMap<String, f64>);
+/// What the API server has done.
+pub struct Requests {
+    /// By verb and resource.
+    asked: BTreeMap<String, f64>,
+    cpu_seconds: f64,
+}
 
 impl Requests {
     /// Since the API server started.
     pub async fn now(client: &Client) -> Result<Self> {
         let request = Request::get("/metrics").body(Vec::new())?;
         let metrics = client.request_text(request).await?;
-        let mut requests = BTreeMap::new();
+        let (mut asked, mut cpu_seconds) = (BTreeMap::new(), 0.0);
         for line in metrics.lines() {
             let Some((series, count)) = line.rsplit_once(' ') else {
                 continue;
             };
-            if let Some(kind) = kind(series) {
-                *requests.entry(kind).or_insert(0.0) += count.parse::<f64>()?;
+            if series == "process_cpu_seconds_total" {
+                cpu_seconds = count.parse()?;
+            } else if let Some(kind) = kind(series) {
+                *asked.entry(kind).or_insert(0.0) += count.parse::<f64>()?;
             }
         }
-        Ok(Self(requests))
+        Ok(Self { asked, cpu_seconds })
     }
 
     pub fn since(mut self, before: &Self) -> Self {
-        for (kind, count) in &mut self.0 {
-            *count -= before.0.get(kind).copied().unwrap_or(0.0);
+        for (kind, count) in &mut self.asked {
+            *count -= before.asked.get(kind).copied().unwrap_or(0.0);
         }
-        self.0.retain(|_, count| *count > 0.0);
+        self.asked.retain(|_, count| *count > 0.0);
+        self.cpu_seconds -= before.cpu_seconds;
         self
     }
 
+    /// Of a core, that the API server has taken.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.cpu_seconds
+    }
+
     pub fn writes(&self) -> f64 {
-        let writes = self.0.iter().filter(|(kind, _)| !kind.starts_with("GET "));
+        let writes = self
+            .asked
+            .iter()
+            .filter(|(kind, _)| !kind.starts_with("GET "));
         writes.fold(0.0, |sum, (_, count)| sum + count)
     }
 }
@@ -64,7 +88,7 @@ fn kind(series: &str) -> Option<String> {
 impl fmt::Display for Requests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds = self
-            .0
+            .asked
             .iter()
             .map(|(kind, count)| format!("{kind}: {count}"));
         f.write_str(&kinds.collect::<Vec<_>>().join(", "))

@@ -1,6 +1,6 @@
 -- The roll-up: from one row per exposure and one per event to counts and sums of squares per day.
 -- This is the part to copy. It runs as it stands in PostgreSQL and DuckDB, to the same bytes;
--- docs/export.md says more, and what to change for BigQuery and Snowflake.
+-- docs/export.md says more; examples/exports has such queries for other warehouses too.
 --
 -- Nothing about a single visitor leaves the warehouse: only this query's result is uploaded.
 

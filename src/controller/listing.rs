@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
+use kube::api::ObjectMeta;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, reflector, watcher};
@@ -13,8 +14,9 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use super::data_sources::Known;
+use crate::crd;
 use crate::crd::agent::Agent;
-use crate::crd::data_source::DataSource;
 use crate::domain::shard::Shard;
 
 /// Which objects an operator looks after.
@@ -36,7 +38,7 @@ impl Scope {
 /// The lists of every kind.
 #[derive(Debug)]
 pub struct Lists {
-    pub(super) data_sources: Listing<DeserializeGuard<DataSource>>,
+    pub(super) data_sources: Listing<Known>,
     pub(super) agents: Listing<DeserializeGuard<Agent>>,
 }
 
@@ -105,8 +107,7 @@ impl<K: Listed> Listing<K> {
         let (objects, writer) = reflector::store();
         let events = of_shard(watcher(api, watcher::Config::default()), scope.shard)
             .default_backoff()
-            // What is not needed is not kept: field managers' records are half of an object's size.
-            .modify(|object: &mut K| object.meta_mut().managed_fields = None)
+            .modify(|object: &mut K| prune(object.meta_mut()))
             .reflect(writer)
             .inspect_err(move |error| {
                 let error = error as &dyn std::error::Error;
@@ -154,6 +155,21 @@ impl<K: Listed> Listing<K> {
     }
 }
 
+/// What is not needed is not kept: field managers' records, and the annotation in which `kubectl
+/// apply` holds a copy of the rest, are more than half of an object's size.
+fn prune(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    metadata.owner_references = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|name, _| {
+            [crd::FETCH_REQUESTED_AT, crd::FORCE_FETCH_REQUESTED_AT].contains(&name.as_str())
+        });
+    }
+    // An empty map keeps its room.
+    metadata.annotations = metadata.annotations.take().filter(|kept| !kept.is_empty());
+}
+
 /// Without the objects of namespaces that another operator looks after: they are not kept, either.
 fn of_shard<K: Resource>(
     events: impl Stream<Item = watcher::Result<Event<K>>>,
@@ -168,4 +184,49 @@ fn of_shard<K: Resource>(
         };
         std::future::ready(is_ours)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_the_metadata_only_what_a_look_needs_is_kept() {
+        let annotations = json!({
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            "sumsq.dev/fetch-requested-at": "now",
+        });
+        let listed = |annotations| {
+            let mut metadata: ObjectMeta = serde_json::from_value(json!({
+                "namespace": "growth", "name": "counts", "uid": "uid-1", "generation": 3,
+                "resourceVersion": "7", "creationTimestamp": "2026-01-05T09:00:00Z",
+                "labels": {"team": "growth"}, "annotations": annotations,
+                "finalizers": ["sumsq.dev/delete-data"],
+                "managedFields": [{"manager": "kubectl"}],
+            }))
+            .unwrap();
+            prune(&mut metadata);
+            metadata
+        };
+        insta::assert_json_snapshot!(listed(annotations), @r#"
+        {
+          "annotations": {
+            "sumsq.dev/fetch-requested-at": "now"
+          },
+          "creationTimestamp": "2026-01-05T09:00:00Z",
+          "finalizers": [
+            "sumsq.dev/delete-data"
+          ],
+          "generation": 3,
+          "name": "counts",
+          "namespace": "growth",
+          "resourceVersion": "7",
+          "uid": "uid-1"
+        }
+        "#);
+        let others = json!({"kubectl.kubernetes.io/last-applied-configuration": "{}"});
+        assert_eq!(listed(others).annotations, None);
+    }
 }

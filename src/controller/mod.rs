@@ -97,6 +97,8 @@ enum Error {
     Kube(#[from] kube::Error),
     #[error("the store failed")]
     Store(#[from] StoreError),
+    #[error("a status or a spec cannot be read or written as JSON")]
+    Json(#[from] serde_json::Error),
     #[error("an agent cannot be judged")]
     Judge(#[from] JudgeError),
 }

@@ -11,6 +11,10 @@ use super::fetch::{FetchRecord, NextStep, Trigger};
 
 /// Slots missed in one go are counted up to this many.
 pub const MAX_MISSED_COUNTED: u32 = 10_000;
+/// A fetch that ends sooner is not told of before.
+pub const SHOWN_AFTER: Duration = Duration::from_secs(5);
+/// The same of one that waits for a worker, where somebody waits for it.
+const QUEUE_SHOWN_AFTER: Duration = Duration::from_secs(30);
 /// A longer token is none: status, which echoes it, has to stay small.
 pub const MAX_TOKEN_BYTES: usize = 1024;
 
@@ -39,6 +43,7 @@ pub struct Observed {
 /// A fetch that this process has queued or runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InFlight {
+    pub trigger: Trigger,
     /// Of the spec it was begun with.
     pub fingerprint: String,
     pub queued_at: Timestamp,
@@ -152,7 +157,7 @@ pub fn decide(
     let fingerprint = source.fingerprint();
     if let Some(flight) = &observed.in_flight {
         return if flight.fingerprint == fingerprint && !source.goals.is_empty() {
-            let until = Some(flight.shows_at()).filter(|at| *at > now);
+            let until = flight.shows_at().filter(|at| *at > now);
             let next_fetch = next_slot(source, observed, jitter, now);
             Decision::new(Plan::Wait {
                 reason: Waiting::ForFetch,
@@ -257,13 +262,23 @@ pub fn backoff(failures: u32) -> Duration {
 
 impl InFlight {
     /// From when on status tells of it: a fetch of a few seconds is not worth a write of its own,
-    /// nor is a short queue.
+    /// nor is a short queue. None while it is queued and nobody waits for it: a slot that thousands
+    /// of sources share would else be written down twice by each.
     #[must_use]
-    pub fn shows_at(&self) -> Timestamp {
-        match self.started_at {
-            Some(started_at) => started_at + Duration::from_secs(5),
-            None => self.queued_at + Duration::from_secs(30),
+    pub fn shows_at(&self) -> Option<Timestamp> {
+        match (self.started_at, self.trigger) {
+            (Some(started_at), _) => Some(started_at + SHOWN_AFTER),
+            (None, Trigger::Created | Trigger::Manual | Trigger::SpecChange) => {
+                Some(self.queued_at + QUEUE_SHOWN_AFTER)
+            }
+            (None, Trigger::Schedule | Trigger::Retry) => None,
         }
+    }
+
+    /// Whether status tells of it.
+    #[must_use]
+    pub fn shows(&self, now: Timestamp) -> bool {
+        self.shows_at().is_some_and(|at| at <= now)
     }
 }
 

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -20,9 +21,11 @@ const LONGEST_FOLD_HOURS: i64 = 3;
 const SLOTS_OF_A_PERIOD: usize = 12;
 
 /// A 5-field cron in an IANA time zone that has at least one slot.
+///
+/// Of the cron only its text is kept, and read anew by whoever looks for slots: read, it takes 5 KiB,
+/// which tens of thousands of sources cannot have each, and reading it takes microseconds.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    cron: Cron,
     zone: TimeZone,
     text: String,
     period: SignedDuration,
@@ -55,12 +58,7 @@ impl Schedule {
         if fields != 5 {
             return Err(invalid(format!("it has {fields}")));
         }
-        let parsed = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build()
-            .parse(cron)
-            .map_err(|error| invalid(error.to_string()))?;
+        let parsed = read(cron).map_err(|error| invalid(error.to_string()))?;
         let unknown_zone = || ScheduleError::UnknownTimeZone {
             zone: zone.to_owned(),
         };
@@ -71,7 +69,6 @@ impl Schedule {
         }
         let zone_found = TimeZone::get(zone).map_err(|_| unknown_zone())?;
         let mut schedule = Self {
-            cron: parsed,
             zone: zone_found,
             text: format!(
                 "{} {zone}",
@@ -79,12 +76,9 @@ impl Schedule {
             ),
             period: SignedDuration::ZERO,
         };
-        schedule.period =
-            schedule
-                .shortest_distance()
-                .ok_or_else(|| ScheduleError::NeverFires {
-                    cron: cron.to_owned(),
-                })?;
+        schedule.period = shortest_distance(&parsed).ok_or_else(|| ScheduleError::NeverFires {
+            cron: cron.to_owned(),
+        })?;
         Ok(schedule)
     }
 
@@ -109,12 +103,16 @@ impl Schedule {
     /// The first slot strictly after `after`.
     #[must_use]
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        self.slot_after(&self.read(), after)
+    }
+
+    fn slot_after(&self, cron: &Cron, after: Timestamp) -> Option<Timestamp> {
         let mut civil = on_the_minute(self.zone.to_datetime(after))?;
         let mut inclusive = true;
         loop {
             // Civil times before that of `after` have their instants before it, too; those at or
             // behind it may, where `after` lies in the second half of a fold.
-            civil = self.matching(civil, inclusive)?;
+            civil = matching(cron, civil, inclusive)?;
             inclusive = false;
             let slot = self.instant(civil)?;
             if slot > after {
@@ -126,10 +124,13 @@ impl Schedule {
     /// The newest slot in `(after, until]` and how many there are, counted up to `limit`.
     #[must_use]
     pub fn due(&self, after: Timestamp, until: Timestamp, limit: u32) -> Option<DueSlots> {
-        let newest = self.newest_until(until).filter(|newest| *newest > after)?;
+        let cron = self.read();
+        let newest = self
+            .newest_until(&cron, until)
+            .filter(|newest| *newest > after)?;
         let (mut count, mut slot) = (0, after);
         while count < limit {
-            match self.next_after(slot) {
+            match self.slot_after(&cron, slot) {
                 Some(next) if next <= until => slot = next,
                 _ => break,
             }
@@ -156,15 +157,18 @@ impl Schedule {
         Duration::from_secs(u64::from_le_bytes(first) % (bound + 1))
     }
 
-    fn newest_until(&self, until: Timestamp) -> Option<Timestamp> {
+    fn read(&self) -> Cron {
+        read(self.cron()).expect("it has been read before")
+    }
+
+    fn newest_until(&self, cron: &Cron, until: Timestamp) -> Option<Timestamp> {
         // Within a fold, slots with a later civil time may lie before `until`.
         let ahead = LONGEST_FOLD_HOURS.hours();
         let mut civil = on_the_minute(self.zone.to_datetime(until).checked_add(ahead).ok()?)?;
         let mut inclusive = true;
         loop {
             let start = utc(civil)?;
-            civil = self
-                .cron
+            civil = cron
                 .find_previous_occurrence(&start, inclusive)
                 .ok()?
                 .datetime();
@@ -174,15 +178,6 @@ impl Schedule {
                 return Some(slot);
             }
         }
-    }
-
-    /// The first civil time that the cron matches, from `civil` on.
-    fn matching(&self, civil: DateTime, inclusive: bool) -> Option<DateTime> {
-        let found = self
-            .cron
-            .find_next_occurrence(&utc(civil)?, inclusive)
-            .ok()?;
-        Some(found.datetime())
     }
 
     /// The one instant of a civil time in the zone.
@@ -203,25 +198,6 @@ impl Schedule {
             }
         }
     }
-
-    fn shortest_distance(&self) -> Option<SignedDuration> {
-        let mut civil = DateTime::constant(2024, 1, 1, 0, 0, 0, 0);
-        let mut times = Vec::with_capacity(SLOTS_OF_A_PERIOD);
-        while times.len() < SLOTS_OF_A_PERIOD {
-            let Some(next) = self.matching(civil, times.is_empty()) else {
-                break;
-            };
-            times.push(next);
-            civil = next;
-        }
-        let distances = times.windows(2).map(|pair| pair[1].duration_since(pair[0]));
-        // A schedule with a single slot ahead fires at most once in a long time.
-        if times.is_empty() {
-            None
-        } else {
-            distances.min().or(Some(SignedDuration::from_hours(24)))
-        }
-    }
 }
 
 /// The newest of the slots that are due, and how many they are.
@@ -230,6 +206,40 @@ pub struct DueSlots {
     pub newest: Timestamp,
     /// At least 1.
     pub count: u32,
+}
+
+fn read(cron: &str) -> Result<Cron, CronError> {
+    CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .year(Year::Disallowed)
+        .build()
+        .parse(cron)
+}
+
+/// The first civil time that the cron matches, from `civil` on.
+fn matching(cron: &Cron, civil: DateTime, inclusive: bool) -> Option<DateTime> {
+    let found = cron.find_next_occurrence(&utc(civil)?, inclusive).ok()?;
+    Some(found.datetime())
+}
+
+/// Between two slots that follow each other.
+fn shortest_distance(cron: &Cron) -> Option<SignedDuration> {
+    let mut civil = DateTime::constant(2024, 1, 1, 0, 0, 0, 0);
+    let mut times = Vec::with_capacity(SLOTS_OF_A_PERIOD);
+    while times.len() < SLOTS_OF_A_PERIOD {
+        let Some(next) = matching(cron, civil, times.is_empty()) else {
+            break;
+        };
+        times.push(next);
+        civil = next;
+    }
+    let distances = times.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+    // A schedule with a single slot ahead fires at most once in a long time.
+    if times.is_empty() {
+        None
+    } else {
+        distances.min().or(Some(SignedDuration::from_hours(24)))
+    }
 }
 
 /// UTC has no gaps and no folds: in it, civil times can be iterated as they are.

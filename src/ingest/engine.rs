@@ -301,6 +301,7 @@ impl Engine {
         let flight = Flight {
             id: Uuid::now_v7(),
             state: InFlight {
+                trigger: plan.trigger,
                 fingerprint: source.fingerprint(),
                 queued_at: now,
                 started_at: None,
@@ -326,7 +327,9 @@ impl Engine {
         };
         lock(&self.flights).insert(job.source.id, flight);
         let namespace = job.source.key.namespace.clone();
-        self.pool.submit(&namespace, job.run().boxed());
+        // What it takes while it runs is made when it runs: thousands may be queued.
+        let job = async move { Box::pin(job.run()).await };
+        self.pool.submit(&namespace, job.boxed());
     }
 
     /// Whose identity reads must be known before the first fetch: it is what a bucket policy has

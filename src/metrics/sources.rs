@@ -1,16 +1,18 @@
 //! The series of data sources. There may be ten thousand of those, with a dozen series each: what is
-//! kept of one is a few numbers, and they become series while they are read, a family at a time.
+//! kept of one is a few numbers, and they become series as text while they are read: as the crate's
+//! own values they would take more than all the rest of a source does.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use prometheus::TextEncoder;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::SourceGauges;
 use crate::domain::data_source::SourceKey;
 use crate::domain::fetch::{ErrorCode, Import, Outcome, Trigger};
+
+/// About so many: room is made once, not by doubling.
+const BYTES_OF_A_SERIES: usize = 80;
 
 #[derive(Debug, Default)]
 pub(super) struct Sources(Mutex<BTreeMap<SourceKey, Source>>);
@@ -52,15 +54,12 @@ impl Sources {
     }
 
     /// In Prometheus' text format, after what is in `text`.
-    pub(super) fn encode(&self, text: &mut String) -> Result<(), prometheus::Error> {
+    pub(super) fn encode(&self, text: &mut String) {
         let held = self.lock();
+        text.reserve(held.len() * FAMILIES.len() * BYTES_OF_A_SERIES);
         for family in FAMILIES {
-            let family = family.of(&held);
-            if !family.get_metric().is_empty() {
-                TextEncoder::new().encode_utf8(&[family], text)?;
-            }
+            family.encode(&held, text);
         }
-        Ok(())
     }
 
     fn change(&self, key: &SourceKey, change: impl FnOnce(&mut Source)) {
@@ -188,64 +187,64 @@ const FAMILIES: &[Family] = &[
 ];
 
 impl Family {
-    fn of(&self, sources: &BTreeMap<SourceKey, Source>) -> MetricFamily {
-        let mut metrics = Vec::with_capacity(sources.len());
+    fn encode(&self, sources: &BTreeMap<SourceKey, Source>, text: &mut String) {
+        let before = text.len();
+        let kind = match self.of {
+            Of::Gauge(_) => "gauge",
+            Of::Counter(_) | Of::Counters(..) => "counter",
+        };
+        let (name, help) = (self.name, self.help);
+        for part in [
+            "# HELP ",
+            name,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            " ",
+            kind,
+            "\n",
+        ] {
+            text.push_str(part);
+        }
+        let head = text.len();
         for (key, source) in sources {
             match &self.of {
-                Of::Gauge(value) => {
-                    let gauge = |value| {
-                        let mut gauge = Gauge::default();
-                        gauge.set_value(value);
-                        let mut metric = Metric::from_label(labels(key, &[]));
-                        metric.set_gauge(gauge);
-                        metric
-                    };
-                    metrics.extend(value(source).map(gauge));
-                }
-                Of::Counter(value) => {
-                    metrics.extend(value(source).map(|value| counter(labels(key, &[]), value)));
+                Of::Gauge(value) | Of::Counter(value) => {
+                    if let Some(value) = value(source) {
+                        self.push(key, &[], value, text);
+                    }
                 }
                 Of::Counters(names, values) => {
-                    let of_source = values(source).into_iter().map(|(values, count)| {
+                    for (values, count) in values(source) {
                         let pairs: Vec<_> = names.iter().copied().zip(values).collect();
-                        counter(labels(key, &pairs), number(count))
-                    });
-                    metrics.extend(of_source);
+                        self.push(key, &pairs, number(count), text);
+                    }
                 }
             }
         }
-        let mut family = MetricFamily::default();
-        family.set_name(self.name.to_owned());
-        family.set_help(self.help.to_owned());
-        family.set_field_type(match self.of {
-            Of::Gauge(_) => MetricType::GAUGE,
-            Of::Counter(_) | Of::Counters(..) => MetricType::COUNTER,
-        });
-        family.set_metric(metrics);
-        family
+        if text.len() == head {
+            text.truncate(before);
+        }
     }
-}
 
-fn counter(labels: Vec<LabelPair>, value: f64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(value);
-    let mut metric = Metric::from_label(labels);
-    metric.set_counter(counter);
-    metric
-}
-
-/// The source's name and `more`, in the order of the names.
-fn labels(key: &SourceKey, more: &[(&str, &str)]) -> Vec<LabelPair> {
-    let source = [("namespace", key.namespace.as_str()), ("name", &key.name)];
-    let mut pairs: Vec<(&str, &str)> = source.into_iter().chain(more.iter().copied()).collect();
-    pairs.sort_unstable();
-    let pairs = pairs.into_iter().map(|(name, value)| {
-        let mut pair = LabelPair::default();
-        pair.set_name(name.to_owned());
-        pair.set_value(value.to_owned());
-        pair
-    });
-    pairs.collect()
+    /// One series: the source's name and `more`, in the order of the labels. Names of objects and what
+    /// stands in a closed list hold nothing that would have to be escaped.
+    fn push(&self, key: &SourceKey, more: &[(&str, &str)], value: f64, text: &mut String) {
+        let source = [("namespace", key.namespace.as_str()), ("name", &key.name)];
+        let mut pairs: Vec<(&str, &str)> = source.into_iter().chain(more.iter().copied()).collect();
+        pairs.sort_unstable();
+        text.push_str(self.name);
+        for (index, (label, value)) in pairs.into_iter().enumerate() {
+            let before = if index == 0 { "{" } else { "," };
+            for part in [before, label, "=\"", value, "\""] {
+                text.push_str(part);
+            }
+        }
+        text.push_str("} ");
+        text.push_str(&value.to_string());
+        text.push('\n');
+    }
 }
 
 #[allow(

@@ -106,6 +106,10 @@ pub trait Store: Send + Sync + 'static {
     /// Every source, by key; also those whose object is gone (`present: false`).
     async fn sources(&self) -> Result<Vec<SourceRow>, StoreError>;
 
+    /// The names of every source whose object is there, without all the rest, of which ten thousand
+    /// would take much at once.
+    async fn present_sources(&self) -> Result<Vec<(SourceId, SourceKey)>, StoreError>;
+
     /// The source that bears the name now; None where its object is gone.
     async fn source(&self, key: &SourceKey) -> Result<Option<SourceRow>, StoreError>;
 

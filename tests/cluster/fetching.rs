@@ -358,3 +358,36 @@ async fn the_examples_are_applied_as_they_stand() {
         applied.expect_success();
     }
 }
+
+#[tokio::test]
+async fn a_fetch_takes_two_looks_and_one_write() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("looks").await;
+    let bucket = Bucket::create("looks").await;
+    bucket.put("counts.csv", DOCUMENT).await;
+    let operator = Operator::start(cluster, &namespace).await;
+    operator.apply(&bucket.data_source("counts").await).await;
+    operator.ready_when("counts", "True", "Imported").await;
+    let mut counted = Vec::new();
+    for request in 0..5 {
+        let token = format!("request-{request}");
+        operator
+            .annotate("counts", &format!("sumsq.dev/fetch-requested-at={token}"))
+            .await;
+        operator
+            .status_when("counts", "the token", |status| {
+                status["lastHandledFetchRequest"] == token
+            })
+            .await;
+        counted.push((
+            operator
+                .metric("sumsq_reconcile_duration_seconds_count")
+                .await,
+            operator.metric("sumsq_status_writes_total").await,
+        ));
+    }
+    let (looks, writes) = (counted[4].0 - counted[0].0, counted[4].1 - counted[0].1);
+    // The last look is counted a moment after its write is seen.
+    assert!((7..=9).contains(&looks), "{looks} looks for 4 fetches");
+    assert!((3..=5).contains(&writes), "{writes} writes for 4 fetches");
+}

@@ -134,7 +134,7 @@ async fn a_fetch_that_ends_while_its_log_is_read_is_not_begun_again() {
     tokio::time::timeout(patience, until_fetched)
         .await
         .expect("the fetch ends");
-    world.has_news(2).await;
+    world.has_news(1).await;
     let_go.add_permits(1);
     look.await.unwrap().unwrap();
     world.settle().await;

@@ -8,6 +8,7 @@ mod world;
 
 use sumsq::domain::fetch::Trigger;
 use sumsq::domain::plan::Waiting;
+use sumsq::ingest::engine::Standing;
 
 use world::{CSV, World, at, told};
 
@@ -33,6 +34,32 @@ async fn a_new_object_is_fetched_at_once_and_each_slot_once() {
     }
     assert_eq!(standing.stored.history.len(), 4);
     assert_eq!(standing.stored.missed_fetches, 0);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_worker_wants_a_look_only_where_somebody_waits_for_it() {
+    let mut world = World::new("2026-01-01T08:00:00Z").await;
+    let standing = world.settle().await;
+    let busy = world.keep_workers_busy().await;
+    let queued = |standing: &Standing| {
+        let flight = standing.in_flight.as_ref().unwrap();
+        assert_eq!(flight.started_at, None);
+        (flight.trigger, standing.until)
+    };
+    world.pass(&standing);
+    let standing = world.engine.advance(&world.wanted).await.unwrap();
+    assert_eq!(queued(&standing), (Trigger::Schedule, None));
+    busy.cancel();
+    world.settle().await;
+
+    let busy = world.keep_workers_busy().await;
+    world.wanted.requested = Some("now".to_owned());
+    let standing = world.engine.advance(&world.wanted).await.unwrap();
+    let half_a_minute = Some(at("2026-01-01T09:00:30Z"));
+    assert_eq!(queued(&standing), (Trigger::Manual, half_a_minute));
+    busy.cancel();
+    let standing = world.settle().await;
+    assert_eq!(standing.stored.handled_request.as_deref(), Some("now"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -21,12 +22,15 @@ use sumsq::store::Store;
 use sumsq::store::sqlite::Sqlite;
 use sumsq::validate::{self, Defaults};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
 
 /// Of this machine's own time, which has nothing to do with the clock.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+const WORKERS: usize = 2;
 
 pub(crate) const CSV: &str = "Date,Agent,Variation,Sels,sales,sales_sumsq\n\
     1767225600,checkout,A,100,7,7\n1767225600,checkout,B,100,9,9\n";
@@ -55,6 +59,7 @@ pub(crate) struct World {
     pub(crate) gate: Gate,
     pub(crate) wanted: Wanted,
     pub(crate) engine: Arc<Engine>,
+    pool: Arc<Pool>,
     ended: mpsc::UnboundedReceiver<sumsq::domain::data_source::SourceKey>,
 }
 
@@ -74,7 +79,7 @@ impl World {
         let gate = Gate::before(buckets.endpoint()).await;
         let clock = Arc::new(Mutex::new(at(now)));
         let store = dress(open(&folder).await);
-        let (engine, ended) = engine(&folder, store, &buckets, &gate, &clock).await;
+        let (engine, pool, ended) = engine(&folder, store, &buckets, &gate, &clock).await;
         let world = Self {
             wanted: wanted(MANIFEST),
             folder,
@@ -82,6 +87,7 @@ impl World {
             clock,
             gate,
             engine,
+            pool,
             ended,
         };
         world.put(Some(CSV));
@@ -136,6 +142,25 @@ impl World {
         until
     }
 
+    /// Keeps every worker busy until what is returned is cancelled.
+    pub(crate) async fn keep_workers_busy(&self) -> CancellationToken {
+        let done = CancellationToken::new();
+        for _ in 0..WORKERS {
+            let (busy, is_busy) = oneshot::channel();
+            let done = done.clone();
+            let job = async move {
+                busy.send(()).ok();
+                done.cancelled().await;
+            };
+            self.pool.submit("busy", job.boxed());
+            tokio::time::timeout(PATIENCE, is_busy)
+                .await
+                .expect("a worker is free")
+                .expect("it takes the job");
+        }
+        done
+    }
+
     /// Begins what is due, lets it end, and says how it stands then.
     pub(crate) async fn settle(&mut self) -> Standing {
         self.until(|standing| standing.reason != Waiting::ForFetch)
@@ -159,7 +184,7 @@ impl World {
         while self.ended.try_recv().is_ok() {}
     }
 
-    /// Waits for so many beginnings and ends of fetches.
+    /// Waits for so many ends of fetches.
     pub(crate) async fn has_news(&mut self, count: usize) {
         for _ in 0..count {
             let news = tokio::time::timeout(PATIENCE, self.ended.recv());
@@ -189,9 +214,9 @@ impl World {
     pub(crate) async fn follow(&mut self, dress: impl Fn(Sqlite) -> Arc<dyn Store>) -> Arc<Engine> {
         let store = dress(open(&self.folder).await);
         store.begin_term().await.unwrap();
-        let (engine, ended) =
+        let (engine, pool, ended) =
             engine(&self.folder, store, &self.buckets, &self.gate, &self.clock).await;
-        self.ended = ended;
+        (self.pool, self.ended) = (pool, ended);
         std::mem::replace(&mut self.engine, engine)
     }
 
@@ -201,9 +226,9 @@ impl World {
         self.engine.shut_down(Duration::ZERO).await;
         self.engine.store().close().await;
         let store = Arc::new(open(&self.folder).await);
-        let (engine, ended) =
+        let (engine, pool, ended) =
             engine(&self.folder, store, &self.buckets, &self.gate, &self.clock).await;
-        (self.engine, self.ended) = (engine, ended);
+        (self.engine, self.pool, self.ended) = (engine, pool, ended);
     }
 }
 
@@ -232,6 +257,7 @@ async fn engine(
     clock: &Arc<Mutex<Timestamp>>,
 ) -> (
     Arc<Engine>,
+    Arc<Pool>,
     mpsc::UnboundedReceiver<sumsq::domain::data_source::SourceKey>,
 ) {
     let metrics = Arc::new(Metrics::new().unwrap());
@@ -252,8 +278,9 @@ async fn engine(
     let settings = PlanSettings {
         schedule_jitter: Duration::ZERO,
     };
-    let pool = Pool::start(2, false, Arc::clone(&metrics));
-    Engine::new(ingest, pool, metrics, settings)
+    let pool = Pool::start(WORKERS, false, Arc::clone(&metrics));
+    let (engine, ended) = Engine::new(ingest, Arc::clone(&pool), metrics, settings);
+    (engine, pool, ended)
 }
 
 /// What ran and what came of it, newest first.

@@ -487,9 +487,15 @@ async fn retired_and_deleted_sources(store: &dyn Store) {
             .find(|row| row.id == source.id)
             .map(|row| row.present)
     };
+    let is_named = async || {
+        let named = store.present_sources().await.unwrap();
+        named.contains(&(source.id, source.key.clone()))
+    };
     assert_eq!(present().await, Some(true));
+    assert!(is_named().await);
     store.retire(source.id).await.unwrap();
     assert_eq!(present().await, Some(false));
+    assert!(!is_named().await);
     assert_eq!(visitors(store, &source, "a").await, [(1, 1)]);
     store.observe(&source, 10).await.unwrap();
     assert_eq!(present().await, Some(true));

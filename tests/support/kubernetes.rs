@@ -93,13 +93,13 @@ impl Cluster {
         etcd.ready(READY_DEADLINE, async || super::s3::answers(&health))
             .await;
         let api_server = start_api_server(&binaries, &folder, etcd_port, api_port);
-        let controller_manager = start_controller_manager(
+        let controller_manager = controller_manager(
             "kube-controller-manager",
             &binaries,
-            &folder,
             &kubeconfig,
             CONTROLLERS,
-        );
+        )
+        .start(&folder);
         let cluster = Self {
             folder,
             binaries,
@@ -183,16 +183,16 @@ impl Cluster {
         path
     }
 
-    /// Starts others of Kubernetes' own controllers, in a process beside it.
-    pub fn start_controllers(&self, controllers: &str) -> Server {
-        let (binaries, kubeconfig) = (&self.binaries, &self.kubeconfig);
-        start_controller_manager(
+    /// Starts others of Kubernetes' own controllers, in a process beside it, with further arguments.
+    pub fn start_controllers(&self, controllers: &str, arguments: &[&str]) -> Server {
+        controller_manager(
             "more-controllers",
-            binaries,
-            &self.folder,
-            kubeconfig,
+            &self.binaries,
+            &self.kubeconfig,
             controllers,
         )
+        .args(arguments)
+        .start(&self.folder)
     }
 
     /// Kills the API server as a crash would. Only for a cluster of the test's own.
@@ -342,13 +342,12 @@ fn start_api_server(binaries: &Path, folder: &Path, etcd_port: u16, port: u16) -
 }
 
 /// `name` is that of its log.
-fn start_controller_manager(
+fn controller_manager(
     name: &'static str,
     binaries: &Path,
-    folder: &Path,
     kubeconfig: &Path,
     controllers: &str,
-) -> Server {
+) -> ServerCommand {
     ServerCommand::new(name, binaries.join("kube-controller-manager"))
         .arg("--kubeconfig")
         .arg(kubeconfig)
@@ -363,7 +362,6 @@ fn start_controller_manager(
             "--service-account-private-key-file=service-account.key",
         ])
         .arg(format!("--controllers={controllers}"))
-        .start(folder)
 }
 
 /// A certificate authority, the API server's certificate, the key that signs ServiceAccount tokens,

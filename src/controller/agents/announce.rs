@@ -18,7 +18,7 @@ pub(super) async fn status<K: Reported>(
 ) -> Result<(), Error> {
     let written = shared
         .publisher
-        .publish(object, |before| {
+        .publish(object, |_, before| {
             let conditions = status.conditions();
             let generation = status.observed_generation;
             status_value::<RawStatus>(status, &conditions, generation, (before, now))

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
-use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector;
 use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::listing::Listing;
@@ -62,15 +62,16 @@ pub(super) async fn run(
         return;
     };
     let watched = Arc::clone(&context);
-    let objects = events.then(move |event| {
+    let objects = events.filter_map(move |event| {
         let context = Arc::clone(&watched);
         async move {
             match &event {
+                Ok(watcher::Event::Apply(object)) if context.is_echo(object) => return None,
                 Ok(watcher::Event::Delete(object)) => context.gone(object).await,
                 Ok(watcher::Event::InitDone) => context.remove_missing().await,
                 _ => {}
             }
-            event
+            Some(event)
         }
     });
     let wanted_again = touched::agents(Arc::clone(&context), touched);
@@ -106,6 +107,11 @@ async fn reconcile(object: &Agent, context: &Context) -> Result<Action, Error> {
 }
 
 impl Context {
+    fn is_echo(&self, object: &Watched) -> bool {
+        let told = object.0.as_ref().ok().and_then(|object| object.told().ok());
+        told.is_some_and(|told| self.shared.publisher.is_echo(object.meta(), &told))
+    }
+
     /// Keeps the resource for the reports, and finds out how it stands.
     async fn keep(&self, resource: &AgentResource) -> Result<Standing, Error> {
         let store = self.shared.engine.store();

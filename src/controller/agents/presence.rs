@@ -22,6 +22,7 @@ impl Context {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         self.shared.metrics.forget_agent(&namespace, &name);
         self.judge.forget(&namespace, &name);
+        self.shared.publisher.forget(object.uid());
         self.lock().remove(&object.uid().unwrap_or_default());
         // The watch of all the others waits for this.
         noted(tokio::time::timeout(LONGEST_LOOK, self.remove(&namespace, &name)).await);

@@ -1,12 +1,15 @@
 //! What is told of a DataSource: its status, and the news in it.
 
 use jiff::Timestamp;
+use kube::Resource;
 use serde_json::{Value, json};
 
+use super::Known;
+use super::unreadable::whole;
 use crate::controller::Shared;
 use crate::controller::events::News;
 use crate::controller::publish::{Reported, condition_value, find_condition, status_value};
-use crate::crd::data_source::{DataSource, DataSourceStatus};
+use crate::crd::data_source::DataSourceStatus;
 use crate::domain::fetch::FetchError;
 use crate::domain::status::{Status, unstored_status};
 
@@ -19,7 +22,7 @@ pub(super) async fn status<K: Reported>(
 ) -> Result<(), kube::Error> {
     let written = shared
         .publisher
-        .publish(object, |before| {
+        .publish(object, |_, before| {
             let conditions = status.conditions();
             let generation = status.observed_generation;
             status_value::<DataSourceStatus>(status, &conditions, generation, (before, now))
@@ -34,19 +37,26 @@ pub(super) async fn status<K: Reported>(
 /// Says that the store fails, and leaves everything else as it stands.
 pub(super) async fn unstored(
     shared: &Shared,
-    object: &DataSource,
+    object: &Known,
     failure: &FetchError,
     now: Timestamp,
 ) -> Result<(), kube::Error> {
     let ready = unstored_status(failure).ready;
-    let generation = object.metadata.generation.unwrap_or_default();
-    let written = shared.publisher.publish(object, |before| {
-        let mut after = match before {
-            Value::Object(_) => before.clone(),
-            _ => json!({}),
-        };
-        let ready = condition_value("Ready", &ready, generation, before, now);
-        after["conditions"] = json!([ready]);
+    let generation = object.meta().generation.unwrap_or_default();
+    let conditions =
+        |before: &Value| json!([condition_value("Ready", &ready, generation, before, now)]);
+    let known = object.told().and_then(|told| told.before());
+    let known = known.map_err(kube::Error::SerdeError)?;
+    if known["conditions"] == conditions(&known) {
+        return Ok(());
+    }
+    // What is to stay as it stands is not kept here.
+    let Some(whole) = whole(shared, object).await? else {
+        return Ok(());
+    };
+    let written = shared.publisher.publish(&whole, |whole, before| {
+        let mut after = whole.status.clone().unwrap_or_else(|| json!({}));
+        after["conditions"] = conditions(before);
         Ok(after)
     });
     written.await.map(drop)

@@ -2,6 +2,7 @@
 //! something is due.
 
 mod announce;
+mod known;
 mod presence;
 mod unreadable;
 
@@ -11,22 +12,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::ResourceExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
+use self::known::Kept;
+pub(super) use self::known::Known;
 use super::listing::Listing;
 use super::publish::Reported;
 use super::{Error, LONGEST_WAIT, RECONCILES_AT_ONCE, Shared, Touched, dereference, on_error};
 use crate::crd;
-use crate::crd::data_source::{DataSource, DeletionPolicy};
+use crate::crd::data_source::DeletionPolicy;
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
 use crate::domain::description::{Description, Stall};
-use crate::domain::plan::{CursorUpdate, SlotCursor, Waiting};
+use crate::domain::plan::{CursorUpdate, InFlight, SlotCursor, Waiting};
 use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
 use crate::ingest::engine::Wanted;
 use crate::ingest::unstored;
@@ -34,14 +36,10 @@ use crate::metrics::SourceGauges;
 use crate::store::{SourceRef, StoreError};
 use crate::validate::{self, Defaults, SpecProblem};
 
-/// An object that cannot be read (made under another version's definition) must not hold up the
-/// watch of all the others.
-type Watched = DeserializeGuard<DataSource>;
-
 struct Context {
     shared: Arc<Shared>,
     defaults: Defaults,
-    listed: reflector::Store<Watched>,
+    listed: reflector::Store<Known>,
     /// Specs that have been parsed, by the object's UID, with their generation: what does not
     /// change is not judged again at every look.
     parsed: Mutex<HashMap<String, (i64, Arc<ValidSource>)>>,
@@ -50,7 +48,7 @@ struct Context {
 /// Until the shutdown, then until every look under way has ended.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    listing: Listing<Watched>,
+    listing: Listing<Known>,
     defaults: Defaults,
     ended: mpsc::UnboundedReceiver<SourceKey>,
     synced: Arc<AtomicBool>,
@@ -69,10 +67,11 @@ pub(super) async fn run(
     // Objects that went while nobody watched are found by comparing what the store calls present
     // with the first complete list.
     let (watched, listed) = (Arc::clone(&context), reader.clone());
-    let objects = events.then(move |event| {
+    let objects = events.filter_map(move |event| {
         let (context, listed, synced) = (Arc::clone(&watched), listed.clone(), Arc::clone(&synced));
         async move {
             match &event {
+                Ok(watcher::Event::Apply(object)) if context.is_echo(object) => return None,
                 Ok(watcher::Event::Delete(object)) => context.gone(object).await,
                 Ok(watcher::Event::InitDone) => {
                     let present = listed.state();
@@ -82,7 +81,7 @@ pub(super) async fn run(
                 }
                 _ => {}
             }
-            event
+            Some(event)
         }
     });
     let wanted_again = UnboundedReceiverStream::new(ended)
@@ -96,11 +95,11 @@ pub(super) async fn run(
         .await;
 }
 
-async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Error> {
+async fn look(object: Arc<Known>, context: Arc<Context>) -> Result<Action, Error> {
     let look = Box::pin(async {
-        match &object.0 {
-            Ok(object) => reconcile(object, &context).await,
-            Err(unreadable) => unreadable::look(&unreadable.metadata, &context).await,
+        match object.kept() {
+            Some(kept) => reconcile(&object, kept, &context).await,
+            None => unreadable::look(&object, &context).await,
         }
     });
     let result = context.shared.look(look).await;
@@ -111,16 +110,16 @@ async fn look(object: Arc<Watched>, context: Arc<Context>) -> Result<Action, Err
     result
 }
 
-async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Error> {
+async fn reconcile(object: &Known, kept: &Kept, context: &Context) -> Result<Action, Error> {
     let namespace_uid = context.shared.namespaces.uid_of(object).await?;
-    let source = context.parsed(object, &namespace_uid);
+    let source = context.parsed(object, kept, &namespace_uid)?;
 
-    if object.metadata.deletion_timestamp.is_some() {
+    if object.meta().deletion_timestamp.is_some() {
         // The policy may have changed since the finalizer was set.
-        let delete = object.spec.deletion_policy == DeletionPolicy::Delete;
+        let delete = kept.deletion_policy == DeletionPolicy::Delete;
         return context.finalize(object, &namespace_uid, delete).await;
     }
-    if context.align_finalizer(object).await? {
+    if context.align_finalizer(object, kept).await? {
         // The patched object comes back through the watch.
         return Ok(Action::await_change());
     }
@@ -136,8 +135,8 @@ async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Err
                     .first()
                     .map_or("InvalidSpec", |problem| problem.reason.as_str()),
                 message: &messages.join("; "),
-                history_limit: usize::try_from(object.spec.history_limit).unwrap_or(1),
-                suspended: object.spec.suspend,
+                history_limit: usize::try_from(kept.history_limit).unwrap_or(1),
+                suspended: kept.suspend,
             };
             stall(object, &namespace_uid, stalled, context).await
         }
@@ -145,7 +144,7 @@ async fn reconcile(object: &DataSource, context: &Context) -> Result<Action, Err
 }
 
 async fn advance(
-    object: &DataSource,
+    object: &Known,
     source: &Arc<ValidSource>,
     context: &Context,
 ) -> Result<Action, Error> {
@@ -175,9 +174,9 @@ async fn advance(
     let now = context.shared.engine.now();
     // A fetch of a few seconds is one write of status, at its end.
     let in_flight = standing.in_flight.as_ref();
-    let shows_nothing_yet = standing.reason == Waiting::ForFetch
-        && in_flight.is_none_or(|flight| flight.shows_at() > now);
-    if !shows_nothing_yet {
+    let is_told_later = standing.reason == Waiting::ForFetch
+        && !in_flight.is_some_and(|flight| flight.shows(now) || is_edited(object, flight));
+    if !is_told_later {
         let situation = Situation {
             in_flight,
             waiting: standing.reason,
@@ -195,6 +194,12 @@ async fn advance(
         })
         .min(LONGEST_WAIT);
     Ok(Action::requeue(wait))
+}
+
+/// Whether another spec, of which nothing is fetched, has been taken note of, and a fetch may stay
+/// queued for long: then that is told before.
+fn is_edited(object: &Known, flight: &InFlight) -> bool {
+    flight.shows_at().is_none() && object.observed_generation() != object.meta().generation
 }
 
 /// Why only another spec helps.
@@ -258,19 +263,28 @@ async fn stall<K: Reported>(
 }
 
 impl Context {
+    fn is_echo(&self, object: &Known) -> bool {
+        let told = object.told();
+        told.is_ok_and(|told| self.shared.publisher.is_echo(object.meta(), &told))
+    }
+
     fn parsed(
         &self,
-        object: &DataSource,
+        object: &Known,
+        kept: &Kept,
         namespace_uid: &str,
-    ) -> Result<Arc<ValidSource>, Vec<SpecProblem>> {
+    ) -> Result<Result<Arc<ValidSource>, Vec<SpecProblem>>, serde_json::Error> {
         let uid = object.uid().unwrap_or_default();
-        let generation = object.metadata.generation.unwrap_or_default();
+        let generation = object.meta().generation.unwrap_or_default();
         let lock = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, source)) = lock().get(&uid).filter(|(of, _)| *of == generation) {
-            return Ok(Arc::clone(source));
+            return Ok(Ok(Arc::clone(source)));
         }
-        let source = validate::data_source(object, namespace_uid, &self.defaults).map(Arc::new)?;
-        lock().insert(uid, (generation, Arc::clone(&source)));
+        let object = object.object(kept)?;
+        let source = validate::data_source(&object, namespace_uid, &self.defaults).map(Arc::new);
+        if let Ok(source) = &source {
+            lock().insert(uid, (generation, Arc::clone(source)));
+        }
         Ok(source)
     }
 

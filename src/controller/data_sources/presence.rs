@@ -6,24 +6,23 @@ use std::sync::{Arc, PoisonError};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{Context, Watched};
+use super::{Context, Kept, Known};
 use crate::controller::publish::Reported;
 use crate::controller::{Error, LONGEST_LOOK, Touched, dereference, has_gone};
-use crate::crd::data_source::{DataSource, DeletionPolicy};
+use crate::crd::data_source::DeletionPolicy;
 use crate::domain::data_source::{SourceId, SourceKey};
-use crate::store::SourceRow;
 
 /// Its data go with the object.
 const FINALIZER: &str = "sumsq.dev/delete-data";
 
 impl Context {
     /// Adds or removes the finalizer as `deletionPolicy` says. True where the object was changed.
-    pub(super) async fn align_finalizer(&self, object: &DataSource) -> Result<bool, Error> {
+    pub(super) async fn align_finalizer(&self, object: &Known, kept: &Kept) -> Result<bool, Error> {
         let has = object
             .finalizers()
             .iter()
             .any(|finalizer| finalizer == FINALIZER);
-        let wants = object.spec.deletion_policy == DeletionPolicy::Delete;
+        let wants = kept.deletion_policy == DeletionPolicy::Delete;
         if has == wants {
             return Ok(false);
         }
@@ -63,7 +62,7 @@ impl Context {
     }
 
     /// A look that was under way when its object went has entered it again: then it goes again.
-    pub(super) async fn ends_where_its_object_did(&self, object: &Watched) {
+    pub(super) async fn ends_where_its_object_did(&self, object: &Known) {
         if has_gone(&self.listed, object) {
             self.gone(object).await;
         }
@@ -74,6 +73,7 @@ impl Context {
         let key = dereference::key(object);
         self.shared.metrics.forget(&key);
         self.shared.namespaces.forget(object);
+        self.shared.publisher.forget(object.uid());
         self.parsed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -101,12 +101,12 @@ impl Context {
         self.shared.namespaces.retain(&uids);
         let retired = tokio::time::timeout(LONGEST_LOOK, async {
             let ids = self.shared.namespaces.source_ids(present).await?;
-            for row in self.shared.engine.store().sources().await? {
-                if row.present && self.is_looked_after(&row) && is_gone(&row, &ids) {
-                    if !ids.contains_key(&row.key) {
-                        self.shared.metrics.forget(&row.key);
+            for (id, key) in self.shared.engine.store().present_sources().await? {
+                if self.shared.scope.holds(&key.namespace) && is_gone(id, &key, &ids) {
+                    if !ids.contains_key(&key) {
+                        self.shared.metrics.forget(&key);
                     }
-                    self.retire(row.id, &row.key).await;
+                    self.retire(id, &key).await;
                 }
             }
             Ok(())
@@ -117,10 +117,6 @@ impl Context {
                 "deletions while the operator was down will be noted later"
             );
         }
-    }
-
-    fn is_looked_after(&self, row: &SourceRow) -> bool {
-        self.shared.scope.holds(&row.key.namespace)
     }
 
     async fn retire(&self, id: SourceId, key: &SourceKey) {
@@ -138,10 +134,10 @@ impl Context {
     }
 }
 
-/// A row whose name is gone, or stands for another: its namespace was made anew under it.
-fn is_gone(row: &SourceRow, present: &HashMap<SourceKey, Option<SourceId>>) -> bool {
-    match present.get(&row.key) {
-        Some(Some(id)) => *id != row.id,
+/// A source whose name is gone, or stands for another: its namespace was made anew under it.
+fn is_gone(id: SourceId, key: &SourceKey, present: &HashMap<SourceKey, Option<SourceId>>) -> bool {
+    match present.get(key) {
+        Some(Some(now)) => *now != id,
         Some(None) => false,
         None => true,
     }

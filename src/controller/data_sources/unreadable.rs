@@ -4,24 +4,24 @@
 use kube::api::ObjectMeta;
 use kube::core::object::HasStatus;
 use kube::runtime::controller::Action;
-use kube::{Api, Resource};
+use kube::{Api, Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Context, Stalled, reconcile, stall};
-use crate::controller::Error;
+use super::{Context, Known, Stalled, reconcile, stall};
+use crate::controller::{Error, Shared};
 use crate::crd::data_source::{DataSource, DataSourceStatus};
 use crate::domain::fetch::presentable;
 
 /// A DataSource as the API server holds it.
 #[derive(Resource, Debug, Clone, Serialize, Deserialize)]
 #[resource(inherit = "DataSource")]
-struct Unread {
-    metadata: ObjectMeta,
+pub(super) struct Unread {
+    pub(super) metadata: ObjectMeta,
     #[serde(default)]
-    spec: Value,
+    pub(super) spec: Value,
     #[serde(default)]
-    status: Option<Value>,
+    pub(super) status: Option<Value>,
 }
 
 impl HasStatus for Unread {
@@ -37,17 +37,19 @@ impl HasStatus for Unread {
 }
 
 /// Looks at an object of which only the metadata could be read.
-pub(super) async fn look(metadata: &ObjectMeta, context: &Context) -> Result<Action, Error> {
-    let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let name = metadata.name.as_deref().unwrap_or_default();
-    let api: Api<Unread> = Api::namespaced(context.shared.client.clone(), namespace);
-    let object = api.get_opt(name).await?;
-    let Some(object) = object.filter(|object| object.metadata.uid == metadata.uid) else {
+pub(super) async fn look(known: &Known, context: &Context) -> Result<Action, Error> {
+    let Some(object) = whole(&context.shared, known).await? else {
         return Ok(Action::await_change());
     };
     let problem = match read(&object) {
         // The status alone was another version's: it is written anew.
-        Ok(object) => return reconcile(&object, context).await,
+        Ok(object) => {
+            let known = Known::new(&object)?;
+            return match known.kept() {
+                Some(kept) => reconcile(&known, kept, context).await,
+                None => Ok(Action::await_change()),
+            };
+        }
         Err(problem) => problem,
     };
     let namespace_uid = context.shared.namespaces.uid_of(&object).await?;
@@ -68,6 +70,14 @@ pub(super) async fn look(metadata: &ObjectMeta, context: &Context) -> Result<Act
         suspended: object.spec["suspend"] == true,
     };
     stall(&object, &namespace_uid, stalled, context).await
+}
+
+/// The object as the API server holds it now; None where it is gone.
+pub(super) async fn whole(shared: &Shared, known: &Known) -> Result<Option<Unread>, kube::Error> {
+    let namespace = known.namespace().unwrap_or_default();
+    let api: Api<Unread> = Api::namespaced(shared.client.clone(), &namespace);
+    let object = api.get_opt(&known.name_any()).await?;
+    Ok(object.filter(|object| object.uid() == known.uid()))
 }
 
 /// As this version understands it. Of the status no more than the conditions, which say since when

@@ -119,7 +119,7 @@ pub(super) fn reconciling(
     now: Timestamp,
 ) -> Option<Condition> {
     let (reason, message) = match (situation.waiting, situation.in_flight) {
-        (Waiting::ForFetch, Some(flight)) if flight.shows_at() <= now => match flight.started_at {
+        (Waiting::ForFetch, Some(flight)) if flight.shows(now) => match flight.started_at {
             Some(at) => ("Fetching", format!("fetching since {}", shown(at))),
             None => (
                 "Queued",

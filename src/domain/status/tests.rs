@@ -146,6 +146,7 @@ fn ready_is_unknown_before_the_first_fetch_of_this_spec() {
 #[test]
 fn a_fetch_shows_after_five_seconds() {
     let flight = |started_at| InFlight {
+        trigger: Trigger::Schedule,
         fingerprint: source().fingerprint(),
         queued_at: at("2026-01-05T09:59:00Z"),
         started_at: Some(at(started_at)),
@@ -164,6 +165,38 @@ fn a_fetch_shows_after_five_seconds() {
         conditions(&source(), vec![], situation(&long))[1],
         "Reconciling=True Fetching: fetching since 2026-01-05T09:59:54Z"
     );
+}
+
+#[test]
+fn a_queued_fetch_shows_after_half_a_minute_where_somebody_waits_for_it() {
+    let queued = |trigger, queued_at| InFlight {
+        trigger,
+        fingerprint: source().fingerprint(),
+        queued_at: at(queued_at),
+        started_at: None,
+    };
+    let shown = |flight: &InFlight| {
+        let situation = Situation {
+            in_flight: Some(flight),
+            waiting: Waiting::ForFetch,
+            ..AT_REST
+        };
+        conditions(&source(), vec![], situation).get(1).cloned()
+    };
+    for (trigger, is_waited_for) in [
+        (Trigger::Created, true),
+        (Trigger::Manual, true),
+        (Trigger::SpecChange, true),
+        (Trigger::Schedule, false),
+        (Trigger::Retry, false),
+    ] {
+        let short = queued(trigger, "2026-01-05T09:59:31Z");
+        assert_eq!(shown(&short), None, "{trigger:?}");
+        let long = queued(trigger, "2026-01-05T09:59:30Z");
+        let expected = "Reconciling=True Queued: waiting for a worker since 2026-01-05T09:59:30Z";
+        let expected = is_waited_for.then(|| expected.to_owned());
+        assert_eq!(shown(&long), expected, "{trigger:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::held::Loss;
 use super::{Asked, Engine, Trouble, lock, warn};
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
+use crate::domain::plan::SHOWN_AFTER;
 use crate::ingest::{Credentials, Ended, Ingest, Known, unstored};
 use crate::store::{BeginFetch, StoreError};
 
@@ -30,15 +31,15 @@ pub(super) struct Job {
     pub(super) cancel: CancellationToken,
 }
 
+/// None where nothing of it is in the log.
+type Fetched = Result<Option<Outcome>, StoreError>;
+
 impl Job {
     pub(super) async fn run(mut self) {
         if !self.cancel.is_cancelled() {
             self.begin.started_at = self.engine.now();
             self.mark_started();
-            match AssertUnwindSafe(Box::pin(self.fetch()))
-                .catch_unwind()
-                .await
-            {
+            match self.fetch_and_tell().await {
                 Ok(result) => self.settle(result),
                 Err(_) => self.settle_panic(),
             }
@@ -55,7 +56,19 @@ impl Job {
         self.engine.notify(&self.source.key);
     }
 
-    async fn fetch(&mut self) -> Result<Option<Outcome>, StoreError> {
+    /// The fetch, or its panic. While it is under way it wants a look once: when that has something
+    /// to tell.
+    async fn fetch_and_tell(&mut self) -> std::thread::Result<Fetched> {
+        let (engine, key) = (Arc::clone(&self.engine), self.source.key.clone());
+        let mut fetch = AssertUnwindSafe(Box::pin(self.fetch())).catch_unwind();
+        if let Ok(ended) = tokio::time::timeout(SHOWN_AFTER, &mut fetch).await {
+            return ended;
+        }
+        engine.notify(&key);
+        fetch.await
+    }
+
+    async fn fetch(&mut self) -> Fetched {
         let Ingest { store, .. } = &self.engine.ingest;
         let fetch = match store.begin_fetch(&self.begin).await {
             Err(taken @ StoreError::SlotTaken { .. }) => {
@@ -109,7 +122,7 @@ impl Job {
         }
     }
 
-    fn settle(&self, result: Result<Option<Outcome>, StoreError>) {
+    fn settle(&self, result: Fetched) {
         let (source, engine) = (&self.source, &self.engine);
         match result {
             Ok(None) => {}
@@ -206,7 +219,5 @@ impl Job {
         {
             flight.state.started_at = Some(self.begin.started_at);
         }
-        // From now on the fetch counts as running: in five seconds that shows.
-        self.engine.notify(&self.source.key);
     }
 }

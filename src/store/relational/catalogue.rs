@@ -20,6 +20,16 @@ pub(super) async fn sources(reading: &mut dyn Session) -> Result<Vec<SourceRow>,
     rows.iter().map(source_row).collect()
 }
 
+pub(super) async fn present_sources(
+    reading: &mut dyn Session,
+) -> Result<Vec<(SourceId, SourceKey)>, StoreError> {
+    let sql = "SELECT id, namespace, name FROM data_source WHERE present";
+    let rows = reading.rows(sql, &[]).await?;
+    rows.iter()
+        .map(|row| Ok((SourceId(row.uuid("id")?), source_key(row)?)))
+        .collect()
+}
+
 pub(super) async fn source(
     reading: &mut dyn Session,
     named: &SourceKey,
@@ -176,13 +186,17 @@ pub(super) fn description(row: &Row) -> Result<Option<Description>, StoreError> 
     Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
 }
 
+fn source_key(row: &Row) -> Result<SourceKey, StoreError> {
+    Ok(SourceKey {
+        namespace: row.text("namespace")?,
+        name: row.text("name")?,
+    })
+}
+
 fn source_row(row: &Row) -> Result<SourceRow, StoreError> {
     Ok(SourceRow {
         id: SourceId(row.uuid("id")?),
-        key: SourceKey {
-            namespace: row.text("namespace")?,
-            name: row.text("name")?,
-        },
+        key: source_key(row)?,
         uid: row.text("uid")?,
         present: row.get("present")?,
         description: description(row)?,

@@ -107,6 +107,10 @@ impl<R: Relational + ?Sized> Store for R {
         catalogue::sources(self.reading().await?.as_mut()).await
     }
 
+    async fn present_sources(&self) -> Result<Vec<(SourceId, SourceKey)>, StoreError> {
+        catalogue::present_sources(self.reading().await?.as_mut()).await
+    }
+
     async fn source(&self, key: &SourceKey) -> Result<Option<SourceRow>, StoreError> {
         catalogue::source(self.reading().await?.as_mut(), key).await
     }

@@ -129,6 +129,7 @@ impl World {
         let fingerprint = self.source.fingerprint();
         self.observed.interrupted = None;
         self.observed.in_flight = Some(InFlight {
+            trigger: plan.trigger,
             fingerprint: fingerprint.clone(),
             queued_at: self.now,
             started_at: Some(self.now),
