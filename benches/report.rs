@@ -79,7 +79,7 @@ fn agent() -> AgentData {
             agent: "checkout".into(),
             day: Day(20_458 + day),
             goals: codes.iter().map(|code| code.as_str().into()).collect(),
-            cells,
+            cells: cells.into(),
         }
     });
     let goal = |code: &String| Goal {

@@ -95,7 +95,7 @@ fn shown(parsed: Parsed) -> String {
             key,
             visitors,
             goals: counts,
-        } in cells
+        } in cells.to_cells()
         {
             let (variation, policy) = (key.variation, key.policy);
             let visitor_trait = key

@@ -1,9 +1,12 @@
 //! Files that are larger than the memory they may have: put aside on disk, and imported as any other.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::fs::{self, Metadata};
+use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -112,4 +115,125 @@ fn where_the_disk_is_full_it_is_said_and_nothing_is_lost() {
     );
     assert_eq!(failed["agentCount"], 1);
     assert_eq!(once(folder.path(), &[], "1")["agentCount"], 4);
+}
+
+/// Says the disk's used bytes and the process that it starts; once that has ended, what is left in
+/// the disk's folder, and its used bytes again. The disk is one that nobody else writes.
+const ON_A_DISK_OF_ITS_OWN: &str = r#"
+    disk=$1 && shift && mount -t tmpfs -o size=64m spill "$disk" || exit 1
+    used() { df -B1 --output=used "$disk" | tail -n 1; }
+    used; "$@" >/dev/null & echo $!; wait $!; echo "ended with $?"
+    ls -A "$disk" | wc -l; used
+"#;
+
+/// A process whose temporary files go to a disk of its own.
+struct OnItsDisk {
+    shell: Child,
+    says: Lines<BufReader<ChildStdout>>,
+}
+
+impl OnItsDisk {
+    fn start(disk: &Path, words: &[&str]) -> Self {
+        let who: &[&str] = if fs::metadata("/proc/self").unwrap().uid() == 0 {
+            &[]
+        } else {
+            &["--user", "--map-root-user"]
+        };
+        let mut shell = Command::new("unshare")
+            .arg("--mount")
+            .args(who)
+            .args(["sh", "-c", ON_A_DISK_OF_ITS_OWN, "sh"])
+            .arg(disk)
+            .args(words)
+            .env_remove("AWS_PROFILE")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let says = BufReader::new(shell.stdout.take().unwrap()).lines();
+        Self { shell, says }
+    }
+
+    fn says(&mut self) -> String {
+        let line = self.says.next().expect("it says something").unwrap();
+        line.trim().to_owned()
+    }
+}
+
+/// What the process has open under `folder` without a name.
+fn nameless_files(process: &str, folder: &Path) -> Vec<Metadata> {
+    let open = fs::read_dir(format!("/proc/{process}/fd"));
+    let paths = open.into_iter().flatten().flatten().map(|one| one.path());
+    let within = |path: &PathBuf| fs::read_link(path).is_ok_and(|link| link.starts_with(folder));
+    paths
+        .filter(within)
+        .filter_map(|path| fs::metadata(path).ok())
+        .filter(|file| file.nlink() == 0)
+        .collect()
+}
+
+#[test]
+fn what_a_killed_process_has_put_aside_is_gone_with_it() {
+    let (folder, disk) = (folder(8), tempfile::tempdir().unwrap());
+    let [path, spill] = [folder.path(), disk.path()].map(|path| path.to_str().unwrap());
+    let sumsq = env!("CARGO_BIN_EXE_sumsq");
+    let once = [sumsq, "local", path, "--once", "--ingest-memory-mib", "1"];
+    let mut process = OnItsDisk::start(disk.path(), &[&once[..], &["--spill-dir", spill]].concat());
+    let (before, id) = (process.says(), process.says());
+
+    // It dies when a megabyte of rows is on the disk.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let is_large = |file: &Metadata| file.len() >= 1 << 20;
+    while !nameless_files(&id, disk.path()).iter().any(is_large) {
+        assert!(Instant::now() < deadline, "nothing is put aside");
+        std::thread::yield_now();
+    }
+    let killed = Command::new("kill").args(["-KILL", &id]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(process.says(), "ended with 137");
+    assert_eq!(process.says(), "0", "files are left");
+    assert_eq!(process.says(), before, "bytes are left");
+    assert!(process.shell.wait().unwrap().success());
+
+    // What it had begun, the next start finishes.
+    assert_eq!(self::once(folder.path(), &[], "1")["agentCount"], 8);
+}
+
+/// The most memory that a process holds until it has imported a large file for each of `count`
+/// data sources, which are all due at its start, in KiB.
+fn peak_of(count: usize, folder: &Path) -> u64 {
+    let manifest = |number| MANIFEST.replace("name: counts,", &format!("name: counts-{number},"));
+    let manifests: Vec<String> = (0..count).map(manifest).collect();
+    fs::write(folder.join("counts.yaml"), manifests.join("---")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sumsq"))
+        .args(["local", folder.to_str().unwrap(), "--once"])
+        .args(["--ingest-memory-mib", "1"])
+        // As the chart has it: of several heaps each keeps what another one could use.
+        .env("MALLOC_ARENA_MAX", "1")
+        .env_remove("AWS_PROFILE")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let imported = lines
+        .map(Result::unwrap)
+        .filter(|line| line.contains(" imported in "));
+    assert_eq!(imported.take(count).count(), count, "it ends before");
+    // What it prints then takes memory of its own.
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.unwrap().trim().trim_end_matches(" kB");
+    peak.parse().unwrap()
+}
+
+#[test]
+fn files_that_are_due_at_once_take_turns_and_share_the_memory() {
+    // 1.6 MB of rows each.
+    let (few, many) = (folder(4), folder(4));
+    let (of_few, of_many) = (peak_of(8, few.path()), peak_of(64, many.path()));
+    println!("{of_few} KiB for 8 files, {of_many} KiB for 64");
+    // 56 files more at the same time, or rows that are kept, would be 90 MiB.
+    assert!(of_many < of_few + (32 << 10), "{of_few} KiB, {of_many} KiB");
 }

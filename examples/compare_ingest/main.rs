@@ -181,7 +181,19 @@ struct Times {
     one_day: Vec<f64>,
     unchanged: Vec<f64>,
     query: Vec<f64>,
+    /// That the last query has added up.
+    visitors: u64,
     peak_kib: u64,
+}
+
+impl Times {
+    /// Seconds and visitors, as a query prints them.
+    fn take_query(&mut self, said: &str) -> Result<()> {
+        let (seconds, visitors) = said.split_once(' ').context("two words")?;
+        self.query.push(seconds.parse()?);
+        self.visitors = visitors.parse()?;
+        Ok(())
+    }
 }
 
 struct Bench {
@@ -233,14 +245,13 @@ impl Bench {
         Ok(own(&["scan", &path.to_string_lossy()])?.parse()?)
     }
 
-    fn rival(&self, rival: &str, what: &str, database: &str, file: &str) -> Result<f64> {
+    fn rival(&self, rival: &str, what: &str, database: &str, file: &str) -> Result<String> {
         let path = self.files.path(file);
-        let said = output(
+        output(
             Command::new(&self.python)
                 .args(["-c", include_str!("rivals.py"), rival, what, database])
                 .arg(path),
-        )?;
-        Ok(said.parse()?)
+        )
     }
 
     /// One round of ours: from what `before` holds to all of `file`, one day new, and unchanged.
@@ -257,22 +268,18 @@ impl Bench {
             into.push(imported.seconds);
             times.peak_kib = times.peak_kib.max(imported.peak_kib);
         }
-        times.query.push(own(&["query", store])?.parse()?);
-        Ok(())
+        times.take_query(&own(&["query", store])?)
     }
 
     fn rivals(&self, rival: &str, database: &str, file: &str, times: &mut Times) -> Result<()> {
         let (file, new) = (format!("{file}.csv"), format!("{file}-new.csv"));
         times
             .replace
-            .push(self.rival(rival, "replace", database, &file)?);
+            .push(self.rival(rival, "replace", database, &file)?.parse()?);
         times
             .one_day
-            .push(self.rival(rival, "replace", database, &new)?);
-        times
-            .query
-            .push(self.rival(rival, "query", database, &file)?);
-        Ok(())
+            .push(self.rival(rival, "replace", database, &new)?.parse()?);
+        times.take_query(&self.rival(rival, "query", database, &file)?)
     }
 }
 
@@ -315,6 +322,8 @@ async fn compare(args: &Args) -> Result<()> {
             bench.rivals("duckdb", &duckdb, file, &mut duck)?;
             bench.ours(own, file, args, &mut on_postgres)?;
             bench.rivals("postgres", theirs, file, &mut copied)?;
+            let answers = [&ours, &duck, &on_postgres, &copied].map(|times| times.visitors);
+            ensure!(answers == [answers[0]; 4], "{answers:?}");
         }
         eprintln!("round {round} of {}", args.rounds);
     }

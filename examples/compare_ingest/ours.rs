@@ -1,6 +1,7 @@
 //! Our own way, each step in a process of its own, which says how long it took and how much memory
 //! it has held at most.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sumsq::app::open_store;
 use sumsq::args::StoreAddress;
-use sumsq::domain::agent_day::Day;
+use sumsq::domain::agent_day::{AgentDay, CellView, Day};
 use sumsq::domain::counts_csv::Means;
 use sumsq::domain::data_source::DataSource;
 use sumsq::domain::fetch::{FetchError, Outcome, Trigger};
@@ -117,28 +118,63 @@ pub async fn import(store: &str, endpoint: &str, key: &str, goals: usize) -> Res
     Ok(())
 }
 
-/// Reads one agent's days 21 times and prints the median in seconds.
+/// One variation's sums of one day: visitors, and of each goal all four numbers.
+#[derive(Default)]
+struct Sums {
+    visitors: u64,
+    goals: Vec<[i128; 4]>,
+}
+
+impl Sums {
+    fn add(&mut self, cell: &CellView<'_>) {
+        self.visitors += cell.visitors;
+        for (sum, counts) in self.goals.iter_mut().zip(cell.goals) {
+            let values = counts.values.unwrap_or_default();
+            sum[0] += i128::from(counts.count);
+            sum[1] += counts.count_sumsq.cast_signed();
+            sum[2] += values.sum.units;
+            sum[3] += values.sumsq.units;
+        }
+    }
+}
+
+/// What the rivals' `SELECT ... GROUP BY` answers: every column's sum by variation and day.
+fn sums(days: &[AgentDay]) -> BTreeMap<(&str, Day), Sums> {
+    let mut sums = BTreeMap::<_, Sums>::new();
+    for day in days {
+        let mut place = 0;
+        for arm in day.cells.keys().chunk_by(|a, b| a.variation == b.variation) {
+            let of_arm = sums.entry((&*arm[0].variation, day.day)).or_default();
+            of_arm.goals.resize(day.goals.len(), [0; 4]);
+            for cell in day.cells.range(place..place + arm.len()) {
+                of_arm.add(&cell);
+            }
+            place += arm.len();
+        }
+    }
+    sums
+}
+
+/// Reads one agent's days and adds them up as the rivals do, 21 times; prints the median in seconds
+/// and the visitors, by which the answers are compared.
 pub async fn query(store: &str) -> Result<()> {
     let address: StoreAddress = store.parse().map_err(anyhow::Error::msg)?;
     let store = open_store(&address).await?;
     let source = source("any", 1)?;
-    let mut times = Vec::new();
+    let (mut times, mut visitors) = (Vec::new(), 0_u64);
     for _ in 0..21 {
         let begun = Instant::now();
         let days = store
             .agent_days(source.id, AGENT, Day::MIN, Day::MAX)
             .await?;
-        let visitors: u64 = days
-            .iter()
-            .flat_map(|day| &day.cells)
-            .map(|cell| cell.visitors)
-            .sum();
+        let sums = sums(&days);
         times.push(begun.elapsed().as_secs_f64());
-        anyhow::ensure!(visitors > 0, "the store holds nothing of {AGENT}");
+        anyhow::ensure!(!sums.is_empty(), "the store holds nothing of {AGENT}");
+        visitors = sums.values().map(|sums| sums.visitors).sum();
     }
     times.sort_unstable_by(f64::total_cmp);
     store.close().await;
-    println!("{}", times[times.len() / 2]);
+    println!("{} {visitors}", times[times.len() / 2]);
     Ok(())
 }
 

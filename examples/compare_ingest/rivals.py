@@ -3,7 +3,8 @@ in one transaction, by DuckDB or by PostgreSQL's COPY; and one agent's report qu
 
 usage: rivals.py duckdb|postgres replace|query DATABASE FILE
 
-Prints seconds, without the time for starting Python and connecting.
+Prints seconds, without the time for starting Python and connecting, and of a query the visitors that
+it adds up.
 """
 
 import sys
@@ -53,7 +54,7 @@ def timed(work):
 
 def median_of(query):
     times = sorted(timed(query) for _ in range(21))
-    return times[len(times) // 2]
+    return f"{times[len(times) // 2]} {sum(int(row[2]) for row in query())}"
 
 
 def duckdb_replace(connection, file):

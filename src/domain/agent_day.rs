@@ -1,10 +1,14 @@
-//! [`AgentDay`] and [`Cell`]: the unit that a fetch replaces, and so the unit that is stored.
+//! [`AgentDay`] and [`Cells`]: the unit that a fetch replaces, and so the unit that is stored.
+
+mod cells;
 
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+
+pub use self::cells::{Cell, CellView, Cells};
 
 /// A UTC day, counted from 1970-01-01.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,7 +83,17 @@ pub struct AgentDay {
     /// (absent, not zero).
     pub goals: Arc<[Arc<str>]>,
     /// Sorted by [`CellKey`], each key once.
-    pub cells: Vec<Cell>,
+    pub cells: Cells,
+}
+
+impl AgentDay {
+    /// # Panics
+    /// Beyond the last.
+    #[must_use]
+    #[inline]
+    pub fn cell(&self, index: usize) -> CellView<'_> {
+        self.cells.cell(index)
+    }
 }
 
 /// An agent's day column by column, as it is written: of all that holds one.
@@ -115,20 +129,20 @@ impl DayColumns for AgentDay {
     }
 
     fn key(&self, cell: usize) -> &CellKey {
-        &self.cells[cell].key
+        self.cell(cell).key
     }
 
     fn visitors(&self, cell: usize) -> u64 {
-        self.cells[cell].visitors
+        self.cell(cell).visitors
     }
 
     fn counts(&self, cell: usize, goal: usize) -> (u64, u128) {
-        let counts = &self.cells[cell].goals[goal];
+        let counts = &self.cell(cell).goals[goal];
         (counts.count, counts.count_sumsq)
     }
 
     fn values(&self, cell: usize, goal: usize) -> Option<[Digits; 2]> {
-        let values = self.cells[cell].goals[goal].values?;
+        let values = self.cell(cell).goals[goal].values?;
         Some([values.sum.digits(), values.sumsq.digits()])
     }
 }
@@ -141,16 +155,6 @@ pub struct Digits {
     pub decimals: i8,
     /// It is no multiple of its last written digit.
     pub is_raw: bool,
-}
-
-/// One combination of variation, policy and trait.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cell {
-    pub key: CellKey,
-    /// Visitors exposed, at most 1e15.
-    pub visitors: u64,
-    /// Parallel to [`AgentDay::goals`].
-    pub goals: Vec<GoalCounts>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,7 +202,10 @@ const UNITS: [i128; 39] = {
 };
 
 /// An exact decimal, |value| < 1e24, in units of 1e-12, with the precision it was written in.
+///
+/// Packed: a report holds tens of thousands of them, a quarter of which would be padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C, packed(8))]
 pub struct Decimal {
     /// Units of 1e-12.
     pub units: i128,

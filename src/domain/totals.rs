@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::agent_day::{AgentDay, Cell};
+use super::agent_day::{AgentDay, CellKey};
 
 /// Visitors assigned at random, as in an A/B test.
 pub const RANDOM_POLICY: &str = "r";
@@ -31,22 +31,25 @@ pub fn rows(day: &AgentDay) -> Vec<Rows> {
     let mut start = 0;
     let mut rows: Vec<Rows> = day
         .cells
+        .keys()
         .chunk_by(|a, b| {
-            a.key.variation == b.key.variation
-                && a.key.policy == b.key.policy
-                && group(a) == group(b)
+            is_same(&a.variation, &b.variation)
+                && is_same(&a.policy, &b.policy)
+                && match (group(a), group(b)) {
+                    (Some(a), Some(b)) => is_same(a, b),
+                    (a, b) => a == b,
+                }
         })
-        .map(|cells| {
-            let place = start..start + cells.len();
+        .map(|keys| {
+            let place = start..start + keys.len();
             start = place.end;
+            let visitors = day.cells.visitors()[place.clone()].iter();
             Rows {
-                variation: Arc::clone(&cells[0].key.variation),
-                policy: Arc::clone(&cells[0].key.policy),
-                group: group(&cells[0]).cloned(),
+                variation: Arc::clone(&keys[0].variation),
+                policy: Arc::clone(&keys[0].policy),
+                group: group(&keys[0]).cloned(),
                 cells: place,
-                visitors: cells
-                    .iter()
-                    .fold(0, |sum, cell| sum.saturating_add(cell.visitors)),
+                visitors: visitors.fold(0, |sum, visitors| sum.saturating_add(*visitors)),
                 whole: false,
             }
         })
@@ -67,8 +70,13 @@ pub fn rows(day: &AgentDay) -> Vec<Rows> {
     rows
 }
 
-fn group(cell: &Cell) -> Option<&Arc<str>> {
-    cell.key.visitor_trait.as_ref().map(|of| &of.group)
+/// Codes of one day are mostly shared.
+fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+fn group(key: &CellKey) -> Option<&Arc<str>> {
+    key.visitor_trait.as_ref().map(|of| &of.group)
 }
 
 /// The trait group whose rows are the totals; None: the rows without a trait.
@@ -116,7 +124,7 @@ pub fn reported_policy(policies: &BTreeMap<Arc<str>, u64>) -> Option<&Arc<str>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::agent_day::{CellKey, Day, VisitorTrait};
+    use crate::domain::agent_day::{Cell, Day, VisitorTrait};
 
     /// `variation policy group=value visitors`; `-` for no trait.
     fn day(cells: &[&str]) -> AgentDay {

@@ -88,7 +88,7 @@ fn agent_data() -> impl Strategy<Value = AgentData> {
                     agent: "checkout".into(),
                     day: Day(MONDAY + i32::try_from(index).unwrap()),
                     goals: goals.iter().map(|code| Arc::from(*code)).collect(),
-                    cells,
+                    cells: cells.into(),
                 }
             });
         data.source.days = days.collect();

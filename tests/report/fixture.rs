@@ -98,7 +98,7 @@ fn agent_day(day: i32, goals: &[&str], rows: &[&String]) -> AgentDay {
         agent: "checkout".into(),
         day: Day(day),
         goals: present.iter().map(|goal| Arc::from(goals[*goal])).collect(),
-        cells,
+        cells: cells.into(),
     }
 }
 

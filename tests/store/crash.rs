@@ -146,7 +146,7 @@ async fn seen(store: &dyn Store) -> Option<u64> {
         Err(StoreError::Database(error)) => panic!("the reader is disturbed: {error}"),
         Err(error) => panic!("{error}"),
     };
-    let version = days.first()?.cells[0].visitors;
+    let version = days.first()?.cell(0).visitors;
     assert_eq!(days.len(), DAYS as usize, "some days are missing");
     for (number, read) in (0..).zip(&days) {
         assert_eq!(*read, day("a", number, version), "a mixture");

@@ -52,7 +52,7 @@ async fn visitors(store: &dyn Store, source: &SourceRef) -> Vec<u64> {
     let days = store.agent_days(source.id, "a", Day::MIN, Day::MAX).await;
     days.unwrap()
         .iter()
-        .map(|day| day.cells[0].visitors)
+        .map(|day| day.cell(0).visitors)
         .collect()
 }
 

@@ -129,7 +129,7 @@ fn day(agent: &str, day: i32, value: u64) -> AgentDay {
         agent: agent.into(),
         day: Day(day),
         goals: Arc::new([Arc::from("sales")]),
-        cells: vec![cell("A"), cell("B")],
+        cells: vec![cell("A"), cell("B")].into(),
     }
 }
 

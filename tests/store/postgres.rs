@@ -51,7 +51,7 @@ async fn start(store: &dyn Store, source: &SourceRef) -> Uuid {
 async fn visitors(store: &dyn Store, source: &SourceRef) -> Vec<u64> {
     let days = store.agent_days(source.id, "a", Day::MIN, Day::MAX).await;
     let days = days.unwrap();
-    days.iter().map(|day| day.cells[0].visitors).collect()
+    days.iter().map(|day| day.cell(0).visitors).collect()
 }
 
 fn many(value: u64) -> Vec<AgentDay> {

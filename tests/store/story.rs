@@ -70,7 +70,7 @@ async fn visitors(store: &dyn Store, source: &SourceRef, agent: &str) -> Vec<(i3
         .await
         .unwrap();
     days.iter()
-        .map(|day| (day.day.0, day.cells[0].visitors))
+        .map(|day| (day.day.0, day.cell(0).visitors))
         .collect()
 }
 
@@ -163,9 +163,11 @@ async fn goals_that_are_absent_are_not_zero(store: &dyn Store) {
         .unwrap();
     let mut without = day("a", 2, 0);
     without.goals = Vec::new().into();
-    for cell in &mut without.cells {
+    let mut cells = without.cells.to_cells();
+    for cell in &mut cells {
         cell.goals.clear();
     }
+    without.cells = cells.into();
     let days = vec![day("a", 1, 0), without.clone()];
     store
         .import(&end(&source, fetch, imported(2)), boxed(days.clone()))

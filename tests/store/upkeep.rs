@@ -278,7 +278,7 @@ async fn a_store_that_knows_more_is_left_alone_unless_told() {
     succeeds(&["copy", "--from", from, "--to", to, "--replace"]);
     assert_eq!(new.agents(full.id).await.unwrap().len(), 4);
     let day = new.agent_days(full.id, "a", Day(7), Day(7)).await.unwrap();
-    assert_eq!(day[0].cells[0].visitors, 4);
+    assert_eq!(day[0].cell(0).visitors, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,7 +325,7 @@ async fn adopt_and_purge(address: &str) {
     let visitors = async || -> Vec<(i32, u64)> {
         let days = store.agent_days(heir.id, "a", Day::MIN, Day::MAX).await;
         let days = days.unwrap().into_iter();
-        days.map(|day| (day.day.0, day.cells[0].visitors)).collect()
+        days.map(|day| (day.day.0, day.cell(0).visitors)).collect()
     };
     // Three of one name, each of a namespace made anew.
     let leave = async |uid: &str, days: Vec<(&str, i32, u64)>| {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::super::agent_day::{AgentDay, Cell, Decimal, GoalValues};
+use super::super::agent_day::{AgentDay, CellView, Decimal, GoalValues};
 
 /// Digits after the point that are kept.
 const MOST_DECIMALS: i8 = 12;
@@ -77,7 +77,7 @@ impl Columns {
             .filter_map(|(code, _)| day.goals.iter().position(|goal| goal == code))
             .collect();
         let mut lines = Vec::new();
-        for cell in &day.cells {
+        for cell in day.cells.iter() {
             lines.extend(row(day, cell, &order, Part::Written));
             if has_finer_digits(cell) {
                 lines.extend(row(day, cell, &order, Part::Finer));
@@ -97,7 +97,7 @@ enum Part {
     Finer,
 }
 
-fn row(day: &AgentDay, cell: &Cell, order: &[usize], part: Part) -> Vec<u8> {
+fn row(day: &AgentDay, cell: CellView<'_>, order: &[usize], part: Part) -> Vec<u8> {
     let (group, value) = match &cell.key.visitor_trait {
         Some(of_trait) => (&*of_trait.group, &*of_trait.value),
         None => ("", ""),
@@ -127,7 +127,7 @@ fn row(day: &AgentDay, cell: &Cell, order: &[usize], part: Part) -> Vec<u8> {
     record(fields.iter().map(String::as_bytes))
 }
 
-fn has_finer_digits(cell: &Cell) -> bool {
+fn has_finer_digits(cell: CellView<'_>) -> bool {
     let values = cell.goals.iter().filter_map(|counts| counts.values);
     values
         .flat_map(|values| [values.sum, values.sumsq])
@@ -174,7 +174,7 @@ mod tests {
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
 
-    use super::super::super::agent_day::{CellKey, Day, GoalCounts, VisitorTrait};
+    use super::super::super::agent_day::{Cell, CellKey, Day, GoalCounts, VisitorTrait};
     use super::super::super::data_source::{Dating, Goal, GoodDirection, OnIntegrityProblem};
     use super::super::{CsvSpec, Limits, Reader};
     use super::*;
@@ -327,7 +327,8 @@ mod tests {
                         })
                         .collect(),
                 })
-                .into(),
+                .into_iter()
+                .collect(),
         };
         let columns = |goals: &[(&str, bool)]| Columns::of(&day(goals)).unwrap();
         assert_ne!(columns(&[("g", false)]), columns(&[("g", true)]));
@@ -340,7 +341,9 @@ mod tests {
             columns(&[("g", false), ("h", true)])
         );
         let mut mixed = day(&[("g", true)]);
-        mixed.cells[1].goals[0].values = None;
+        let mut cells = mixed.cells.to_cells();
+        cells[1].goals[0].values = None;
+        mixed.cells = cells.into();
         assert_eq!(Columns::of(&mixed), None);
         let header = columns(&[("h", true), ("g", false)]).header();
         assert_eq!(

@@ -277,7 +277,7 @@ impl Sums {
             } else {
                 rows.whole
             };
-            for cell in day.cells[rows.cells.clone()].iter().filter(|_| taken) {
+            for cell in day.cells.range(rows.cells.clone()).filter(|_| taken) {
                 let value = cell.key.visitor_trait.as_ref().map(|of| &*of.value);
                 if view.trait_value.is_some() && value != view.trait_value.as_deref() {
                     continue;

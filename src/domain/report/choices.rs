@@ -77,8 +77,9 @@ pub(super) fn variations<'a>(
 pub(super) fn trait_groups(days: &[AgentDay]) -> Vec<(String, Vec<String>)> {
     let mut groups = Codes::default();
     let mut values: Vec<Codes> = Vec::new();
-    for cell in days.iter().flat_map(|day| &day.cells) {
-        let Some(of) = &cell.key.visitor_trait else {
+    let keys = days.iter().flat_map(|day| day.cells.keys().iter());
+    for key in keys {
+        let Some(of) = &key.visitor_trait else {
             continue;
         };
         let group = groups.index(&of.group);

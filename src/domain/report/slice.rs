@@ -6,7 +6,7 @@ use super::question::Question;
 use super::scope;
 use super::tally::{BrokenCell, Converters, DayTally, GoalSums};
 use super::view::Metric;
-use crate::domain::agent_day::{AgentDay, Cell, Day, GoalCounts};
+use crate::domain::agent_day::{AgentDay, CellView, Day, GoalCounts};
 use crate::domain::finding::FindingKind;
 use crate::domain::integrity::Rule;
 use crate::domain::stats::Moments;
@@ -188,7 +188,7 @@ impl<'a> Pass<'_, 'a> {
             let chosen = self.is_of_chosen_group(row);
             if let Some(value) = &question.trait_value {
                 for index in row.cells.clone().filter(|_| chosen) {
-                    let cell = &day.cells[index];
+                    let cell = day.cell(index);
                     if has_value(cell, value) {
                         let counts = goal.and_then(|goal| cell.goals.get(goal));
                         arms[arm].add(&self.entry(cell, counts, drawn), self.one_day);
@@ -222,7 +222,12 @@ impl<'a> Pass<'_, 'a> {
         chosen.is_some() && row.group.as_deref() == chosen
     }
 
-    fn entry<'c>(&self, cell: &'c Cell, counts: Option<&'c GoalCounts>, drawn: bool) -> Entry<'c> {
+    fn entry<'c>(
+        &self,
+        cell: CellView<'c>,
+        counts: Option<&'c GoalCounts>,
+        drawn: bool,
+    ) -> Entry<'c> {
         Entry {
             cell,
             counts,
@@ -263,7 +268,7 @@ impl<'a> Pass<'_, 'a> {
         for index in row.cells.clone() {
             let value = tally.traits[index].and_then(|value| usize::try_from(value).ok());
             let Some(value) = value else { continue };
-            let cell = &day.cells[index];
+            let cell = day.cell(index);
             let counts = goal.and_then(|goal| cell.goals.get(goal));
             let entry = self.entry(cell, counts, drawn);
             let sums = self.values[value]
@@ -289,7 +294,7 @@ impl<'a> Pass<'_, 'a> {
     /// What enters the view's numbers must be possible.
     fn note(&mut self, day: &AgentDay, goal: Option<usize>, broken: &BrokenCell) {
         let question = self.question;
-        let cell = &day.cells[broken.cell];
+        let cell = day.cell(broken.cell);
         let in_view = question
             .trait_value
             .as_ref()
@@ -357,14 +362,14 @@ fn sizes((row, goals): (&Rows, &Vec<GoalSums>), goal: Option<usize>) -> [u128; 3
     [row.visitors.into(), events.into(), squares]
 }
 
-fn has_value(cell: &Cell, value: &str) -> bool {
+fn has_value(cell: CellView<'_>, value: &str) -> bool {
     let of = cell.key.visitor_trait.as_ref();
     of.is_some_and(|of| *of.value == *value)
 }
 
 /// One cell as it is added.
 struct Entry<'c> {
-    cell: &'c Cell,
+    cell: CellView<'c>,
     /// None where its day lacks the goal.
     counts: Option<&'c GoalCounts>,
     drawn: bool,

@@ -8,7 +8,7 @@ use super::AgentData;
 use super::choices::{Codes, trait_groups, variations};
 use super::scope;
 use super::view::Metric;
-use crate::domain::agent_day::{AgentDay, Cell, Decimal, GoalCounts};
+use crate::domain::agent_day::{AgentDay, CellKey, Decimal, GoalCounts};
 use crate::domain::data_source::{Dating, Goal};
 use crate::domain::integrity::{self, Rule};
 use crate::domain::stats::Moments;
@@ -117,7 +117,8 @@ impl Tally {
         let days = self.data.source.days.iter().zip(&self.days);
         days.map(|(day, tally)| {
             let goals = day.goals.len();
-            let cell = size_of::<Cell>() + goals * size_of::<GoalCounts>() + size_of::<u32>() * 2;
+            let numbers = size_of::<u64>() + goals * size_of::<GoalCounts>();
+            let cell = size_of::<CellKey>() + numbers + size_of::<u32>() * 2;
             let row = size_of::<Rows>() + goals * size_of::<GoalSums>();
             size_of::<AgentDay>()
                 + size_of::<DayTally>()
@@ -135,8 +136,8 @@ impl DayTally {
         let sums = rows.iter().map(|row| {
             let mut sums = vec![GoalSums::default(); goals.len()];
             for index in row.cells.clone() {
-                let cell = &day.cells[index];
-                for ((sum, goal), counts) in sums.iter_mut().zip(goals).zip(&cell.goals) {
+                let cell = day.cell(index);
+                for ((sum, goal), counts) in sums.iter_mut().zip(goals).zip(cell.goals) {
                     sum.add(cell.visitors, counts);
                     sum.broken.extend(
                         check(cell.visitors, counts, goal, dating)
@@ -149,7 +150,7 @@ impl DayTally {
         Self {
             complete: true,
             sums: sums.collect(),
-            traits: day.cells.iter().map(|cell| numbers.of(cell)).collect(),
+            traits: day.cells.keys().iter().map(|key| numbers.of(key)).collect(),
             rows,
         }
     }
@@ -260,8 +261,8 @@ impl<'t> TraitNumbers<'t> {
         }
     }
 
-    fn of(&mut self, cell: &Cell) -> Option<u32> {
-        let of = cell.key.visitor_trait.as_ref()?;
+    fn of(&mut self, key: &CellKey) -> Option<u32> {
+        let of = key.visitor_trait.as_ref()?;
         let (first, values) = &mut self.values[self.groups.locate(&of.group)?];
         u32::try_from(*first + values.locate(&of.value)?).ok()
     }

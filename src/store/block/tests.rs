@@ -3,7 +3,11 @@
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
+use unsigned_varint::decode;
+
+use super::reading::Input;
 use super::*;
+use crate::domain::agent_day::{Cell, Decimal, GoalCounts, GoalValues};
 
 fn decimals() -> impl Strategy<Value = Decimal> {
     prop_oneof![
@@ -141,7 +145,7 @@ fn a_binary_goal_takes_few_bytes() {
         agent: "agent".into(),
         day: Day(0),
         goals: vec![Arc::from("g")].into(),
-        cells: vec![cell("A", 100), cell("B", 120)],
+        cells: vec![cell("A", 100), cell("B", 120)].into(),
     };
     assert_eq!(write(&day).len(), 28);
 }

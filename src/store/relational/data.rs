@@ -1,7 +1,5 @@
 //! Agent days: written as blocks in one transaction, read back by agent.
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 
 use super::super::{AgentRow, EncodedDays, StoreError, block};
@@ -99,12 +97,9 @@ pub(super) async fn agent_days(
             &[id.into(), agent.into(), from.0.into(), to.0.into()],
         )
         .await?;
-    let agent: Arc<str> = agent.into();
+    let mut reader = block::Reader::new(agent.into());
     rows.iter()
-        .map(|row| {
-            let bytes: &[u8] = row.get("block")?;
-            Ok(block::read(Arc::clone(&agent), row.day("day")?, bytes)?)
-        })
+        .map(|row| Ok(reader.read(row.day("day")?, row.get("block")?)?))
         .collect()
 }
 

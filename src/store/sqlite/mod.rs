@@ -30,6 +30,8 @@ use crate::domain::data_source::SourceId;
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 const READERS: u32 = 4;
+/// Rows that wait for a reader: the days of an agent come at once, and not by turns.
+const ROWS_AHEAD: usize = 128;
 /// A request does not wait longer than this for its turn.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 /// A writer waits for another one's import; an import of gigabytes takes a while.
@@ -149,7 +151,11 @@ impl Sqlite {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(PATIENCE)
-            .connect_lazy_with(options.pragma("query_only", "ON"));
+            .connect_lazy_with(
+                options
+                    .pragma("query_only", "ON")
+                    .row_buffer_size(ROWS_AHEAD),
+            );
         Ok(Self {
             writer,
             readers,
@@ -178,6 +184,7 @@ impl Sqlite {
             .filename(path)
             .create_if_missing(false)
             .busy_timeout(READER_PATIENCE)
+            .row_buffer_size(ROWS_AHEAD)
             .pragma("trusted_schema", "OFF")
             .pragma("temp_store", "MEMORY")
             .pragma("query_only", "ON");
