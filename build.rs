@@ -11,7 +11,14 @@ fn main() {
         .ok()
         .filter(|commit| !commit.is_empty())
         .or_else(|| if released { checked_out() } else { None })
-        .unwrap_or_else(|| if released { "unknown commit" } else { "debug build" }.to_owned());
+        .unwrap_or_else(|| {
+            if released {
+                "unknown commit"
+            } else {
+                "debug build"
+            }
+            .to_owned()
+        });
     println!("cargo::rustc-env=SUMSQ_COMMIT={commit}");
 }
 
@@ -25,7 +32,11 @@ fn checked_out() -> Option<String> {
     println!("cargo::rerun-if-changed=src");
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
     let clean = git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-    Some(if clean { commit } else { format!("{commit}, changed") })
+    Some(if clean {
+        commit
+    } else {
+        format!("{commit}, changed")
+    })
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

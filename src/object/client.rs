@@ -203,12 +203,11 @@ fn provider(given: &SecretCredentials) -> SharedCredentialsProvider {
 fn http_client() -> SharedHttpClient {
     let trusted = trusted();
     Builder::new().build_with_connector_fn(move |settings, _components| {
-        let mut connector = Connector::builder()
-            .proxy_config(ProxyConfig::from_env())
-            .tls_context(trusted.clone());
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
         connector
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(trusted.clone())
             .build()
     })
 }

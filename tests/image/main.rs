@@ -99,7 +99,11 @@ fn the_program_is_one_file_that_loads_no_other() {
     let program = RELEASE.program();
     let size = fs::metadata(&program).unwrap().len();
     assert!(size < 40 * MIB, "{size} bytes");
-    let headers = text_of(Command::new("readelf").arg("--program-headers").arg(&program));
+    let headers = text_of(
+        Command::new("readelf")
+            .arg("--program-headers")
+            .arg(&program),
+    );
     assert!(headers.contains("LOAD"), "{headers}");
     assert!(!headers.contains("INTERP"), "{headers}");
     let needed = text_of(Command::new("readelf").arg("--dynamic").arg(&program));
@@ -134,9 +138,8 @@ fn every_crate_has_a_licence_that_lets_it_be_passed_on() {
     for component in components {
         let name = component["name"].as_str().unwrap();
         let licence = component["licenses"][0]["expression"].as_str();
-        let expression = licence.map(|licence| {
-            spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX).unwrap()
-        });
+        let expression = licence
+            .map(|licence| spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX).unwrap());
         let allowed = expression.as_ref().is_some_and(|expression| {
             expression.evaluate(|asked| {
                 let id = asked.license.id().map_or("", |id| id.name);
@@ -176,7 +179,8 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
     assert_eq!(config["architecture"], RELEASE.architecture);
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"][0], "/sumsq");
-    let label = |name: &str| &config["config"]["Labels"][format!("org.opencontainers.image.{name}")];
+    let label =
+        |name: &str| &config["config"]["Labels"][format!("org.opencontainers.image.{name}")];
     assert_eq!(label("version"), version);
     assert_eq!(label("revision").as_str().unwrap().len(), 40);
 
@@ -196,7 +200,10 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
 
     // And there it does the whole job.
     let certificate = rcgen::generate_simple_self_signed(["reports.internal".to_owned()]).unwrap();
-    let (pem, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let (pem, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
     fs::write(&pem, certificate.cert.pem()).unwrap();
     fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
     let said = text_of(
@@ -214,7 +221,10 @@ fn redacted(line: &str) -> String {
     let version = format!("sumsq {} (", env!("CARGO_PKG_VERSION"));
     if let Some(commit) = line.strip_prefix(&version) {
         let commit = commit.trim_end_matches(')').trim_end_matches(", changed");
-        assert!(commit.len() == 12 && commit.chars().all(|c| c.is_ascii_hexdigit()), "{line}");
+        assert!(
+            commit.len() == 12 && commit.chars().all(|c| c.is_ascii_hexdigit()),
+            "{line}"
+        );
         return "sumsq VERSION (COMMIT)".to_owned();
     }
     match line.split_once("imported in ") {

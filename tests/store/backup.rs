@@ -33,7 +33,10 @@ async fn value_in(store: &Path) -> u64 {
         .await
         .unwrap();
     assert_eq!(days.len(), 400);
-    let values = days.iter().flat_map(|day| &day.cells).map(|cell| cell.visitors);
+    let values = days
+        .iter()
+        .flat_map(|day| &day.cells)
+        .map(|cell| cell.visitors);
     let values: std::collections::BTreeSet<_> = values.collect();
     assert_eq!(values.len(), 1, "a mixture of two imports: {values:?}");
     store.close().await;
@@ -95,21 +98,40 @@ async fn what_cannot_be_backed_up_is_told_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sumsq.db");
     let missing = backup(&path, "-");
-    assert!(said(&missing).contains("there is no store at"), "{}", said(&missing));
+    assert!(
+        said(&missing).contains("there is no store at"),
+        "{}",
+        said(&missing)
+    );
 
     Sqlite::open(&path).await.unwrap().close().await;
     let taken = folder.path().join("taken.db");
     fs::write(&taken, "mine").unwrap();
     let refused = backup(&path, taken.to_str().unwrap());
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("a backup never overwrites"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("a backup never overwrites"),
+        "{}",
+        said(&refused)
+    );
     assert_eq!(fs::read(&taken).unwrap(), b"mine");
 
     let nowhere = backup(&path, folder.path().join("none/b.db").to_str().unwrap());
-    assert!(said(&nowhere).contains("cannot write into"), "{}", said(&nowhere));
+    assert!(
+        said(&nowhere).contains("cannot write into"),
+        "{}",
+        said(&nowhere)
+    );
 
     let postgres = Command::new(env!("CARGO_BIN_EXE_sumsq"))
-        .args(["store", "backup", "--to", "-", "--store", "postgres://u:secret@db/x"])
+        .args([
+            "store",
+            "backup",
+            "--to",
+            "-",
+            "--store",
+            "postgres://u:secret@db/x",
+        ])
         .output()
         .unwrap();
     assert!(said(&postgres).contains("pg_dump"), "{}", said(&postgres));
@@ -117,5 +139,9 @@ async fn what_cannot_be_backed_up_is_told_and_nothing_is_left() {
 
     let left = fs::read_dir(folder.path()).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().contains("backup")), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().contains("backup")),
+        "{left:?}"
+    );
 }

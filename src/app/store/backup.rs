@@ -15,7 +15,9 @@ use crate::store::sqlite::Sqlite;
 /// `to` is a file that does not exist yet, or - for the standard output.
 pub(super) async fn run(store: &StoreAddress, to: &Path) -> Result<ExitCode> {
     let StoreAddress::Sqlite(store) = store else {
-        bail!("PostgreSQL has its own ways: pg_dump, or what your database team does for the others");
+        bail!(
+            "PostgreSQL has its own ways: pg_dump, or what your database team does for the others"
+        );
     };
     let bytes = if to == Path::new("-") {
         to_standard_output(store).await?
@@ -28,7 +30,10 @@ pub(super) async fn run(store: &StoreAddress, to: &Path) -> Result<ExitCode> {
 
 async fn to_file(store: &Path, to: &Path) -> Result<u64> {
     if to.exists() {
-        bail!("{} is there already; a backup never overwrites", to.display());
+        bail!(
+            "{} is there already; a backup never overwrites",
+            to.display()
+        );
     }
     let folder = match to.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
