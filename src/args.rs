@@ -33,7 +33,7 @@ const STYLES: Styles = Styles::styled()
 /// their sums of squares per visitor - and puts the CSV in a bucket. sumsq fetches it, checks it,
 /// keeps it, and shows what it means. No visitor-level datum ever enters it.
 #[derive(Debug, Parser)]
-#[command(name = "sumsq", version, propagate_version = true, styles = STYLES)]
+#[command(name = "sumsq", version = crate::VERSION, propagate_version = true, styles = STYLES)]
 #[command(after_help = "\
 Start here:
   sumsq local examples/quickstart --once      the whole job in a folder, with no cluster

@@ -14,6 +14,7 @@
 //! - [`controller`]: Kubernetes: dereference (I/O) -> validate (pure) -> act -> publish.
 //! - [`http`]: probes and metrics, reports, and who may read them. Never imports [`controller`], nor the other way round.
 //! - [`local`]: a folder in the place of the cluster.
+//! - [`roots`]: whom TLS trusts, where the machine does not say.
 //! - [`check`]: the linter of a CSV before it is uploaded.
 //! - [`show`]: one agent's report in the terminal, from a store or from a report server.
 //! - [`plugin`]: `kubectl sumsq`, which speaks to the API server and to a report server.
@@ -22,6 +23,9 @@
 //! The import arrow is held by `tests/architecture.rs`.
 
 #![warn(clippy::unwrap_used)]
+
+/// Of this program, with the commit, so that a fault can be looked for in the right place.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SUMSQ_COMMIT"), ")");
 
 pub mod app;
 pub mod args;
@@ -35,6 +39,7 @@ pub mod local;
 pub mod metrics;
 pub mod object;
 pub mod plugin;
+pub mod roots;
 pub mod show;
 pub mod store;
 pub mod validate;

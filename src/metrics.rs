@@ -76,9 +76,10 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let info = IntGaugeVec::new(
             Opts::new("sumsq_build_info", "The running version; always 1."),
-            &["version"],
+            &["version", "commit"],
         )?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("SUMSQ_COMMIT")])
+            .set(1);
         register(&registry, info)?;
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(

@@ -15,6 +15,7 @@ use crate::domain::agent::to_segment;
 use crate::domain::report::query::TestingQuery;
 use crate::domain::report::view::TestingReport;
 use crate::domain::report::{self, terminal};
+use crate::roots;
 use crate::store::Store;
 use crate::store::report_data::AgentSources;
 
@@ -127,12 +128,7 @@ fn ask(question: &Question<'_>, what: &str) -> Result<Answer> {
     let client: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
-        .tls_config(
-            // A company's own certificates count where the machine trusts them.
-            TlsConfig::builder()
-                .root_certs(RootCerts::PlatformVerifier)
-                .build(),
-        )
+        .tls_config(TlsConfig::builder().root_certs(trusted()).build())
         .build()
         .into();
     let mut request = client.get(&address).query_pairs(question.filter.pairs());
@@ -184,6 +180,14 @@ pub fn token(args: &ShowArgs) -> Result<Option<BearerToken>> {
     let token = text.parse::<BearerToken>();
     let token = token.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     Ok(Some(token))
+}
+
+/// A company's own certificates count where the machine trusts them.
+fn trusted() -> RootCerts {
+    match roots::bundled() {
+        None => RootCerts::PlatformVerifier,
+        Some(_) => RootCerts::WebPki,
+    }
 }
 
 fn query(filter: &FilterArgs) -> Result<TestingQuery, String> {
