@@ -21,7 +21,7 @@ use super::{FilterArgs, Output, STYLES, duration};
 #[command(
     name = "kubectl-sumsq",
     bin_name = "kubectl sumsq",
-    version,
+    version = crate::VERSION,
     propagate_version = true,
     styles = STYLES
 )]
