@@ -10,7 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub use self::format::{DetailFormat, ListFormat, ObjectFormat, ReportFormat, WideFormat};
 pub use self::name::{CalledAs, Kind, ResourceName};
-use super::{FilterArgs, Output, STYLES, duration};
+use super::{BearerToken, FilterArgs, Output, STYLES, duration};
 
 /// See and steer sumsq from kubectl: what is wrong, why, and what to do about it.
 ///
@@ -274,7 +274,7 @@ pub struct ReportOfArgs {
         hide_env_values = true,
         value_name = "TOKEN"
     )]
-    pub token: Option<String>,
+    pub token: Option<BearerToken>,
 
     /// Where the operator is installed [default: found by its label, in all namespaces]
     #[arg(long, env = "SUMSQ_OPERATOR_NAMESPACE", value_name = "NAMESPACE")]

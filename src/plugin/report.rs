@@ -8,7 +8,7 @@ use super::failure::{Failure, Result};
 use super::forward::Forward;
 use super::names;
 use crate::args::plugin::{ReportFormat, ReportOfArgs};
-use crate::args::{AgentName, ShowOutput};
+use crate::args::{AgentName, BearerToken, ShowOutput};
 use crate::crd::agent::Agent;
 use crate::show;
 
@@ -48,10 +48,13 @@ async fn token(cluster: &Cluster, args: &ReportOfArgs) -> Result<Option<String>>
         let token = read.map_err(|error| {
             Failure::usage(format!("error: cannot read {}: {error}", path.display()))
         })?;
-        return Ok(Some(token.trim().to_owned()));
+        let token = token
+            .parse::<BearerToken>()
+            .map_err(|error| Failure::usage(format!("error: {}: {error}", path.display())))?;
+        return Ok(Some(token.expose().to_owned()));
     }
     if let Some(token) = &args.token {
-        return Ok(Some(token.trim().to_owned()));
+        return Ok(Some(token.expose().to_owned()));
     }
     let Some(token) = cluster.token().await else {
         return Ok(None);
