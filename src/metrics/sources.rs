@@ -21,6 +21,7 @@ pub(super) struct Sources(Mutex<BTreeMap<SourceKey, Source>>);
 #[derive(Debug, Default)]
 struct Source {
     seen: Option<SourceGauges>,
+    failing: Option<&'static str>,
     rows: Option<u64>,
     object_bytes: Option<u64>,
     changed_agent_days: Option<u64>,
@@ -45,8 +46,13 @@ impl Sources {
         self.change(key, |source| {
             source.rows = seen.rows.or(source.rows);
             source.object_bytes = seen.object_bytes.or(source.object_bytes);
+            source.failing = seen.failing;
             source.seen = Some(seen);
         });
+    }
+
+    pub(super) fn failed(&self, key: &SourceKey, class: ErrorCode) {
+        self.change(key, |source| source.failing = Some(class.as_str()));
     }
 
     pub(super) fn forget(&self, key: &SourceKey) {
@@ -108,6 +114,8 @@ type Counts<'s> = Vec<(Vec<&'s str>, u64)>;
 /// What a source has of a family.
 enum Of {
     Gauge(fn(&Source) -> Option<f64>),
+    /// 1, with this label besides the source's.
+    Gauges(&'static str, fn(&Source) -> Option<&'static str>),
     Counter(fn(&Source) -> Option<f64>),
     /// With these labels besides the source's.
     Counters(&'static [&'static str], fn(&Source) -> Counts<'_>),
@@ -165,6 +173,11 @@ const FAMILIES: &[Family] = &[
         of: Of::Gauge(|source| source.seen(|seen| seen.next_fetch.map(seconds))),
     },
     Family {
+        name: "sumsq_success_due_timestamp_seconds",
+        help: "The first slot of the schedule after the last success, or after the creation; absent where no slot fires.",
+        of: Of::Gauge(|source| source.seen(|seen| seen.success_due.map(seconds))),
+    },
+    Family {
         name: "sumsq_missed_fetches",
         help: "Slots of the schedule that were skipped since the object was created.",
         of: Of::Gauge(|source| source.seen(|seen| Some(number(seen.missed_fetches)))),
@@ -184,13 +197,18 @@ const FAMILIES: &[Family] = &[
         help: "1 while the newest fetch succeeded.",
         of: Of::Gauge(|source| source.seen(|seen| Some(flag(seen.ready)))),
     },
+    Family {
+        name: "sumsq_failing",
+        help: "1 while the newest fetch has failed, by error code; absent otherwise.",
+        of: Of::Gauges("code", |source| source.failing),
+    },
 ];
 
 impl Family {
     fn encode(&self, sources: &BTreeMap<SourceKey, Source>, text: &mut String) {
         let before = text.len();
         let kind = match self.of {
-            Of::Gauge(_) => "gauge",
+            Of::Gauge(_) | Of::Gauges(..) => "gauge",
             Of::Counter(_) | Of::Counters(..) => "counter",
         };
         let (name, help) = (self.name, self.help);
@@ -213,6 +231,11 @@ impl Family {
                 Of::Gauge(value) | Of::Counter(value) => {
                     if let Some(value) = value(source) {
                         self.push(key, &[], value, text);
+                    }
+                }
+                Of::Gauges(label, value) => {
+                    if let Some(value) = value(source) {
+                        self.push(key, &[(*label, value)], 1.0, text);
                     }
                 }
                 Of::Counters(names, values) => {

@@ -32,12 +32,14 @@ fn series_end_with_their_object() {
             agents: 1,
             last_success: Some(Timestamp::UNIX_EPOCH),
             next_fetch: Some(Timestamp::UNIX_EPOCH),
+            success_due: Some(Timestamp::UNIX_EPOCH),
             missed_fetches: 0,
             rows: Some(2),
             object_bytes: Some(3),
             suspended: false,
             stalled: false,
             ready: true,
+            failing: None,
         },
     );
     assert!(metrics.encode().unwrap().contains(r#"name="sales""#));
@@ -96,6 +98,39 @@ fn a_source_reads_like_this() {
     # TYPE sumsq_rows gauge
     sumsq_rows{name="sales",namespace="growth"} 1440000
     "#);
+}
+
+#[test]
+fn a_failure_is_a_series_while_it_lasts() {
+    let metrics = Metrics::new().unwrap();
+    let failing = || {
+        let text = metrics.encode().unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("sumsq_failing{"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let seen = |failing: Option<&'static str>| SourceGauges {
+        agents: 0,
+        last_success: None,
+        next_fetch: None,
+        success_due: None,
+        missed_fetches: 0,
+        rows: None,
+        object_bytes: None,
+        suspended: false,
+        stalled: false,
+        ready: failing.is_none(),
+        failing,
+    };
+    metrics.observed(&key(), seen(Some("NoSuchKey")));
+    let series = r#"sumsq_failing{code="NoSuchKey",name="sales",namespace="growth"} 1"#;
+    assert_eq!(failing(), [series]);
+    // What the store does not take is told beside it.
+    metrics.unstored(&key(), ErrorCode::StoreFull);
+    assert_eq!(failing(), [series.replace("NoSuchKey", "StoreFull")]);
+    metrics.observed(&key(), seen(None));
+    assert_eq!(failing(), [""; 0]);
 }
 
 #[test]

@@ -16,7 +16,8 @@ use aws_sdk_s3::config::{
     SharedCredentialsProvider,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::dns::SharedDnsResolver;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -27,6 +28,7 @@ use super::reach::guarded_client;
 use super::{Setup, lock};
 use crate::domain::data_source::S3Object;
 use crate::domain::tenancy::endpoints::{AllowedEndpoints, Listed};
+use crate::roots;
 
 /// Clients are small (they share one connection pool), but a namespace can make any number of
 /// Secrets over time.
@@ -301,22 +303,35 @@ fn provider(given: &SecretCredentials) -> SharedCredentialsProvider {
     ))
 }
 
-/// One pool of connections for all clients: rustls on ring, the certificates of the machine
-/// (`SSL_CERT_FILE` adds to them), the proxy that is named, and names as `resolver` has them (None:
-/// the machine's).
+/// One pool of connections for all clients: rustls on ring, the authorities of
+/// [`crate::roots`], the proxy that is named, and names as `resolver` has them (None: the machine's).
 pub(super) fn http_client(
     proxy: fn() -> ProxyConfig,
     resolver: Option<SharedDnsResolver>,
 ) -> SharedHttpClient {
+    let trusted = trusted();
     Builder::new().build_with_connector_fn(move |settings, _components| {
         let mut connector = Connector::builder().proxy_config(proxy());
         connector.set_connector_settings(settings.cloned());
-        let connector = connector.tls_provider(Provider::Rustls(CryptoMode::Ring));
+        let connector = connector
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(trusted.clone());
         match &resolver {
             Some(resolver) => connector.build_with_resolver(resolver.clone()),
             None => connector.build(),
         }
     })
+}
+
+fn trusted() -> TlsContext {
+    let store = match roots::bundled() {
+        None => TrustStore::empty().with_native_roots(true),
+        Some(pem) => TrustStore::empty().with_pem_certificate(pem),
+    };
+    TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .expect("a trust store alone is a context")
 }
 
 #[cfg(test)]

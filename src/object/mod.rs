@@ -49,6 +49,7 @@ use self::identity::Sessions;
 pub use self::identity::{
     Base, NoServiceAccounts, ServiceAccount, ServiceAccounts, TOKEN_AUDIENCE, WebToken,
 };
+pub use self::policy::{Grants, Place, grants};
 use self::tried::Tried;
 use self::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};

@@ -23,10 +23,21 @@ use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
 use super::process::{Server, ServerCommand, free_port, temporary_folder, testbed_path};
 
 const READY_DEADLINE: Duration = Duration::from_mins(1);
-const ADMIN_TOKEN: &str = "admin-token-of-a-test-cluster";
+/// A bearer token of every cluster's administrator.
+pub const ADMIN_TOKEN: &str = "admin-token-of-a-test-cluster";
 const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,\
     serviceaccount-controller,serviceaccount-token-controller,\
     root-ca-certificate-publisher-controller,deployment-controller,replicaset-controller";
+
+const AUDIT_POLICY: &str = "audit-policy.yaml";
+const AUDIT_LOG: &str = "audit.log";
+/// Requests of ServiceAccounts and what came of them; of the API server's own and of Kubernetes'
+/// controllers nothing. In JSON, which is YAML.
+const AUDITED: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"], "rules": [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"}]}"#;
 
 /// What a command said and how it ended.
 #[derive(Debug, Clone)]
@@ -81,8 +92,18 @@ impl Cluster {
 
     /// One of the test's own, for tests in which the API server goes away.
     pub async fn start() -> Self {
-        let binaries = testbed_path("SUMSQ_TEST_KUBE_BIN");
+        Self::start_in(temporary_folder("cluster")).await
+    }
+
+    /// One whose API server writes down what ServiceAccounts ask of it: see [`Cluster::audit_log`].
+    pub async fn start_audited() -> Self {
         let folder = temporary_folder("cluster");
+        fs::write(folder.join(AUDIT_POLICY), AUDITED).expect("a file can be written");
+        Self::start_in(folder).await
+    }
+
+    async fn start_in(folder: PathBuf) -> Self {
+        let binaries = testbed_path("SUMSQ_TEST_KUBE_BIN");
         write_certificates(&folder);
         let (etcd_port, api_port) = (free_port(), free_port());
         let kubeconfig = folder.join("admin.kubeconfig");
@@ -209,6 +230,11 @@ impl Cluster {
         self.until_ready(server).await;
     }
 
+    /// Events of the API server's audit log, as JSON a line, so far.
+    pub fn audit_log(&self) -> String {
+        fs::read_to_string(self.folder.join(AUDIT_LOG)).unwrap_or_default()
+    }
+
     /// The last lines that each server wrote, for a test's failure.
     pub fn logs(&self) -> String {
         let api_server = self.api_server.lock().expect("no panic while locked");
@@ -321,7 +347,14 @@ fn start_etcd(binaries: &Path, folder: &Path, port: u16) -> Server {
 }
 
 fn start_api_server(binaries: &Path, folder: &Path, etcd_port: u16, port: u16) -> Server {
+    let audited = folder.join(AUDIT_POLICY).exists();
+    let audit = [
+        format!("--audit-policy-file={AUDIT_POLICY}"),
+        format!("--audit-log-path={AUDIT_LOG}"),
+        "--audit-log-mode=blocking".to_owned(),
+    ];
     ServerCommand::new("kube-apiserver", binaries.join("kube-apiserver"))
+        .args(audit.iter().filter(|_| audited))
         .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
         .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
         .arg(format!("--secure-port={port}"))

@@ -12,16 +12,41 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The operator's Pods. A Deployment's selector can't be changed: nothing is added here. */}}
 {{- define "sumsq.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "sumsq.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "sumsq.labels" -}}
+{{/* The report server's Pods, where it has its own: none of the operator's selectors chooses them. */}}
+{{- define "sumsq.reportSelectorLabels" -}}
+app.kubernetes.io/name: {{ printf "%s-report" (include "sumsq.name" . | trunc 56 | trimSuffix "-") }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sumsq.commonLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "sumsq.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "sumsq.labels" -}}
+{{ include "sumsq.selectorLabels" . }}
+{{ include "sumsq.commonLabels" . }}
+{{- end -}}
+
+{{- define "sumsq.reportLabels" -}}
+{{ include "sumsq.reportSelectorLabels" . }}
+{{ include "sumsq.commonLabels" . }}
+{{- end -}}
+
+{{/* Of the Pods in which the report server runs. */}}
+{{- define "sumsq.reportPodSelector" -}}
+{{- if eq (include "sumsq.reportPlacement" .) "Deployment" -}}
+{{ include "sumsq.reportSelectorLabels" . }}
+{{- else -}}
+{{ include "sumsq.selectorLabels" . }}
+{{- end -}}
 {{- end -}}
 
 {{- define "sumsq.serviceAccountName" -}}
@@ -32,62 +57,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{- define "sumsq.reportName" -}}
+{{- printf "%s-report" (include "sumsq.fullname" . | trunc 56 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "sumsq.reportAccountName" -}}
+{{- if .Values.report.serviceAccount.create -}}
+{{- default (include "sumsq.reportName" .) .Values.report.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.report.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "sumsq.claimName" -}}
 {{- default (include "sumsq.fullname" .) .Values.persistence.existingClaim -}}
-{{- end -}}
-
-{{/* Where the store is, for every container that opens it. */}}
-{{- define "sumsq.storeEnv" -}}
-{{- with .Values.postgres -}}
-{{- if .existingSecret -}}
-- name: SUMSQ_STORE
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .urlKey | quote }}
-{{- with .passwordKey }}
-- name: PGPASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ $.Values.postgres.existingSecret | quote }}
-      key: {{ . | quote }}
-{{- end }}
-{{- if .caSecret }}
-- name: PGSSLROOTCERT
-  value: {{ printf "/etc/sumsq/postgres/%s" .caKey | quote }}
-{{- end }}
-{{- else -}}
-- name: SUMSQ_STORE
-  value: {{ $.Values.controller.store | quote }}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* The volume of SQLite, or the certificate that PostgreSQL is verified by. */}}
-{{- define "sumsq.storeMounts" -}}
-{{- if not .Values.postgres.existingSecret -}}
-- name: store
-  mountPath: /var/lib/sumsq
-{{- else if .Values.postgres.caSecret -}}
-- name: postgres-ca
-  mountPath: /etc/sumsq/postgres
-  readOnly: true
-{{- end -}}
-{{- end -}}
-
-{{- define "sumsq.storeVolumes" -}}
-{{- if not .Values.postgres.existingSecret -}}
-- name: store
-  persistentVolumeClaim:
-    claimName: {{ include "sumsq.claimName" . }}
-{{- else if .Values.postgres.caSecret -}}
-- name: postgres-ca
-  secret:
-    secretName: {{ .Values.postgres.caSecret | quote }}
-    items:
-      - key: {{ .Values.postgres.caKey | quote }}
-        path: {{ .Values.postgres.caKey | quote }}
-{{- end -}}
 {{- end -}}
 
 {{- define "sumsq.image" -}}
@@ -103,16 +86,86 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s-%s" .Release.Namespace (include "sumsq.fullname" .) | trunc 253 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* SQLite is one file on one volume: there is nothing for a second operator to do. */}}
-{{- define "sumsq.checkReplicas" -}}
-{{- if not .Values.postgres.existingSecret -}}
-{{- if or (gt (int .Values.replicas) 1) (gt (int .Values.shards) 1) -}}
-{{- fail "replicas and shards beyond 1 need PostgreSQL, which several operators can share: set postgres.existingSecret. With SQLite there is one operator, on one volume." -}}
+{{/* The Deployment of the operator, or of its first shard. */}}
+{{- define "sumsq.firstDeployment" -}}
+{{- include "sumsq.fullname" . }}{{ if gt (int .Values.shards) 1 }}-1{{ end }}
+{{- end -}}
+
+{{/* Sidecar or Deployment; empty where there is no report server. */}}
+{{- define "sumsq.reportPlacement" -}}
+{{- if .Values.report.enabled -}}
+{{- default (ternary "Deployment" "Sidecar" (ne .Values.postgres.existingSecret "")) .Values.report.placement -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether anybody but the Pod itself may connect to the reports; empty: no. */}}
+{{- define "sumsq.reportIsOpen" -}}
+{{- if and .Values.report.enabled (or (ne .Values.report.auth.mode "none") .Values.report.auth.insecureNoAuth) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the report server asks the API server who somebody is and what they may; empty: no. */}}
+{{- define "sumsq.reportAsks" -}}
+{{- if and .Values.report.enabled (ne .Values.report.auth.mode "none") -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the report server's certificate; empty: it speaks plain HTTP. */}}
+{{- define "sumsq.tlsSecret" -}}
+{{- with .Values.report.tls -}}
+{{- if .existingSecret -}}
+{{- .existingSecret -}}
+{{- else if .certManager.enabled -}}
+{{- printf "%s-tls" (include "sumsq.reportName" $) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The Deployment of reports, or of the first shard. */}}
-{{- define "sumsq.firstDeployment" -}}
-{{- include "sumsq.fullname" . }}{{ if gt (int .Values.shards) 1 }}-1{{ end }}
+{{- define "sumsq.cookieSecret" -}}
+{{- default (printf "%s-cookie-key" (include "sumsq.reportName" .)) .Values.report.auth.cookieKey.existingSecret -}}
+{{- end -}}
+
+{{/* A folder of its own for rows put aside; empty: beside the SQLite store. */}}
+{{- define "sumsq.spillDir" -}}
+{{- if .Values.controller.spillDir -}}
+{{- .Values.controller.spillDir -}}
+{{- else if .Values.postgres.existingSecret -}}
+/var/spill/sumsq
+{{- end -}}
+{{- end -}}
+
+{{/* ClusterRoles for people have one owner in a cluster, as the definitions have. */}}
+{{- define "sumsq.userRoles" -}}
+{{- $asked := .Values.rbac.userRoles -}}
+{{- if kindIs "bool" $asked -}}
+{{- if $asked }}true{{ end -}}
+{{- else if .Values.crds.install -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Constraints of topology: those that choose no Pods choose these. Context: list of constraints, labels. */}}
+{{- define "sumsq.topologySpread" -}}
+{{- $labels := index . 1 | fromYaml -}}
+{{- $constraints := list -}}
+{{- range index . 0 -}}
+{{- $constraints = append $constraints (merge (dict) . (dict "labelSelector" (dict "matchLabels" $labels))) -}}
+{{- end -}}
+{{- toYaml $constraints -}}
+{{- end -}}
+
+{{/*
+Whether an earlier revision of this release has made an object that is kept: one that has left the
+manifests is nobody's, and `helm rollback` to that revision would fail over it. Context: root, API
+version, kind, name. Empty: no.
+*/}}
+{{- define "sumsq.kept" -}}
+{{- $root := index . 0 -}}
+{{- $object := lookup (index . 1) (index . 2) $root.Release.Namespace (index . 3) | default dict -}}
+{{- $annotations := dig "metadata" "annotations" dict $object | default dict -}}
+{{- if and (eq (get $annotations "helm.sh/resource-policy") "keep") (eq (get $annotations "meta.helm.sh/release-name") $root.Release.Name) -}}
+true
+{{- end -}}
 {{- end -}}

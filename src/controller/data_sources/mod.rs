@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
@@ -166,6 +167,7 @@ async fn advance(
         Err(error) => {
             // Said where people look, also by a store that can't even take note of the object.
             let failure = unstored(&error);
+            context.shared.metrics.unstored(&source.key, failure.class);
             let now = context.shared.engine.now();
             announce::unstored(&context.shared, object, &failure, now).await?;
             return Err(error.into());
@@ -184,7 +186,8 @@ async fn advance(
             next_fetch: standing.next_fetch,
         };
         let status = status(source, &standing.stored, situation, now);
-        context.observed(&source.key, &status, source.suspend);
+        let due = success_due(object, source, &status);
+        context.observed(&source.key, &status, source.suspend, due);
         announce::status(&context.shared, object, &status, now).await?;
     }
     let wait = standing
@@ -194,6 +197,16 @@ async fn advance(
         })
         .min(LONGEST_WAIT);
     Ok(Action::requeue(wait))
+}
+
+/// When data should be newer than they are: their alert goes by it.
+fn success_due(object: &Known, source: &ValidSource, status: &Status) -> Option<Timestamp> {
+    if source.suspend || source.goals.is_empty() {
+        return None;
+    }
+    let created = object.meta().creation_timestamp.as_ref();
+    let since = status.last_success_time.or(created.map(|time| time.0))?;
+    source.schedule.next_after(since)
 }
 
 /// Whether another spec, of which nothing is fetched, has been taken note of, and a fetch may stay
@@ -256,7 +269,7 @@ async fn stall<K: Reported>(
         stalled.message,
         &stored,
     );
-    context.observed(&key, &status, stalled.suspended);
+    context.observed(&key, &status, stalled.suspended, None);
     let now = context.shared.engine.now();
     announce::status(&context.shared, object, &status, now).await?;
     Ok(Action::await_change())
@@ -288,17 +301,26 @@ impl Context {
         Ok(source)
     }
 
-    fn observed(&self, key: &SourceKey, status: &Status, suspended: bool) {
+    fn observed(
+        &self,
+        key: &SourceKey,
+        status: &Status,
+        suspended: bool,
+        success_due: Option<Timestamp>,
+    ) {
+        let failing = status.stalled.is_none() && status.ready.status == ConditionStatus::False;
         let gauges = SourceGauges {
             agents: status.agent_count,
             last_success: status.last_success_time,
             next_fetch: status.next_fetch_time,
+            success_due,
             missed_fetches: status.missed_fetches,
             rows: status.rows,
             object_bytes: status.history.iter().find_map(|entry| entry.bytes),
             suspended,
             stalled: status.stalled.is_some(),
             ready: status.ready.status == ConditionStatus::True,
+            failing: failing.then_some(status.ready.reason),
         };
         self.shared.metrics.observed(key, gauges);
     }

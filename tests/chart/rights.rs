@@ -1,0 +1,243 @@
+//! The Roles of the chart hold what the programs do, and nothing else: a story that does everything is
+//! run under them, and then compared with what the API server wrote down.
+//!
+//! Left out are the Roles of `tenantNamespaces`, which `tenants` tells of.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::buckets::{Bucket, DOCUMENT};
+use crate::helm::{CHART, documents, of_kind};
+use crate::pods::Pod;
+use crate::running::ready;
+use crate::support::kubernetes::{ADMIN_TOKEN, Cluster, Namespace};
+use crate::support::postgres::Postgres;
+use crate::support::process::wait_for;
+use crate::{PATIENCE, SETTINGS, condition, start_cluster};
+
+/// What the API server lets every account do.
+const EVERYONES: [&str; 3] = [
+    "create selfsubjectreviews.authentication.k8s.io",
+    "create selfsubjectaccessreviews.authorization.k8s.io",
+    "create selfsubjectrulesreviews.authorization.k8s.io",
+];
+
+struct Story<'c> {
+    cluster: &'c Cluster,
+    namespace: Namespace,
+    bucket: Bucket,
+}
+
+impl Story<'_> {
+    async fn kubectl(&self, args: &[&str]) -> String {
+        let args = [&["-n", self.namespace.name()], args].concat();
+        self.cluster.kubectl(&args).await.expect_success()
+    }
+
+    async fn apply(&self, object: &Value) {
+        let text = object.to_string();
+        let applied = self.cluster.apply(self.namespace.name(), &text);
+        applied.await.expect_success();
+    }
+
+    async fn until(&self, object: &str, kind: &str, reason: &str) {
+        let name = self.namespace.name();
+        wait_for(
+            &format!("{object}: {kind} {reason}"),
+            PATIENCE,
+            async || condition(self.cluster, name, object, kind, reason).await,
+        )
+        .await;
+    }
+
+    /// One fetch, to its end.
+    async fn fetch(&self, token: &str) {
+        let annotation = format!("sumsq.dev/fetch-requested-at={token}");
+        let args = ["annotate", "--overwrite", "datasource/counts", &annotation];
+        self.kubectl(&args).await;
+        let handled = "-o=jsonpath={.status.lastHandledFetchRequest}";
+        wait_for(&format!("fetch {token}"), PATIENCE, async || {
+            let args = ["get", "datasource", "counts", handled];
+            (self.kubectl(&args).await == token).then_some(())
+        })
+        .await;
+    }
+
+    /// Adds to a definition what a newer version may, so that this one cannot read an object.
+    async fn unreadable(&self, kind: &str, patch: Value, object: &Value) {
+        let definition = format!("crd/{kind}s.sumsq.dev");
+        let patch = patch.to_string();
+        let args = ["patch", &definition, "--type=json", "-p", &patch];
+        self.kubectl(&args).await;
+        let text = object.to_string();
+        wait_for("the wider definition", PATIENCE, async || {
+            let applied = self.cluster.apply(self.namespace.name(), &text).await;
+            applied.status.success().then_some(())
+        })
+        .await;
+    }
+
+    /// The smallest story in which the operator does everything that it ever does.
+    async fn of_the_operator(&self) {
+        // A Secret is read, a file comes in, status and events are written.
+        self.bucket.put("counts.csv", DOCUMENT).await;
+        ready(self.cluster, self.namespace.name(), &self.bucket).await;
+        let agent = json!({"apiVersion": "sumsq.dev/v1alpha1", "kind": "Agent",
+            "metadata": {"name": "experiment"}, "spec": {"code": "agent‑1"}});
+        self.apply(&agent).await;
+        self.until("agent/experiment", "Ready", "InForce").await;
+        // The same news twice: the second time on the event that is there.
+        for attempt in ["one", "two"] {
+            self.bucket.put("counts.csv", "nonsense").await;
+            self.fetch(&format!("bad-{attempt}")).await;
+            self.bucket.put("counts.csv", DOCUMENT).await;
+            self.fetch(&format!("good-{attempt}")).await;
+        }
+        // Data that go with their object are held by a finalizer.
+        let deletes = json!({"spec": {"deletionPolicy": "Delete"}}).to_string();
+        let patch = [
+            "patch",
+            "datasource",
+            "counts",
+            "--type=merge",
+            "-p",
+            &deletes,
+        ];
+        self.kubectl(&patch).await;
+        wait_for("the finalizer", PATIENCE, async || {
+            let finalizers = "-o=jsonpath={.metadata.finalizers}";
+            let args = ["get", "datasource", "counts", finalizers];
+            (!self.kubectl(&args).await.is_empty()).then_some(())
+        })
+        .await;
+        self.kubectl(&["delete", "datasource", "counts", "--timeout=60s"])
+            .await;
+        // What another version let in is read again, alone.
+        let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+        let wider =
+            json!([{"op": "add", "path": format!("{schema}/dating/enum/-"), "value": "Session"}]);
+        let mut newer = self.bucket.data_source("newer").await;
+        newer["spec"]["dating"] = json!("Session");
+        self.unreadable("datasource", wider, &newer).await;
+        self.until("datasource/newer", "Stalled", "UnreadableSpec")
+            .await;
+        let other = json!([{"op": "replace", "path": format!("{schema}/targetLift"),
+            "value": {"type": "string"}}]);
+        let mut newer = agent.clone();
+        newer["metadata"]["name"] = json!("newer");
+        newer["spec"] = json!({"targetLift": "2%"});
+        self.unreadable("agent", other, &newer).await;
+        self.until("agent/newer", "Ready", "InvalidSpec").await;
+    }
+}
+
+/// As `verb resource/subresource.group`, of the Roles that are bound to this account.
+fn granted(manifest: &[Value], account: &str) -> BTreeSet<String> {
+    let mut granted = BTreeSet::new();
+    for kind in ["Role", "ClusterRole"] {
+        let bound = of_kind(manifest, &format!("{kind}Binding"));
+        let bound = bound.into_iter().filter(|binding| {
+            let subjects = binding["subjects"].as_array().unwrap();
+            subjects.iter().any(|subject| subject["name"] == account)
+        });
+        let names: Vec<&Value> = bound.map(|binding| &binding["roleRef"]["name"]).collect();
+        let roles = of_kind(manifest, kind);
+        let roles = roles
+            .iter()
+            .filter(|role| names.contains(&&role["metadata"]["name"]));
+        for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
+            let list = |field: &str| rule[field].as_array().unwrap().iter();
+            for group in list("apiGroups") {
+                for resource in list("resources") {
+                    for verb in list("verbs") {
+                        granted.insert(named(verb, resource, &Value::Null, group));
+                    }
+                }
+            }
+        }
+    }
+    granted
+}
+
+fn named(verb: &Value, resource: &Value, subresource: &Value, group: &Value) -> String {
+    let [verb, resource, subresource, group] =
+        [verb, resource, subresource, group].map(|value| value.as_str().unwrap_or_default());
+    let slash = if subresource.is_empty() { "" } else { "/" };
+    let dot = if group.is_empty() { "" } else { "." };
+    format!("{verb} {resource}{slash}{subresource}{dot}{group}")
+}
+
+/// What an account has asked for, and of that what was refused.
+fn asked(cluster: &Cluster, account: &str) -> (BTreeSet<String>, Vec<String>) {
+    let (mut used, mut refused) = (BTreeSet::new(), Vec::new());
+    for line in cluster.audit_log().lines() {
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        if event["user"]["username"] != account {
+            continue;
+        }
+        let object = &event["objectRef"];
+        // Addresses that are no resources are everyone's, such as /version.
+        if !object["resource"].is_string() {
+            continue;
+        }
+        let (resource, subresource) = (&object["resource"], &object["subresource"]);
+        let what = named(&event["verb"], resource, subresource, &object["apiGroup"]);
+        if event["responseStatus"]["code"] == 403 {
+            refused.push(format!("{what}: {}", event["responseStatus"]["message"]));
+        }
+        used.insert(what);
+    }
+    (used, refused)
+}
+
+#[tokio::test]
+async fn what_the_roles_allow_is_what_is_done() {
+    // A cluster of its own, as definitions are changed.
+    let cluster = start_cluster().await;
+    let namespace = cluster.namespace("rights").await;
+    let name = namespace.name().to_owned();
+    let postgres = Postgres::start(&[]).await;
+    let url = postgres.url(&postgres.database());
+    let story = Story {
+        cluster: &cluster,
+        namespace,
+        bucket: Bucket::create("rights").await,
+    };
+    let literal = format!("--from-literal=url={url}");
+    story
+        .kubectl(&["create", "secret", "generic", "db", &literal])
+        .await;
+    let settings = format!("{SETTINGS},postgres.existingSecret=db");
+    let args = ["install", "sumsq", CHART, "-n", &name, "--set", &settings];
+    cluster.helm(&args).await.expect_success();
+
+    let pod = Pod::of(&cluster, &name, "sumsq").await;
+    let controller = pod.start("controller").await;
+    controller.is_ready().await;
+    let reports = Pod::of(&cluster, &name, "sumsq-report").await;
+    let report = reports.start("report").await;
+    report.is_ready().await;
+    story.of_the_operator().await;
+    let listed = report.get(8080, "/", Some(ADMIN_TOKEN)).await;
+    assert_eq!(listed.map(|(status, _)| status), Some(200));
+    assert_eq!(report.terminate().await, Some(0));
+    assert_eq!(controller.terminate().await, Some(0));
+
+    let manifest = ["get", "manifest", "sumsq", "-n", &name];
+    let manifest = cluster.helm(&manifest).await.expect_success();
+    let manifest = documents(&manifest);
+    for account in ["sumsq", "sumsq-report"] {
+        let user = format!("system:serviceaccount:{name}:{account}");
+        let (mut done, refused) = asked(&cluster, &user);
+        assert_eq!(refused, [""; 0], "{account} lacks a right");
+        done.retain(|what| !EVERYONES.contains(&what.as_str()));
+        let granted = granted(&manifest, account);
+        let unused: Vec<_> = granted.difference(&done).collect();
+        assert!(unused.is_empty(), "{account} has no use for {unused:?}");
+        let more: Vec<_> = done.difference(&granted).collect();
+        assert!(more.is_empty(), "{account} did by others' Roles {more:?}");
+    }
+}
