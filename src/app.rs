@@ -19,7 +19,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Args, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
+use crate::args::plugin::PluginArgs;
+use crate::args::{Args, BearerToken, Command, CustomResource, FetchArgs, LocalArgs, ShowArgs};
 use crate::domain::Clock;
 use crate::domain::counts_csv::Means;
 use crate::domain::data_source::SourceKey;
@@ -29,11 +30,11 @@ use crate::ingest::Ingest;
 use crate::ingest::engine::Engine;
 use crate::ingest::pool::Pool;
 use crate::metrics::Metrics;
-use crate::object::Objects;
+use crate::object::{NoServiceAccounts, Objects};
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::validate::{self, Defaults};
-use crate::{check, http, local, show};
+use crate::{check, http, local, plugin, show};
 
 pub use self::store::{open_store, open_store_read_only};
 
@@ -57,15 +58,41 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
         Command::Show(args) => show_report(&args),
         Command::Controller(args) => run_to_end(operator::run(args)),
-        Command::Report(args) => run_to_end(report::run(args)),
+        Command::Report(args) => {
+            args.checked().unwrap_or_else(|error| error.exit());
+            run_to_end(report::run(*args))
+        }
         Command::Local(args) => run_to_end(run_local(args)),
         Command::Store(args) => run_to_end(store::run(args)),
     }
 }
 
+/// Runs `kubectl sumsq`, which tells its own errors as kubectl does.
+///
+/// # Errors
+/// A runtime that cannot be started.
+pub fn run_plugin(args: PluginArgs) -> Result<ExitCode> {
+    run_to_end(async { Ok(plugin::run(args).await) })
+}
+
+/// Answers kubectl, which asks what completes a command line.
+///
+/// # Errors
+/// A runtime that cannot be started.
+pub fn complete_plugin(words: &[String]) -> Result<ExitCode> {
+    run_to_end(async { Ok(plugin::complete(words).await) })
+}
+
 fn show_report(args: &ShowArgs) -> Result<ExitCode> {
     if let Some(server) = &args.server {
-        return show::from_server(args, server);
+        let token = show::token(args)?;
+        return show::from_server(&show::Question {
+            server,
+            token: token.as_ref().map(BearerToken::expose),
+            agent: &args.agent,
+            filter: &args.filter,
+            output: args.output,
+        });
     }
     runtime()?.block_on(async {
         let store = open_store_read_only(&args.store.address).await?;
@@ -119,9 +146,10 @@ async fn run_local(args: LocalArgs) -> Result<ExitCode> {
     let screen = Arc::new(local::Screen::new());
     let pool = Pool::start(args.fetch.concurrency.into(), false, Arc::clone(&metrics));
     let ingest = Ingest {
-        objects: Objects::new(Some(bucket_server.endpoint().to_owned())).await,
+        objects: Objects::new(bucket_server.endpoint().to_owned()).await,
         store: Arc::clone(&store),
         secrets: Arc::new(bucket_server.secrets()),
+        accounts: Arc::new(NoServiceAccounts),
         progress: Arc::clone(&screen) as _,
         means: means(&args.fetch, folder.store_path().parent()),
         clock: system_clock(),
@@ -237,12 +265,23 @@ struct Server(http::Server);
 
 impl Server {
     async fn bind(address: SocketAddr, router: Router, what: &str) -> Result<Self> {
+        Self::bind_with(address, router, what, None).await
+    }
+
+    async fn bind_with(
+        address: SocketAddr,
+        router: Router,
+        what: &str,
+        tls: Option<Arc<http::Tls>>,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; --listen names another address")
         })?;
-        let server = http::Server::start(listener, router)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let limits = http::ServerLimits::default();
+        let server = http::Server::start_with(listener, router, limits, tls)?;
         // Said on standard error, where it is found also when results are piped.
-        eprintln!("{what} on http://{}", server.address());
+        eprintln!("{what} on {scheme}://{}", server.address());
         Ok(Self(server))
     }
 

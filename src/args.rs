@@ -9,12 +9,17 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 mod election;
+pub mod plugin;
+mod report;
 mod show;
 mod store;
+mod tenants;
 
 pub use election::ElectionArgs;
-pub use show::{AgentName, FilterArgs, ShowArgs, ShowOutput};
+pub use report::{AccessArgs, AccessMode, ProxyArgs, ReportArgs, TlsArgs};
+pub use show::{AgentName, BearerToken, FilterArgs, ShowArgs, ShowOutput};
 pub use store::{Conflict, PostgresUrl, StoreAddress, StoreArgs, StoreCommand, StoreFlag};
+pub use tenants::TenantArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -28,7 +33,7 @@ const STYLES: Styles = Styles::styled()
 /// their sums of squares per visitor - and puts the CSV in a bucket. sumsq fetches it, checks it,
 /// keeps it, and shows what it means. No visitor-level datum ever enters it.
 #[derive(Debug, Parser)]
-#[command(name = "sumsq", version, propagate_version = true, styles = STYLES)]
+#[command(name = "sumsq", version = crate::VERSION, propagate_version = true, styles = STYLES)]
 #[command(after_help = "\
 Start here:
   sumsq local examples/quickstart --once      the whole job in a folder, with no cluster
@@ -64,7 +69,7 @@ pub enum Command {
     /// Run the operator: watch DataSources, fetch, ingest, write status, events and metrics
     Controller(ControllerArgs),
     /// Serve reports: web pages, a JSON API and CSV downloads
-    Report(ReportArgs),
+    Report(Box<ReportArgs>),
     /// Run everything in one process over a folder, with no cluster
     Local(LocalArgs),
     /// Look after the store: what it holds, also of sources that are gone
@@ -165,40 +170,12 @@ pub struct ControllerArgs {
     #[command(flatten)]
     pub fetch: FetchArgs,
 
-    // Last: its heading would stand over what follows.
+    // Last: their headings would stand over what follows.
+    #[command(flatten)]
+    pub tenants: TenantArgs,
+
     #[command(flatten)]
     pub election: ElectionArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "\
-It reads the store that `sumsq controller` writes and fetches nothing. There is no authorisation yet:
-leave it on the loopback address and reach it by `kubectl port-forward` or an SSH tunnel.
-
-Example:
-  sumsq report --store sqlite:/var/lib/sumsq/sumsq.db --listen 127.0.0.1:8080")]
-pub struct ReportArgs {
-    #[command(flatten)]
-    pub store: StoreFlag,
-
-    /// Address of pages and API; port 0 picks one. On a loopback address probes and metrics are
-    /// there, too
-    #[arg(
-        long,
-        env = "SUMSQ_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
-    )]
-    pub listen: SocketAddr,
-
-    /// Address of metrics and probes; port 0 picks one
-    #[arg(
-        long,
-        env = "SUMSQ_PROBE_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8082"
-    )]
-    pub probe_listen: SocketAddr,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -48,20 +48,27 @@ struct Report {
 /// Reads, checks and prints. The exit code is 0 for a clean file or warnings only, 1 for problems,
 /// 2 where there is nothing to check.
 pub async fn run(args: &CheckArgs) -> ExitCode {
-    let checked = match source(args) {
-        Ok(source) => check(args, &source).await,
-        Err(message) => Err(message),
-    };
-    match checked {
+    match source(args) {
+        Ok(source) => against(&args.file, &source, args.output).await,
+        Err(message) => unusable(&message),
+    }
+}
+
+/// The same against a data source that is known already.
+pub async fn against(file: &Path, source: &DataSource, output: Output) -> ExitCode {
+    match check(file, source).await {
         Ok(report) => {
-            print(&report, args.output);
+            print(&report, output);
             ExitCode::from(u8::from(!report.accepted))
         }
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::from(USAGE)
-        }
+        Err(message) => unusable(&message),
     }
+}
+
+/// There is nothing to check.
+fn unusable(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(USAGE)
 }
 
 /// The data source that is to read the file.
@@ -107,8 +114,8 @@ fn choose(mut resources: Vec<Resource>, name: Option<&str>) -> Result<Resource, 
     }
 }
 
-async fn check(args: &CheckArgs, source: &DataSource) -> Result<Report, String> {
-    let file = shown(&args.file);
+async fn check(path: &Path, source: &DataSource) -> Result<Report, String> {
+    let file = shown(path);
     if source.goals.is_empty() {
         return Err(format!(
             "DataSource {} has no goals: name the columns to read under spec.goals",
@@ -120,7 +127,7 @@ async fn check(args: &CheckArgs, source: &DataSource) -> Result<Report, String> 
         dating: source.dating,
         on_integrity_problem: source.on_integrity_problem,
     };
-    let bytes = open(&args.file).await?;
+    let bytes = open(path).await?;
     let reader = FileReader::new(spec, Limits::default(), Means::default());
     let outcome = match read(bytes, reader).await {
         Err(error) if is_of_compression(&error) => Err(broken(&error)),

@@ -12,15 +12,20 @@
 //! - [`metrics`]: every metric, registered once.
 //! - [`ingest`]: object stream -> cells -> one store transaction.
 //! - [`controller`]: Kubernetes: dereference (I/O) -> validate (pure) -> act -> publish.
-//! - [`http`]: probes and metrics. Never imports [`controller`], nor the other way round.
+//! - [`http`]: probes and metrics, reports, and who may read them. Never imports [`controller`], nor the other way round.
 //! - [`local`]: a folder in the place of the cluster.
+//! - [`roots`]: whom TLS trusts, where the machine does not say.
 //! - [`check`]: the linter of a CSV before it is uploaded.
 //! - [`show`]: one agent's report in the terminal, from a store or from a report server.
+//! - [`plugin`]: `kubectl sumsq`, which speaks to the API server and to a report server.
 //! - [`app`]: the composition root: the only place that names every adapter.
 //!
 //! The import arrow is held by `tests/architecture.rs`.
 
 #![warn(clippy::unwrap_used)]
+
+/// Of this program, with the commit, so that a fault can be looked for in the right place.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SUMSQ_COMMIT"), ")");
 
 pub mod app;
 pub mod args;
@@ -33,6 +38,8 @@ pub mod ingest;
 pub mod local;
 pub mod metrics;
 pub mod object;
+pub mod plugin;
+pub mod roots;
 pub mod show;
 pub mod store;
 pub mod validate;

@@ -5,13 +5,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sumsq::app;
+use sumsq::args::plugin::{CalledAs, PluginArgs};
 use sumsq::args::{Args, Command, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    start_tracing(&args);
-    match app::run(args) {
+    let ran = match CalledAs::by(std::env::args_os().next().as_deref()) {
+        CalledAs::Sumsq => {
+            let args = Args::parse();
+            start_tracing(&args);
+            app::run(args)
+        }
+        CalledAs::Plugin => run_plugin(),
+        CalledAs::Completion => app::complete_plugin(&words()),
+    };
+    match ran {
         Ok(code) => code,
         Err(error) => {
             // The chain is printed here and nowhere else.
@@ -19,6 +27,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `kubectl sumsq`. Where no symbolic link is called kubectl_complete-sumsq, a script of two lines
+/// can ask for completions by `__complete`, as it does of other plugins.
+fn run_plugin() -> anyhow::Result<ExitCode> {
+    let words = words();
+    if let Some((first, words)) = words.split_first()
+        && first == "__complete"
+    {
+        return app::complete_plugin(words);
+    }
+    app::run_plugin(PluginArgs::parse())
+}
+
+/// The command line behind the program's name.
+fn words() -> Vec<String> {
+    let words = std::env::args_os().skip(1);
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
 }
 
 fn start_tracing(args: &Args) {

@@ -34,6 +34,9 @@ pub struct Metrics {
     reconcile_duration: Histogram,
     reconcile_errors: IntCounter,
     status_writes: IntCounter,
+    access_reviews: IntCounterVec,
+    tls_reads: IntCounterVec,
+    tls_stale: IntGauge,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     /// Fetches that wait for a worker.
@@ -73,9 +76,10 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let info = IntGaugeVec::new(
             Opts::new("sumsq_build_info", "The running version; always 1."),
-            &["version"],
+            &["version", "commit"],
         )?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("SUMSQ_COMMIT")])
+            .set(1);
         register(&registry, info)?;
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(
@@ -147,6 +151,23 @@ impl Metrics {
                 IntCounter::new(
                     "sumsq_status_writes_total",
                     "Writes to a status subresource.",
+                )?,
+            )?,
+            access_reviews: counters(
+                "sumsq_access_reviews_total",
+                "Questions to the Kubernetes API server: whose a token is, and who has a right.",
+                &["question", "answer"],
+            )?,
+            tls_reads: counters(
+                "sumsq_tls_reads_total",
+                "Certificates that were found changed, and taken or found to be of no use.",
+                &["result"],
+            )?,
+            tls_stale: register(
+                &registry,
+                IntGauge::new(
+                    "sumsq_tls_certificate_stale",
+                    "1 while an earlier certificate is served, since the one in the file is of no use.",
                 )?,
             )?,
             http_requests: counters(
@@ -274,6 +295,25 @@ impl Metrics {
         self.http_duration
             .with_label_values(&[route])
             .observe(took.as_secs_f64());
+    }
+
+    /// The API server was asked `question` (token or right), and its answer (yes, no or error).
+    pub fn access_reviewed(&self, question: &str, answer: &str) {
+        self.access_reviews
+            .with_label_values(&[question, answer])
+            .inc();
+    }
+
+    /// A changed certificate was read, and could be used or not.
+    pub fn certificate_read(&self, usable: bool) {
+        let result = if usable { "taken" } else { "refused" };
+        self.tls_reads.with_label_values(&[result]).inc();
+        self.certificate_is_current(usable);
+    }
+
+    /// Whether the certificate that is served is the one in its file.
+    pub fn certificate_is_current(&self, current: bool) {
+        self.tls_stale.set(i64::from(!current));
     }
 
     pub fn status_written(&self) {

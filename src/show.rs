@@ -10,11 +10,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::args::{AgentName, ShowArgs, ShowOutput};
+use crate::args::{AgentName, BearerToken, FilterArgs, ShowArgs, ShowOutput};
 use crate::domain::agent::to_segment;
 use crate::domain::report::query::TestingQuery;
 use crate::domain::report::view::TestingReport;
 use crate::domain::report::{self, terminal};
+use crate::roots;
 use crate::store::Store;
 use crate::store::report_data::AgentSources;
 
@@ -34,7 +35,7 @@ const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
 /// # Errors
 /// The store's own, and a standard output that cannot be written.
 pub async fn from_store(args: &ShowArgs, store: &dyn Store, now: Timestamp) -> Result<ExitCode> {
-    let query = match query(args) {
+    let query = match query(&args.filter) {
         Ok(query) => query,
         Err(message) => return Ok(usage(&message)),
     };
@@ -64,31 +65,43 @@ pub async fn from_store(args: &ShowArgs, store: &dyn Store, now: Timestamp) -> R
     }
 }
 
+/// A report server, and what it is asked for.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    pub server: &'a str,
+    /// Of whoever reads, for a server that asks who that is (`--auth kubernetes`).
+    pub token: Option<&'a str>,
+    pub agent: &'a AgentName,
+    pub filter: &'a FilterArgs,
+    pub output: ShowOutput,
+}
+
 /// Asks a report server, which may be a browser's journey away.
 ///
 /// # Errors
 /// A server that does not answer, or answers what no report server does.
-pub fn from_server(args: &ShowArgs, server: &str) -> Result<ExitCode> {
+pub fn from_server(question: &Question<'_>) -> Result<ExitCode> {
+    let Question { server, output, .. } = *question;
     // What it takes is known here as well as there.
-    if let Err(message) = query(args) {
+    if let Err(message) = query(question.filter) {
         return Ok(usage(&message));
     }
-    let answer = if args.output == ShowOutput::Csv {
-        ask(args, server, "testing.csv")?
+    let answer = if output == ShowOutput::Csv {
+        ask(question, "testing.csv")?
     } else {
-        ask(args, server, "testing")?
+        ask(question, "testing")?
     };
     let body = match answer {
         Answer::Found(body) => body,
         Answer::Refused(problem) => return Ok(usage(&problem)),
     };
-    if args.output == ShowOutput::Csv {
+    if output == ShowOutput::Csv {
         io::stdout().write_all(body.as_bytes()).ok();
         return Ok(ExitCode::SUCCESS);
     }
     let report: TestingReport = serde_json::from_str(&body)
         .with_context(|| format!("{server} is no report server of this version"))?;
-    print(&report, args.output)
+    print(&report, output)
 }
 
 enum Answer {
@@ -97,13 +110,15 @@ enum Answer {
     Refused(String),
 }
 
-fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
+fn ask(question: &Question<'_>, what: &str) -> Result<Answer> {
     #[derive(Deserialize)]
     struct Problem {
         detail: Option<String>,
         title: Option<String>,
+        command: Option<String>,
     }
-    let AgentName { namespace, code } = &args.agent;
+    let server = question.server;
+    let AgentName { namespace, code } = question.agent;
     let address = format!(
         "{}/api/v1/namespaces/{}/agents/{}/{what}",
         server.trim_end_matches('/'),
@@ -113,17 +128,14 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
     let client: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
-        .tls_config(
-            // A company's own certificates count where the machine trusts them.
-            TlsConfig::builder()
-                .root_certs(RootCerts::PlatformVerifier)
-                .build(),
-        )
+        .tls_config(TlsConfig::builder().root_certs(trusted()).build())
         .build()
         .into();
-    let mut answer = client
-        .get(&address)
-        .query_pairs(args.filter.pairs())
+    let mut request = client.get(&address).query_pairs(question.filter.pairs());
+    if let Some(token) = question.token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let mut answer = request
         .call()
         .with_context(|| format!("no answer from {server}"))?;
     let status = answer.status();
@@ -134,9 +146,20 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
     if status.is_success() {
         return Ok(Answer::Found(body));
     }
-    let said = serde_json::from_str(&body)
-        .ok()
-        .and_then(|problem: Problem| problem.detail.or(problem.title));
+    let problem: Option<Problem> = serde_json::from_str(&body).ok();
+    let command = problem
+        .as_ref()
+        .and_then(|problem| problem.command.clone())
+        .map_or(String::new(), |command| format!("\n  {command}"));
+    let said = problem.and_then(|problem| problem.detail.or(problem.title));
+    match (status.as_u16(), said) {
+        (401, Some(said)) => bail!("{said}\n  here: --token-file FILE, or SUMSQ_TOKEN"),
+        (403, Some(said)) => bail!("{said}{command}"),
+        (_, said) => refused(server, status, said),
+    }
+}
+
+fn refused(server: &str, status: ureq::http::StatusCode, said: Option<String>) -> Result<Answer> {
     match said {
         Some(said) if status.is_client_error() => Ok(Answer::Refused(said)),
         Some(said) => bail!("{server} answered {status}: {said}"),
@@ -144,8 +167,31 @@ fn ask(args: &ShowArgs, server: &str, what: &str) -> Result<Answer> {
     }
 }
 
-fn query(args: &ShowArgs) -> Result<TestingQuery, String> {
-    let pairs = args.filter.pairs();
+/// Who asks; a file is meant more than a variable that lies about.
+///
+/// # Errors
+/// A file that cannot be read or holds no token.
+pub fn token(args: &ShowArgs) -> Result<Option<BearerToken>> {
+    let Some(path) = &args.token_file else {
+        return Ok(args.token.clone());
+    };
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let token = text.parse::<BearerToken>();
+    let token = token.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    Ok(Some(token))
+}
+
+/// A company's own certificates count where the machine trusts them.
+fn trusted() -> RootCerts {
+    match roots::bundled() {
+        None => RootCerts::PlatformVerifier,
+        Some(_) => RootCerts::WebPki,
+    }
+}
+
+fn query(filter: &FilterArgs) -> Result<TestingQuery, String> {
+    let pairs = filter.pairs();
     TestingQuery::parse(pairs.iter().map(|(name, value)| (*name, value.as_str())))
         .map_err(|error| format!("{}: {}", flag(&error.parameter), error.message))
 }

@@ -11,8 +11,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("crd", &["crd"]),
     ("yaml", &[]),
     ("validate", &["validate", "crd", "domain", "yaml"]),
-    ("object", &["object", "domain"]),
-    ("store", &["store", "domain"]),
+    ("roots", &[]),
+    ("object", &["object", "roots", "domain"]),
+    ("store", &["store", "roots", "domain"]),
     ("metrics", &["domain"]),
     (
         "ingest",
@@ -39,7 +40,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("check", &["args", "object", "validate", "crd", "domain"]),
-    ("show", &["args", "store", "domain"]),
+    ("show", &["args", "roots", "store", "domain"]),
+    (
+        "plugin",
+        &[
+            "plugin", "args", "check", "show", "object", "validate", "crd", "domain", "yaml",
+        ],
+    ),
     ("args", &["args", "domain"]),
     (
         "app",
@@ -54,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "local",
             "metrics",
             "object",
+            "plugin",
             "show",
             "store",
             "validate",

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use specs::{Case, Kind};
 use sumsq::crd::data_source::DataSource;
+use sumsq::domain::data_source::{AssumedRole, Identity};
 use sumsq::validate::{self, Defaults, SpecProblem};
 
 /// What `sumsq crd` prints, what users apply and what the chart installs are one text.
@@ -238,7 +239,7 @@ spec:
       region: us-east-1
       bucket: s3://shop
       key: /counts.csv
-      serviceAccountName: reader
+      sessionToken: reader
   historyLimit: 0
 ";
     insta::assert_snapshot!(said(several_mistakes), @"
@@ -249,7 +250,7 @@ spec:
       line 16, column 5: spec.source.s3.accountId: accountId is missing: write the 12 digits of the AWS account that owns the bucket, in quotes (it may be left out only where endpoint is set and not AWS's own)
       line 18, column 7: spec.source.s3.bucket: bucket takes a name, not a URL: write com.my-company.counts rather than s3://com.my-company.counts or https://com.my-company.counts.s3.amazonaws.com
       line 19, column 7: spec.source.s3.key: key starts without a slash: write exports/counts.csv rather than /exports/counts.csv
-      line 20, column 7: unknown field spec.source.s3.serviceAccountName
+      line 20, column 7: unknown field spec.source.s3.sessionToken
       line 21, column 3: spec.historyLimit: historyLimit takes 1 to 100; the store keeps every fetch all the same
     ");
 
@@ -524,6 +525,7 @@ fn a_checked_spec_holds_what_was_written() {
         endpoint: None,
         force_path_style: false,
         identity: Operator,
+        role: None,
     }
     "#);
     let rest = (
@@ -559,4 +561,48 @@ fn a_checked_spec_holds_what_was_written() {
     assert_eq!(least.display_name, "shop");
     assert_eq!(least.goals[0].display_name, None);
     assert_eq!(least.id, source.id);
+}
+
+#[test]
+fn an_operator_assumes_a_role_by_an_id_of_the_namespace_and_a_tenant_by_its_own() {
+    let object = |more: &str| {
+        let manifest = format!(
+            "apiVersion: sumsq.dev/v1alpha1
+kind: DataSource
+metadata: {{name: shop, namespace: growth}}
+spec:
+  source:
+    s3: {{region: us-east-1, bucket: counts, key: a.csv, accountId: \"123456789012\", {more}}}
+"
+        );
+        let resources = validate::manifest(&manifest).unwrap().data_sources;
+        let source = validate::data_source(&resources[0], "uid-1", &defaults()).unwrap();
+        (source.object.identity, source.object.role)
+    };
+    let role = "roleArn: arn:aws:iam::123456789012:role/r";
+    let assumed = |external_id: Option<&str>| {
+        Some(AssumedRole {
+            arn: "arn:aws:iam::123456789012:role/r".to_owned(),
+            external_id: external_id.map(str::to_owned),
+        })
+    };
+    let account = || Identity::ServiceAccount {
+        name: "reader".to_owned(),
+    };
+    let named = "serviceAccountName: reader";
+    for (more, expected) in [
+        (String::new(), (Identity::Operator, None)),
+        (
+            role.to_owned(),
+            (Identity::Operator, assumed(Some("sumsq:growth:uid-1"))),
+        ),
+        (named.to_owned(), (account(), None)),
+        (format!("{named}, {role}"), (account(), assumed(None))),
+        (
+            format!("{named}, {role}, externalId: ours"),
+            (account(), assumed(Some("ours"))),
+        ),
+    ] {
+        assert_eq!(object(&more), expected, "{more}");
+    }
 }

@@ -283,3 +283,50 @@ async fn a_folder_fetches_when_its_page_is_asked_to() {
     assert_eq!(server.ended(PATIENCE).await.code(), Some(0));
     fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn what_would_leave_reports_open_is_usage() {
+    let folder = temporary_folder("usage");
+    let short = folder.join("short");
+    fs::write(&short, "too short").unwrap();
+    let short = short.to_str().unwrap();
+    let report = |flags: &[&str]| {
+        let output = Command::new(SUMSQ)
+            .args(["report", "--store", "sqlite:none.db"])
+            .args(flags)
+            .env("KUBECONFIG", "/nonexistent")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    for (flags, code, expected) in [
+        (
+            &["--listen", "0.0.0.0:8080"][..],
+            2,
+            "Give --auth kubernetes or --auth proxy; or --listen 127.0.0.1:8080",
+        ),
+        (&["--auth", "proxy"], 2, "give --proxy-secret FILE"),
+        (
+            &["--auth", "everybody"],
+            2,
+            "possible values: kubernetes, proxy, none",
+        ),
+        (&["--auth", "kubernetes"], 1, "no Kubernetes cluster"),
+        (
+            &["--auth", "proxy", "--proxy-secret", short],
+            1,
+            "has fewer than 16 bytes; `openssl rand -hex 32`",
+        ),
+        (
+            &["--tls-cert", short, "--tls-key", short],
+            1,
+            "cannot serve by TLS",
+        ),
+    ] {
+        let (found, said) = report(flags);
+        assert_eq!(found, code, "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}

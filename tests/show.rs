@@ -6,6 +6,10 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sumsq::domain::data_source::SourceKey;
+use sumsq::http::access::{
+    Access, As, FetchAnswer, From, Identity, ReviewError, Reviewer, Right, SessionKey, Token,
+};
 use sumsq::http::{self, ReportState, Server, StoreSlot};
 use sumsq::metrics::Metrics;
 use sumsq::store::Store;
@@ -133,4 +137,108 @@ async fn a_report_server_says_the_same_as_the_store() {
     let gone = gone.await.unwrap();
     assert_eq!(gone.status.code(), Some(1));
     assert!(said(&gone.stderr).contains("no answer from http://127.0.0.1:"));
+}
+
+/// Knows two tokens, and lets one of them see everything.
+struct Clerk;
+
+#[async_trait::async_trait]
+impl Reviewer for Clerk {
+    async fn identify(&self, token: &Token) -> Result<Option<Identity>, ReviewError> {
+        let known = ["alice.token", "bob.token"].contains(&token.expose());
+        Ok(known.then(|| Identity {
+            user: token.expose().to_owned(),
+            uid: None,
+            groups: Vec::new(),
+            extra: std::collections::BTreeMap::new(),
+        }))
+    }
+
+    async fn allows(&self, who: &Identity, _: &Right) -> Result<bool, ReviewError> {
+        Ok(who.user == "alice.token")
+    }
+
+    async fn allows_server(&self, _: &Right) -> Result<bool, ReviewError> {
+        Ok(false)
+    }
+
+    async fn request_fetch(
+        &self,
+        _: As<'_>,
+        _: &SourceKey,
+        _: &str,
+    ) -> Result<FetchAnswer, ReviewError> {
+        Ok(FetchAnswer::Forbidden)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_server_is_told_who_asks() {
+    let (folder, path) = store();
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open_read_only(&path).await.unwrap());
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let key = SessionKey::drawn();
+    let access = Access::new(From::Kubernetes, Arc::new(Clerk), key, Arc::clone(&metrics));
+    let clock = Arc::new(jiff::Timestamp::now);
+    let state =
+        ReportState::new(StoreSlot::holding(store), metrics, clock).with_access(Arc::new(access));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server::start(listener, http::router(state)).unwrap();
+    let address = format!("http://{}", server.address());
+    let asked = tokio::task::spawn_blocking(move || {
+        let file = |name: &str, token: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, token).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (alice, empty) = (file("alice", "alice.token\n"), file("empty", " \n"));
+        let show = |flags: &[&str], variable: Option<&str>| {
+            let mut command = Command::new(SUMSQ);
+            command
+                .args(["show", AGENT, "--server", &address])
+                .args(flags);
+            if let Some(token) = variable {
+                command.env("SUMSQ_TOKEN", token);
+            }
+            let output = command.output().unwrap();
+            let code = output.status.code().unwrap();
+            (code, said(&output.stderr), said(&output.stdout))
+        };
+        for (flags, variable) in [
+            (&["--token-file", &alice][..], None),
+            (&["--token-file", &alice], Some("bob.token")),
+            (&["--token", "alice.token"], None),
+            (&[], Some("alice.token")),
+        ] {
+            let (code, stderr, stdout) = show(flags, variable);
+            assert_eq!((code, stderr.as_str()), (0, ""), "{flags:?}");
+            assert!(stdout.contains("default/internal-conversions"), "{stdout}");
+        }
+        for (flags, variable, code, expected) in [
+            (&[][..], None, 1, "--token-file FILE, or SUMSQ_TOKEN"),
+            (&[], Some("other.token"), 1, "does not take this token"),
+            (
+                &[],
+                Some("bob.token"),
+                1,
+                "  kubectl -n default create rolebinding",
+            ),
+            (&["--token-file", &empty], None, 1, "a token is one word"),
+            (
+                &["--token-file", "/nonexistent"],
+                None,
+                1,
+                "cannot read /nonexistent",
+            ),
+        ] {
+            let (found, stderr, _) = show(flags, variable);
+            assert_eq!(found, code, "{stderr}");
+            assert!(stderr.contains(expected), "{stderr}");
+            assert!(!stderr.contains("other.token"), "{stderr}");
+        }
+        let help = sumsq(&["show", "--help"]);
+        assert!(said(&help.stdout).contains("SUMSQ_TOKEN"));
+    });
+    asked.await.unwrap();
+    server.stop(Duration::from_secs(5)).await;
 }

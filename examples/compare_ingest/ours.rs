@@ -17,7 +17,7 @@ use sumsq::domain::data_source::DataSource;
 use sumsq::domain::fetch::{FetchError, Outcome, Trigger};
 use sumsq::domain::plan::FetchPlan;
 use sumsq::ingest::{Credentials, Ended, Ingest, Known, NoProgress, Secrets};
-use sumsq::object::{Objects, SecretCredentials};
+use sumsq::object::{NoServiceAccounts, Objects, SecretCredentials};
 use sumsq::store::{BeginFetch, SourceRef, Store};
 use sumsq::validate::{self, Defaults};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,7 @@ impl Secrets for AnyCredentials {
             access_key_id: "compare".to_owned(),
             secret_access_key: "compare".to_owned(),
             session_token: None,
+            session: None,
         })
     }
 }
@@ -75,9 +76,10 @@ pub async fn import(store: &str, endpoint: &str, key: &str, goals: usize) -> Res
     };
     store.observe(&reference, 1).await?;
     let ingest = Ingest {
-        objects: Objects::new(Some(endpoint.to_owned())).await,
+        objects: Objects::new(endpoint.to_owned()).await,
         store: Arc::clone(&store),
         secrets: Arc::new(AnyCredentials),
+        accounts: Arc::new(NoServiceAccounts),
         progress: Arc::new(NoProgress),
         means: Means::new(Means::DEFAULT_MEMORY, folder),
         clock: Arc::new(Timestamp::now),

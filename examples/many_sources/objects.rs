@@ -42,7 +42,10 @@ pub async fn secrets(client: &Client, namespaces: &[String]) -> Result<()> {
     let objects = namespaces.iter().map(|namespace| {
         json!({
             "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"namespace": namespace, "name": "s3"},
+            "metadata": {
+                "namespace": namespace, "name": "s3",
+                "labels": {"sumsq.dev/credentials": "true"},
+            },
             "stringData": {
                 "accessKeyId": ACCESS_KEY,
                 "secretAccessKey": SECRET_KEY,

@@ -29,6 +29,7 @@ impl Operator {
             .env("SUMSQ_STORE", format!("sqlite:{}", store.display()))
             .env("SUMSQ_LISTEN", format!("127.0.0.1:{port}"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("SUMSQ_ALLOWED_ENDPOINTS", "http://127.0.0.1:*")
             .env("MALLOC_ARENA_MAX", "1")
             .env("RUST_LOG", "warn")
             .start(cluster.folder());

@@ -24,12 +24,14 @@ use crate::args::{ControllerArgs, ElectionArgs};
 use crate::controller;
 use crate::controller::lease::{Candidate, Election, Holder, Leadership, Lost, Rhythm};
 use crate::controller::secrets::KubeSecrets;
+use crate::controller::service_accounts::KubeServiceAccounts;
+use crate::domain::tenancy::Ambient;
 use crate::http::{self, Probes, Readiness, StoreSlot};
 use crate::ingest::engine::Engine;
 use crate::ingest::pool::Pool;
 use crate::ingest::{Ingest, NoProgress};
 use crate::metrics::Metrics;
-use crate::object::Objects;
+use crate::object::{Objects, Setup};
 use crate::store::{Store, StoreError};
 
 /// For looks at data sources to end, and for the store to close.
@@ -155,9 +157,10 @@ impl Process {
             Arc::clone(metrics),
         );
         let ingest = Ingest {
-            objects: Objects::new(None).await,
+            objects: Objects::with(self.lends()).await,
             store: Arc::clone(store),
             secrets: Arc::new(KubeSecrets::new(self.client.clone())),
+            accounts: Arc::new(KubeServiceAccounts::new(self.client.clone())),
             progress: Arc::new(NoProgress),
             means: means(fetch, self.args.store.address.folder()),
             clock: system_clock(),
@@ -190,6 +193,20 @@ impl Process {
         engine.shut_down(SHUTDOWN_GRACE).await;
         tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
         Ok(())
+    }
+
+    /// What this operator does for whom.
+    fn lends(&self) -> Setup {
+        let tenants = &self.args.tenants;
+        let own = || vec![tenants.own_namespace(self.client.default_namespace())];
+        let ambient = tenants.ambient_credentials_namespaces.clone();
+        // Where a Pod finds the API server: a cluster may have it on a public address.
+        let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+        Setup {
+            ambient: Ambient::of(ambient.unwrap_or_else(own)),
+            allowed_endpoints: tenants.allowed_endpoints(api_server.as_deref()),
+            ..Setup::default()
+        }
     }
 
     fn scope(&self) -> controller::Scope {

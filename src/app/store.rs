@@ -1,5 +1,6 @@
 //! Opens the store that an address names, and `sumsq store`.
 
+mod backup;
 mod copy;
 mod leave;
 mod list;
@@ -119,6 +120,7 @@ pub(super) async fn run(args: StoreArgs) -> Result<ExitCode> {
             to.close().await;
             Ok(code)
         }
+        StoreCommand::Backup { to, store } => backup::run(&store.address, &to).await,
         StoreCommand::Adopt {
             gone,
             by,

@@ -1,5 +1,7 @@
 //! `sumsq show`: which report, and of what.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -9,11 +11,12 @@ use super::StoreFlag;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 The filters are those of the report's page and mean the same there. Exit status: 0 printed,
-1 the store or the server does not answer, 2 usage, or no such agent.
+1 the store or the server does not answer, or the server lets you not, 2 usage, or no such agent.
 
 Examples:
   sumsq show growth/checkout --store sqlite:/var/lib/sumsq/sumsq.db
   sumsq show growth/checkout --server http://127.0.0.1:8080 --goal sales --metric rate
+  SUMSQ_TOKEN=$(kubectl -n growth create token me) sumsq show growth/checkout --server https://...
   sumsq show growth/checkout --interval always-valid --output json | jq .comparisons")]
 pub struct ShowArgs {
     /// The agent, as its namespace, a slash and its code
@@ -27,11 +30,56 @@ pub struct ShowArgs {
     #[arg(long, env = "SUMSQ_SERVER", value_name = "URL")]
     pub server: Option<String>,
 
+    /// Who you are, to a server that asks: a file with a bearer token, as `kubectl create token` prints
+    /// it
+    #[arg(long, env = "SUMSQ_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The token itself. Others on this machine can read what stands in a command: rather set the
+    /// variable, or give --token-file
+    #[arg(
+        long,
+        env = "SUMSQ_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<BearerToken>,
+
     #[command(flatten)]
     pub filter: FilterArgs,
 
     #[arg(long, value_enum, default_value = "text")]
     pub output: ShowOutput,
+}
+
+/// A bearer token, which is shown to the server and to nobody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(String);
+
+impl BearerToken {
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BearerToken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let token = text.trim();
+        // The text is not repeated: an error is shown.
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a token is one word, such as `kubectl create token` prints".to_owned());
+        }
+        Ok(Self(token.to_owned()))
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken(...)")
+    }
 }
 
 /// What a Testing Report is about; what is left out has the default of the page.

@@ -17,6 +17,7 @@ which (`list` shows it).
 
 Examples:
   sumsq store list
+  sumsq store backup --to /backups/sumsq.db
   sumsq store copy --from sqlite:/var/lib/sumsq/sumsq.db --to postgres://sumsq@db:5432/sumsq
   sumsq store adopt growth/old-name --by growth/new-name
   sumsq store purge growth/old-name --yes")]
@@ -69,6 +70,23 @@ Example:
 
         #[arg(long, value_enum, default_value = "text")]
         output: Output,
+    },
+    /// Write the whole store into one file, while the operator goes on
+    #[command(after_help = "\
+It holds what was committed when it began, and is read back before it has its name. An SQLite
+store is backed up by this, and restored by putting the file in its place while no operator runs;
+PostgreSQL has its own ways (pg_dump).
+
+Examples:
+  sumsq store backup --to /backups/sumsq-$(date +%F).db
+  kubectl -n sumsq-system exec deploy/sumsq -c controller -- /sumsq store backup --to - > sumsq.db")]
+    Backup {
+        /// A file that is not there yet; - is standard output (by way of a file in TMPDIR)
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+
+        #[command(flatten)]
+        store: StoreFlag,
     },
     /// Give the data of a source that is gone to one that is there
     #[command(after_help = "\

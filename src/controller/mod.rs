@@ -12,6 +12,7 @@ pub mod lease;
 mod listing;
 mod publish;
 pub mod secrets;
+pub mod service_accounts;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
+use crate::crd;
 use crate::domain::fetch::{ErrorCode, FetchError};
 use crate::ingest::Secrets;
 use crate::object::SecretCredentials;
@@ -50,7 +51,8 @@ impl Secrets for KubeSecrets {
                 ErrorCode::SecretNotFound,
                 format!("there is no Secret {name} in namespace {namespace}"),
                 "create it with the keys accessKeyId and secretAccessKey (and sessionToken where \
-                 they are temporary), or let secretRef name another",
+                 they are temporary) and the label sumsq.dev/credentials: \"true\", or let secretRef \
+                 name another",
             )),
             Err(kube::Error::Api(status)) if status.code == 403 => Err(FetchError::new(
                 ErrorCode::SecretNotFound,
@@ -77,6 +79,21 @@ fn credentials(
     name: &str,
     secret: &Secret,
 ) -> Result<SecretCredentials, FetchError> {
+    if secret.labels().get(crd::CREDENTIALS).map(String::as_str) != Some("true") {
+        return Err(FetchError::new(
+            ErrorCode::SecretNotLabeled,
+            format!(
+                "Secret {namespace}/{name} is not labelled {}: \"true\"",
+                crd::CREDENTIALS
+            ),
+            format!(
+                "Only Secrets that say so are credentials for DataSources, so that nobody gets at \
+                 another one by its name. Where this one is meant: kubectl -n {namespace} label secret \
+                 {name} {}=true",
+                crd::CREDENTIALS
+            ),
+        ));
+    }
     let value = |key: &str| {
         let bytes = secret.data.as_ref()?.get(key)?;
         // A newline at the end is how `echo` and editors write files, never part of a key. What
@@ -99,6 +116,7 @@ fn credentials(
         access_key_id: required("accessKeyId")?,
         secret_access_key: required("secretAccessKey")?,
         session_token: value("sessionToken"),
+        session: None,
     })
 }
 
@@ -113,9 +131,25 @@ mod tests {
             .iter()
             .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
             .collect();
-        Secret {
+        let mut secret = Secret {
             data: Some(data),
             ..Secret::default()
+        };
+        let label = (crd::CREDENTIALS.to_owned(), "true".to_owned());
+        secret.metadata.labels = Some([label].into());
+        secret
+    }
+
+    #[test]
+    fn a_secret_that_does_not_say_so_is_none() {
+        for value in [None, Some(""), Some("false"), Some("True")] {
+            let mut secret = secret(&[("accessKeyId", "AKIA"), ("secretAccessKey", "s3cr3t")]);
+            let label = value.map(|value| (crd::CREDENTIALS.to_owned(), value.to_owned()));
+            secret.metadata.labels = label.map(|label| [label].into());
+            let error = credentials("growth", "s3", &secret).err().unwrap();
+            assert_eq!(error.class, ErrorCode::SecretNotLabeled, "{value:?}");
+            let command = "kubectl -n growth label secret s3 sumsq.dev/credentials=true";
+            assert!(error.hint.ends_with(command), "{}", error.hint);
         }
     }
 

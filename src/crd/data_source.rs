@@ -11,12 +11,14 @@
     reason = "the schema's derive repeats each struct inside a function"
 )]
 
+mod source;
 mod status;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use source::{S3, SecretRef, Source};
 pub use status::{DataSourceStatus, FetchError, FetchResult, HistoryEntry, Trigger};
 
 /// Where a CSV of aggregated conversion counts lies in S3, which goals it holds, and when to fetch
@@ -270,114 +272,6 @@ pub enum DeletionPolicy {
     #[default]
     Retain,
     Delete,
-}
-
-/// Where the CSV lies.
-#[derive(KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// An object in S3, or in a store that speaks its language.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3: Option<S3>,
-}
-
-/// An object in S3.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.accountId) || (has(self.endpoint) && \
-    !self.endpoint.lowerAscii().matches('^https?://([^/]*[.])?amazonaws[.](com|com[.]cn|eu)[.]?(:[0-9]*)?(/|$)'))")
-    .message("accountId is missing: write the 12 digits of the AWS account that owns the bucket, \
-        in quotes (it may be left out only where endpoint is set and not AWS's own)")
-    .field_path(".accountId")
-    .reason(Reason::FieldValueRequired))]
-pub struct S3 {
-    /// The bucket's region, such as us-east-1 or eu-west-2.
-    #[schemars(length(max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_-]{1,64}$')")
-        .message("region takes a region's code, such as us-east-1"))]
-    pub region: String,
-
-    /// The bucket's name, such as com.my-company.counts: neither its ARN nor a URL.
-    #[schemars(length(max = 2048))]
-    #[x_kube(
-        validation = Rule::new("!self.startsWith('arn:')")
-            .message("bucket takes a name, not an ARN: write com.my-company.counts rather than \
-                arn:aws:s3:::com.my-company.counts"),
-        validation = Rule::new("self.startsWith('arn:') || (!self.contains('://') && \
-            !self.lowerAscii().matches('[.]amazonaws[.]com([.]cn)?(/|$)'))")
-            .message("bucket takes a name, not a URL: write com.my-company.counts rather than \
-                s3://com.my-company.counts or https://com.my-company.counts.s3.amazonaws.com"),
-        validation = Rule::new("self.startsWith('arn:') || self.contains('://') || \
-            self.lowerAscii().matches('[.]amazonaws[.]com([.]cn)?(/|$)') || !self.contains('/')")
-            .message("bucket takes a name without slashes: what follows the slash belongs into \
-                key"),
-        validation = Rule::new("self.startsWith('arn:') || self.contains('/') || \
-            self.matches('^[A-Za-z0-9._-]{3,255}$')")
-            .message("bucket takes a name as S3 shows it, such as com.my-company.counts: \
-                letters, digits, dots and hyphens, at least 3")
-    )]
-    pub bucket: String,
-
-    /// The CSV's name in the bucket, such as exports/counts.csv; slashes are folders. A file that
-    /// ends in .gz or .zst is read as well.
-    #[schemars(length(max = 4096))]
-    #[x_kube(
-        validation = Rule::new("self != '' && bytes(self).size() <= 1024")
-            .message("key takes the CSV's name in the bucket, such as exports/counts.csv, 1 to \
-                1024 bytes"),
-        validation = Rule::new("!self.startsWith('/')")
-            .message("key starts without a slash: write exports/counts.csv rather than \
-                /exports/counts.csv"),
-        validation = Rule::new("!self.contains('://') && !self.startsWith('arn:')")
-            .message("key takes the CSV's name in the bucket, not a URL or ARN: write \
-                exports/counts.csv rather than s3://com.my-company.counts/exports/counts.csv"),
-        validation = Rule::new("self.startsWith('/') || !self.endsWith('/')")
-            .message("key takes one CSV, not a folder: write exports/counts.csv rather than \
-                exports/")
-    )]
-    pub key: String,
-
-    /// The 12 digits, in quotes, of the AWS account that owns the bucket. S3 refuses to read where
-    /// another account does, so a bucket that changes hands is noticed. May be left out only where
-    /// endpoint is set and not AWS's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]{12}$')")
-        .message("accountId takes the 12 digits of an AWS account, without hyphens and in \
-            quotes, such as \"123456789012\""))]
-    pub account_id: Option<String>,
-
-    /// The address of an S3-compatible store, such as https://minio.example.com:9000. Default:
-    /// AWS, in the bucket's region.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("\
-            self.matches('^https?://([A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(:[0-9]{1,5})?(/[^?#[:space:][:cntrl:]]*)?$')")
-        .message("endpoint takes an address that starts with http:// or https://, such as \
-            https://minio.example.com:9000"))]
-    pub endpoint: Option<String>,
-
-    /// Whether requests name the bucket in the path rather than in the host name, as many
-    /// S3-compatible stores want it. Default: false.
-    #[serde(default)]
-    pub force_path_style: bool,
-
-    /// The Secret of this namespace whose credentials read the object. Default: the operator's own
-    /// identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<SecretRef>,
-}
-
-/// Names a Secret of the same namespace.
-#[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretRef {
-    /// The Secret's name. Its keys are accessKeyId, secretAccessKey and, where they are temporary,
-    /// sessionToken.
-    #[schemars(length(max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$')")
-        .message("secretRef.name takes the name of a Secret in this namespace"))]
-    pub name: String,
 }
 
 /// A quantity of bytes, as text (`1Gi`) or as a plain number.

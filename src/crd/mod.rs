@@ -13,6 +13,9 @@ pub const FETCH_REQUESTED_AT: &str = "sumsq.dev/fetch-requested-at";
 /// The same, and the object is read although it is the one that was imported last.
 pub const FORCE_FETCH_REQUESTED_AT: &str = "sumsq.dev/force-fetch-requested-at";
 
+/// A Secret is used for DataSources where this label of it is "true".
+pub const CREDENTIALS: &str = "sumsq.dev/credentials";
+
 /// Every definition that a cluster needs.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {

@@ -169,6 +169,31 @@ pub struct S3Object {
     pub endpoint: Option<String>,
     pub force_path_style: bool,
     pub identity: Identity,
+    /// What that identity assumes to read; None: it reads itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<AssumedRole>,
+}
+
+impl S3Object {
+    /// What the operator made up for the trust policy of [`Self::role`]: it asks for that role
+    /// itself, and takes nobody's word for the external ID.
+    #[must_use]
+    pub fn derived_external_id(&self) -> Option<&str> {
+        let role = self
+            .role
+            .as_ref()
+            .filter(|_| self.identity == Identity::Operator);
+        role?.external_id.as_deref()
+    }
+}
+
+/// A role that an identity assumes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AssumedRole {
+    pub arn: String,
+    /// Where the operator's own identity assumes it: of the namespace
+    /// ([`super::tenancy::external_id`]). Else as the spec says.
+    pub external_id: Option<String>,
 }
 
 /// Whose credentials read the object.
@@ -179,4 +204,53 @@ pub enum Identity {
     /// A Secret of the same namespace with `accessKeyId`, `secretAccessKey` and, optionally,
     /// `sessionToken`.
     Secret { name: String },
+    /// The role of a ServiceAccount of the same namespace, by a token of that account.
+    ServiceAccount { name: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an operator stored before it knew of roles is still what it finds: an upgrade fetches
+    /// nothing anew.
+    #[test]
+    fn a_role_is_part_of_a_fingerprint_where_there_is_one() {
+        let mut source = plain::source();
+        let before = r#"{"goals":[["sales",false,false]],"dating":"Exposure","object":{"region":"us-east-1","bucket":"counts","key":"counts.csv","account_id":null,"endpoint":null,"force_path_style":false,"identity":"Operator"},"max_object_bytes":1073741824,"on_integrity_problem":"Warn"}"#;
+        let before = blake3::hash(before.as_bytes()).to_hex();
+        assert_eq!(source.fingerprint(), before[..32]);
+        let mut seen = vec![source.fingerprint()];
+        let account = Identity::ServiceAccount {
+            name: "reader".into(),
+        };
+        for identity in [Identity::Operator, account] {
+            source.object.identity = identity;
+            for (arn, external_id) in [("arn-1", None), ("arn-1", Some("a")), ("arn-2", Some("a"))]
+            {
+                source.object.role = Some(AssumedRole {
+                    arn: arn.into(),
+                    external_id: external_id.map(str::to_owned),
+                });
+                seen.push(source.fingerprint());
+            }
+        }
+        let all = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+    }
+
+    #[test]
+    fn an_external_id_is_derived_for_the_operator_alone() {
+        let mut object = plain::source().object;
+        assert_eq!(object.derived_external_id(), None);
+        object.role = Some(AssumedRole {
+            arn: "arn".into(),
+            external_id: Some("sumsq:growth:uid".into()),
+        });
+        assert_eq!(object.derived_external_id(), Some("sumsq:growth:uid"));
+        object.identity = Identity::Secret { name: "s".into() };
+        assert_eq!(object.derived_external_id(), None);
+    }
 }

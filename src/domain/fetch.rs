@@ -297,6 +297,20 @@ error_codes! {
     SecretNotFound => Retry,
     /// The Secret lacks a key, or one of them is empty.
     SecretInvalid => Retry,
+    /// The Secret is not labelled `sumsq.dev/credentials: "true"`.
+    SecretNotLabeled => Retry,
+    /// The ServiceAccount that `serviceAccountName` names is not there.
+    ServiceAccountNotFound => Retry,
+    /// The ServiceAccount names no role that could be assumed.
+    ServiceAccountInvalid => Retry,
+    /// The operator may not have tokens of the ServiceAccount.
+    TokenNotGranted => Retry,
+    /// The operator's own identity does not read for this namespace.
+    AmbientCredentialsRefused => Retry,
+    /// The operator's list of endpoints does not name `endpoint`.
+    EndpointNotAllowed => Retry,
+    /// `endpoint` leads to an address that is nobody else's business.
+    AddressNotAllowed => Retry,
     /// The file is not what the data source expects; nothing was changed.
     InvalidCsv => Retry,
     /// An "always" rule is broken and `onIntegrityProblem` is Reject; nothing was changed.

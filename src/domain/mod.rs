@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod shard;
 pub mod stats;
 pub mod status;
+pub mod tenancy;
 pub mod totals;
 
 /// The time, injected into those who hand it to this module as an argument: nothing in here reads

@@ -76,6 +76,9 @@ pub struct Status {
     pub last_handled_force_fetch_request: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reader: Option<String>,
+    /// What the trust policy of the role has to ask for that the operator itself assumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "rfc3339_option"
@@ -130,6 +133,7 @@ pub fn status(
         next_fetch_time: situation.next_fetch,
         ready: ready(source, stored, situation),
         reconciling: reconciling(stored, situation, now),
+        external_id: source.object.derived_external_id().map(str::to_owned),
         ..facts(stored, source.generation, source.history_limit)
     };
     status.fitted()
@@ -237,6 +241,7 @@ fn facts(stored: &Stored, generation: i64, history_limit: usize) -> Status {
         last_handled_fetch_request: stored.handled_request.clone(),
         last_handled_force_fetch_request: stored.handled_force_request.clone(),
         reader: stored.reader.clone(),
+        external_id: None,
         last_fetch_time: stored.last_fetch_at,
         last_success_time: stored.last_success_at,
         next_fetch_time: None,

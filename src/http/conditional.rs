@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::problem::Problem;
+use crate::VERSION;
 
 /// What names one state of one view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,7 @@ fn build() -> &'static str {
         let file = std::env::current_exe().and_then(std::fs::metadata).ok();
         let written = file.as_ref().and_then(|file| file.modified().ok());
         let bytes = file.as_ref().map(std::fs::Metadata::len);
-        format!("{} {bytes:?} {written:?}", env!("CARGO_PKG_VERSION"))
+        format!("{VERSION} {bytes:?} {written:?}")
     })
 }
 
@@ -102,7 +103,7 @@ mod tests {
     fn another_build_of_the_same_version_tags_otherwise() {
         let here = Etag::of(&"view");
         assert_eq!(here, Etag::by(build(), &"view"));
-        assert_ne!(here, Etag::by(env!("CARGO_PKG_VERSION"), &"view"));
+        assert_ne!(here, Etag::by(VERSION, &"view"));
         assert_ne!(Etag::by("0.1.0 a", &"view"), Etag::by("0.1.0 b", &"view"));
         // What tells builds apart is known here: the length and the time of the file that runs.
         assert!(build().contains("Some(SystemTime"), "{}", build());

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::connection::Connection;
 use super::problem::Problem;
 use super::state::ReportState;
 
@@ -21,6 +22,9 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
+/// Once a browser has come by TLS it comes by nothing else.
+const ONE_YEAR_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// Limits on requests.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
@@ -31,6 +35,11 @@ pub struct HttpLimits {
     /// Path and query.
     pub address_bytes: usize,
     pub body_bytes: u64,
+    /// Forms whose bodies are on their way. Further ones are answered 503 at once: clients that send a
+    /// body slowly take no other request's place.
+    pub forms_in_flight: usize,
+    /// For all of a form's body to arrive.
+    pub form_within: Duration,
     /// From the request's head to the answer's.
     pub answer_within: Duration,
     /// A download whose reader takes nothing for so long is given up.
@@ -44,6 +53,8 @@ impl Default for HttpLimits {
             downloads_in_flight: 4,
             address_bytes: 8 << 10,
             body_bytes: 16 << 10,
+            forms_in_flight: 32,
+            form_within: Duration::from_secs(5),
             answer_within: Duration::from_secs(30),
             reader_stalls: Duration::from_secs(30),
         }
@@ -163,19 +174,30 @@ fn body_bytes(headers: &HeaderMap) -> u64 {
 }
 
 /// Gives every answer its headers; a problem outside of `/api` comes in the pages' clothes.
-pub(super) async fn dress(request: Request, next: Next) -> Response {
+pub(super) async fn dress(
+    State(state): State<ReportState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let secure = Connection::of(request.extensions()).is_secure(request.headers());
     if request.uri().path().starts_with("/api/") {
-        return with_headers(next.run(request).await, API_POLICY);
+        return with_headers(next.run(request).await, API_POLICY, secure);
     }
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions().get::<Problem>()
-        && let Some(mut page) = super::pages::problem(problem, uri.path())
+        && let Some(mut page) = super::pages::problem(problem, &uri, &state)
     {
         *page.status_mut() = problem.status();
-        for name in [header::RETRY_AFTER, header::ALLOW, header::CACHE_CONTROL] {
-            if let Some(value) = response.headers().get(&name) {
-                page.headers_mut().insert(name, value.clone());
+        for name in [
+            header::RETRY_AFTER,
+            header::ALLOW,
+            header::CACHE_CONTROL,
+            header::VARY,
+            header::SET_COOKIE,
+        ] {
+            for value in response.headers().get_all(&name) {
+                page.headers_mut().append(name.clone(), value.clone());
             }
         }
         if method == Method::HEAD {
@@ -183,11 +205,16 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
         }
         response = page;
     }
-    with_headers(response, PAGE_POLICY)
+    with_headers(response, PAGE_POLICY, secure)
 }
 
-fn with_headers(mut response: Response, policy: HeaderValue) -> Response {
+fn with_headers(mut response: Response, policy: HeaderValue, secure: bool) -> Response {
     let headers = response.headers_mut();
+    if secure {
+        headers
+            .entry(header::STRICT_TRANSPORT_SECURITY)
+            .or_insert(ONE_YEAR_TLS);
+    }
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, policy),
         (

@@ -13,10 +13,11 @@ pub use views::{
     SourceDetail, SourceView,
 };
 
+use super::access::{Caller, Scope};
 use super::problem::Problem;
 use super::state::ReportState;
 use crate::domain::agent::{AgentResource, in_force};
-use crate::domain::data_source::SourceId;
+use crate::domain::data_source::{SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::store::report_data::AgentSources;
 use crate::store::{AgentRow, SourceRow};
@@ -25,13 +26,14 @@ use crate::store::{AgentRow, SourceRow};
 const STALE_SLOTS: u32 = 2;
 
 impl ReportState {
-    /// Every data source whose object is there, by namespace and name.
+    /// Every data source within the scope whose object is there, by namespace and name.
     ///
     /// # Errors
     /// 503 where the store does not answer.
-    pub async fn data_sources(&self) -> Result<Vec<SourceView>, Problem> {
+    pub(super) async fn data_sources(&self, scope: &Scope) -> Result<Vec<SourceView>, Problem> {
         let now = self.now();
-        let sources = self.store()?.sources().await?;
+        let mut sources = self.store()?.sources().await?;
+        sources.retain(|source| scope.holds(&source.key.namespace));
         // Schedules are worked out for each of them: not by the threads that serve.
         self.compute(move || {
             Ok(sources
@@ -47,9 +49,10 @@ impl ReportState {
     ///
     /// # Errors
     /// 503 where the store does not answer.
-    pub async fn agents(&self) -> Result<Vec<AgentView>, Problem> {
+    pub(super) async fn agents(&self, scope: &Scope) -> Result<Vec<AgentView>, Problem> {
         let store = self.store()?;
-        let sources = store.sources().await?;
+        let mut sources = store.sources().await?;
+        sources.retain(|source| scope.holds(&source.key.namespace));
         let resources = store.agent_resources(None).await?;
         let held = store.agent_list().await?;
         let now = self.now();
@@ -59,7 +62,12 @@ impl ReportState {
 
     /// # Errors
     /// 404 where there is no such data source, 503 where the store does not answer.
-    pub async fn data_source(&self, namespace: &str, name: &str) -> Result<SourceDetail, Problem> {
+    pub(super) async fn data_source(
+        &self,
+        caller: &Caller,
+        namespace: &str,
+        name: &str,
+    ) -> Result<SourceDetail, Problem> {
         let source = self.source(namespace, name).await?;
         let agents = self.store()?.agents(source.id).await?;
         let resources = self.store()?.agent_resources(Some(namespace)).await?;
@@ -73,7 +81,8 @@ impl ReportState {
                 last_day: agent.last_day,
             })
             .collect();
-        Ok(SourceDetail::of(&source, agents, self))
+        let can_fetch = self.can_fetch(caller, &source.key).await?;
+        Ok(SourceDetail::of(&source, agents, can_fetch, self.now()))
     }
 
     /// The newest fetches that began before `before`, and whether there are more.
@@ -146,7 +155,7 @@ impl SourceView {
 }
 
 impl SourceDetail {
-    fn of(source: &SourceRow, agents: Vec<HeldAgent>, state: &ReportState) -> Self {
+    fn of(source: &SourceRow, agents: Vec<HeldAgent>, available: bool, now: Timestamp) -> Self {
         let description = source.description.as_ref();
         // What a stalled object's spec says is not known where it was never read.
         let said = |part: fn(&Description) -> &String| {
@@ -155,9 +164,8 @@ impl SourceDetail {
                 .filter(|text| !text.is_empty())
                 .cloned()
         };
-        let available = state.fetch_now.is_some();
         Self {
-            source: SourceView::of(source, state.now()),
+            source: SourceView::of(source, now),
             goals: description
                 .map(|description| description.goals.iter().map(GoalView::from).collect())
                 .unwrap_or_default(),
@@ -174,18 +182,18 @@ impl SourceDetail {
             agents,
             fetch_now: FetchNowView {
                 available,
-                command: (!available).then(|| fetch_command(source)),
+                command: (!available).then(|| fetch_command(&source.key)),
             },
         }
     }
 }
 
 /// Namespaces and names are DNS names: nothing in them needs quoting.
-fn fetch_command(source: &SourceRow) -> String {
+pub(super) fn fetch_command(source: &SourceKey) -> String {
     format!(
         "kubectl annotate datasource -n {} {} --overwrite \
          sumsq.dev/fetch-requested-at=\"$(date +%s)\"",
-        source.key.namespace, source.key.name
+        source.namespace, source.name
     )
 }
 

@@ -37,6 +37,9 @@ pub struct Problem {
     /// The parameter that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
+    /// What somebody who may would run to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
 }
 
 impl Problem {
@@ -48,6 +51,7 @@ impl Problem {
             status,
             detail: detail.into(),
             parameter: None,
+            command: None,
         }
     }
 
@@ -80,6 +84,18 @@ impl Problem {
     #[must_use]
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// With the command that mends it.
+    #[must_use]
+    pub fn with_command(mut self, command: String) -> Self {
+        self.command = Some(command);
+        self
+    }
+
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        self.command.as_deref()
     }
 
     #[must_use]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,28 +16,40 @@ use utoipa::openapi::OpenApi;
 use super::probes::Probes;
 use super::problem::Problem;
 use super::state::ReportState;
-use super::{api, guard, pages};
+use super::{access, api, guard, pages};
 
 /// The report server: JSON, CSV, pages. Probes are not in it; see [`super::probes()`].
 pub fn router(state: ReportState) -> Router {
     // Outermost last: a panic is a 500 and a refusal a problem, dressed and counted as any other.
     pages::routes()
         .merge(api::routes())
+        .route_layer(from_fn_with_state(state.clone(), access::authorize))
         .fallback(no_such_address)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(state.clone(), guard::limit))
         .layer(from_fn_with_state(state.clone(), guard::own_host))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(guard::dress))
+        .layer(from_fn_with_state(state.clone(), guard::dress))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(from_fn_with_state(state.clone(), guard::measure))
         .with_state(state)
 }
 
-/// What listens on `address`: where that is this machine's alone, the probes and metrics too, and
-/// only for who asks by its own name.
+/// Every method and template of an address, sorted: what there is to be allowed.
+#[must_use]
+pub fn routes() -> Vec<(String, String)> {
+    let mut routes = pages::addresses();
+    routes.extend(api::addresses());
+    routes.sort();
+    routes
+}
+
+/// What listens on `address`. Where that is this machine's alone and nobody is asked who they are: only
+/// for who asks by its own name, and the probes and metrics too. Where somebody is, what stands before
+/// it on this machine (a proxy in the same Pod) has a name of its own.
 pub fn router_at(address: IpAddr, state: ReportState, probes: Probes) -> Router {
-    let loopback = address.to_canonical().is_loopback();
+    let open = state.access().is_none();
+    let loopback = address.to_canonical().is_loopback() && open;
     let state = state.loopback_only(loopback);
     let reports = router(state.clone());
     if !loopback {

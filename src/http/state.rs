@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::access::Access;
 use super::cache::Cache;
 use super::guard::HttpLimits;
 use super::problem::Problem;
@@ -22,8 +23,8 @@ const AGENTS_READ_AT_ONCE: usize = 2;
 const AGENTS_BYTES: usize = 24 << 20;
 const ANSWERS_BYTES: usize = 8 << 20;
 
-/// Asks for a fetch right now. `sumsq local` can; a report server beside the operator cannot, and
-/// says by which command it is done.
+/// Asks for a fetch right now. `sumsq local` can; a report server beside the operator asks the API
+/// server as its caller, or says by which command it is done.
 #[async_trait]
 pub trait FetchNow: Send + Sync + 'static {
     /// False where there is no such data source.
@@ -66,10 +67,13 @@ pub struct ReportState {
     pub clock: Clock,
     /// None where another process fetches.
     pub fetch_now: Option<Arc<dyn FetchNow>>,
+    /// None where everybody may do everything.
+    access: Option<Arc<Access>>,
     limits: HttpLimits,
     loopback_only: bool,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
+    pub(super) forms: Arc<Semaphore>,
     pub(super) agents: Arc<Cache<Arc<Tally>>>,
     /// Bodies by their ETag.
     pub(super) answers: Arc<Cache<Bytes>>,
@@ -87,8 +91,10 @@ impl ReportState {
             metrics,
             clock,
             fetch_now: None,
+            access: None,
             in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
             downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
+            forms: Arc::new(Semaphore::new(limits.forms_in_flight)),
             limits,
             loopback_only: false,
             agents: Arc::new(Cache::of_bytes(AGENTS_BYTES)),
@@ -104,8 +110,25 @@ impl ReportState {
     pub fn with_limits(mut self, limits: HttpLimits) -> Self {
         self.in_flight = Arc::new(Semaphore::new(limits.requests_in_flight));
         self.downloads = Arc::new(Semaphore::new(limits.downloads_in_flight));
+        self.forms = Arc::new(Semaphore::new(limits.forms_in_flight));
         self.limits = limits;
         self
+    }
+
+    /// Who is asked who may read; without, everybody may.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<Access>) -> Self {
+        self.access = Some(access);
+        self
+    }
+
+    pub(super) fn access(&self) -> Option<&Access> {
+        self.access.as_deref()
+    }
+
+    /// Whether there is somebody to sign in.
+    pub(super) fn signs_in(&self) -> bool {
+        self.access().is_some_and(Access::has_sign_in)
     }
 
     /// Whether only this machine's own clients are to be served: those that ask by its own name for

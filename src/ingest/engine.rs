@@ -20,8 +20,8 @@ use self::held::{Held, Loss};
 use self::job::Job;
 use self::read::{known, observed, source_ref};
 use super::pool::Pool;
-use super::{Credentials, Ingest};
-use crate::domain::data_source::{DataSource, Identity, SourceId, SourceKey};
+use super::{Credentials, Ingest, Reader};
+use crate::domain::data_source::{AssumedRole, DataSource, Identity, SourceId, SourceKey};
 use crate::domain::description::Description;
 use crate::domain::fetch::FetchRecord;
 use crate::domain::plan::{
@@ -43,7 +43,7 @@ pub struct Engine {
     flights: Mutex<HashMap<SourceId, Flight>>,
     troubles: Mutex<HashMap<SourceId, Trouble>>,
     /// Whose identity was asked for without a fetch, by this process.
-    identified: Mutex<HashMap<SourceId, Identity>>,
+    identified: Mutex<HashMap<SourceId, (Identity, Option<AssumedRole>)>>,
     held: Held,
     ended: mpsc::UnboundedSender<SourceKey>,
     stopping: AtomicBool,
@@ -340,7 +340,7 @@ impl Engine {
             return;
         }
         // Once for each identity that the spec names: it may change while nothing is fetched.
-        let identity = source.object.identity.clone();
+        let identity = (source.object.identity.clone(), source.object.role.clone());
         let asked = lock(&self.identified).insert(source.id, identity.clone());
         if asked == Some(identity) {
             return;
@@ -349,13 +349,14 @@ impl Engine {
         let (engine, source) = (Arc::clone(self), Arc::clone(source));
         let namespace = source.key.namespace.clone();
         let job = async move {
-            let Some(reader) = engine.ingest.reader(&source, &Credentials::default()).await else {
-                return engine.ask_again(&source);
-            };
-            if known.as_ref() == Some(&reader) {
-                return;
+            let found = engine.ingest.reader(&source, &Credentials::default()).await;
+            if !matches!(found, Reader::Known(_)) {
+                engine.ask_again(&source);
             }
-            match engine.ingest.store.set_reader(source.id, &reader).await {
+            let Some(reader) = found.changes(known.as_deref()) else {
+                return;
+            };
+            match engine.ingest.store.set_reader(source.id, reader).await {
                 Ok(()) => engine.notify(&source.key),
                 Err(error) => {
                     warn(&source.key, &error, "the reader cannot be stored");
@@ -370,7 +371,10 @@ impl Engine {
     fn ask_again(&self, source: &DataSource) {
         let mut identified = lock(&self.identified);
         // What another spec has asked since stands.
-        if identified.get(&source.id) == Some(&source.object.identity) {
+        let asked = identified.get(&source.id);
+        if asked.is_some_and(|(identity, role)| {
+            (identity, role) == (&source.object.identity, &source.object.role)
+        }) {
             identified.remove(&source.id);
         }
     }

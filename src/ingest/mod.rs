@@ -23,7 +23,7 @@ use crate::domain::counts_csv::{
 };
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
 use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, presentable};
-use crate::object::{ObjectBody, Objects, Opened, SecretCredentials};
+use crate::object::{Base, ObjectBody, Objects, Opened, SecretCredentials, ServiceAccounts};
 use crate::store::{EncodedDay, EndFetch, Store, StoreError, block};
 
 /// Chunks of a body, of at most 64 KiB each, that wait to be read.
@@ -33,7 +33,7 @@ const CHUNKS_AHEAD: usize = 8;
 #[async_trait]
 pub trait Secrets: Send + Sync {
     /// # Errors
-    /// SecretNotFound or SecretInvalid, ready to show.
+    /// SecretNotFound, SecretNotLabeled or SecretInvalid, ready to show.
     async fn read(&self, namespace: &str, name: &str) -> Result<SecretCredentials, FetchError>;
 }
 
@@ -60,6 +60,7 @@ pub struct Ingest {
     pub objects: Objects,
     pub store: Arc<dyn Store>,
     pub secrets: Arc<dyn Secrets>,
+    pub accounts: Arc<dyn ServiceAccounts>,
     pub progress: Arc<dyn Progress>,
     /// Shared by all fetches.
     pub means: Means,
@@ -84,6 +85,42 @@ pub struct Known {
 /// What a fetch and what goes along with it sign with: read once for both, and never kept.
 #[derive(Debug, Default)]
 pub struct Credentials(OnceCell<Option<SecretCredentials>>);
+
+/// Whose identity reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reader {
+    /// Its ARN.
+    Known(String),
+    /// It could not be had this time: what was known before may well stand.
+    Unknown,
+    /// The identity that the spec names reads nothing: who read before is the wrong answer.
+    Nobody,
+}
+
+impl Reader {
+    /// What the store has to be told, where it has it otherwise.
+    fn changes(&self, stored: Option<&str>) -> Option<&str> {
+        let reader = match self {
+            Self::Known(reader) => reader,
+            Self::Unknown => return None,
+            Self::Nobody => "",
+        };
+        (stored.unwrap_or_default() != reader).then_some(reader)
+    }
+}
+
+/// Whether there is no such identity, or it is not lent: an API that does not answer says neither.
+fn is_refused(class: ErrorCode) -> bool {
+    matches!(
+        class,
+        ErrorCode::AmbientCredentialsRefused
+            | ErrorCode::AssumeRoleFailed
+            | ErrorCode::SecretInvalid
+            | ErrorCode::SecretNotLabeled
+            | ErrorCode::ServiceAccountInvalid
+            | ErrorCode::TokenNotGranted
+    )
+}
 
 /// How a fetch ended.
 #[derive(Debug)]
@@ -141,11 +178,16 @@ impl Ingest {
     }
 
     /// Whose identity reads this source's object: best effort.
-    pub async fn reader(&self, source: &DataSource, credentials: &Credentials) -> Option<String> {
-        let credentials = self.read_once(source, credentials).await.ok()?;
+    pub async fn reader(&self, source: &DataSource, credentials: &Credentials) -> Reader {
+        let credentials = match self.read_once(source, credentials).await {
+            Ok(credentials) => credentials,
+            Err(error) if is_refused(error.class) => return Reader::Nobody,
+            Err(_) => return Reader::Unknown,
+        };
         self.objects
             .reader(&source.object, &source.key.namespace, credentials)
             .await
+            .map_or(Reader::Unknown, Reader::Known)
     }
 
     async fn read_once<'c>(
@@ -161,14 +203,18 @@ impl Ingest {
         &self,
         source: &DataSource,
     ) -> Result<Option<SecretCredentials>, FetchError> {
-        match &source.object.identity {
-            Identity::Operator => Ok(None),
-            Identity::Secret { name } => self
-                .secrets
-                .read(&source.key.namespace, name)
-                .await
-                .map(Some),
-        }
+        let (object, namespace) = (&source.object, source.key.namespace.as_str());
+        // Nothing is looked up for what is refused anyway.
+        self.objects.admit(object, namespace)?;
+        let base = match &object.identity {
+            Identity::Operator => Base::Operator,
+            Identity::Secret { name } => Base::Secret(self.secrets.read(namespace, name).await?),
+            Identity::ServiceAccount { name } => Base::Account {
+                account: self.accounts.read(namespace, name).await?,
+                accounts: self.accounts.as_ref(),
+            },
+        };
+        self.objects.sign_in(object, namespace, base).await
     }
 
     async fn download(

@@ -43,6 +43,7 @@ impl BucketServer {
             access_key_id: "sumsq-local".to_owned(),
             secret_access_key: Uuid::new_v4().simple().to_string(),
             session_token: None,
+            session: None,
         });
         let mut service = S3ServiceBuilder::new(Buckets {
             folder: buckets.to_owned(),

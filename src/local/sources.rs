@@ -207,5 +207,6 @@ fn from_folder(mut source: DataSource) -> DataSource {
     source.object.identity = Identity::Secret {
         name: "sumsq-local".to_owned(),
     };
+    source.object.role = None;
     source
 }

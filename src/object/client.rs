@@ -3,7 +3,7 @@
 
 use std::env;
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
@@ -16,14 +16,19 @@ use aws_sdk_s3::config::{
     SharedCredentialsProvider,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::dns::SharedDnsResolver;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 pub(super) use lru::LruCache;
 
 use super::credentials::{Credentials, SecretCredentials};
-use super::{Timeouts, lock};
+use super::reach::guarded_client;
+use super::{Setup, lock};
 use crate::domain::data_source::S3Object;
+use crate::domain::tenancy::endpoints::{AllowedEndpoints, Listed};
+use crate::roots;
 
 /// Clients are small (they share one connection pool), but a namespace can make any number of
 /// Secrets over time.
@@ -42,24 +47,35 @@ pub(super) struct Clients {
     anonymous: SdkConfig,
     /// In place of every spec's.
     endpoint: Option<String>,
+    /// In place of AWS's STS.
+    sts_endpoint: Option<String>,
+    /// Where the operator itself is; None: nothing says so.
+    own_region: Option<Region>,
+    pub(super) allowed: Arc<AllowedEndpoints>,
+    /// For endpoints that tenants name.
+    guarded: SharedHttpClient,
     s3: Mutex<LruCache<Key, aws_sdk_s3::Client>>,
 }
 
 impl Clients {
     /// Loads the operator's settings from AWS's usual environment and files. Credentials are
     /// looked for when they are first needed.
-    pub(super) async fn load(endpoint: Option<String>, timeouts: Timeouts) -> Self {
+    pub(super) async fn load(setup: &Setup) -> Self {
+        let timeouts = setup.timeouts;
         // Not from the instance's metadata: each object names its region, and asking takes seconds
         // where there is no such service.
-        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        let own_region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
-            .or_else(Region::from_static(FALLBACK_REGION));
+            .region()
+            .await;
+        let region = own_region.clone();
+        let region = region.unwrap_or(Region::from_static(FALLBACK_REGION));
         let limits = TimeoutConfig::builder()
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.answer)
             .build();
         let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client())
+            .http_client(http_client(ProxyConfig::from_env, None))
             .region(region)
             .timeout_config(limits)
             .stalled_stream_protection(
@@ -74,12 +90,30 @@ impl Clients {
         let base = loader.load().await;
         let mut anonymous = base.clone().into_builder();
         anonymous.set_credentials_provider(None);
+        let allowed = Arc::new(setup.allowed_endpoints.clone());
         Self {
             anonymous: anonymous.build(),
             base,
-            endpoint,
+            endpoint: setup.endpoint.clone(),
+            sts_endpoint: setup.sts_endpoint.clone(),
+            own_region,
+            guarded: guarded_client(Arc::clone(&allowed), setup.resolver.clone()),
+            allowed,
             s3: cache(),
         }
+    }
+
+    /// Where the operator itself is, as its environment says.
+    pub(super) fn own_region(&self) -> Option<String> {
+        self.own_region.as_ref().map(ToString::to_string)
+    }
+
+    /// Whether it is an endpoint that a tenant chose: where it leads is looked at. AWS's own are
+    /// whatever they resolve to, VPC endpoints with private addresses among them.
+    fn is_guarded(&self, object: &S3Object) -> bool {
+        let endpoint = object.endpoint.as_deref();
+        !self.is_overridden()
+            && endpoint.is_some_and(|endpoint| self.allowed.judge(endpoint) != Ok(Listed::Aws))
     }
 
     /// Whether every object is read from one endpoint, whatever its spec says.
@@ -135,6 +169,9 @@ impl Clients {
         if let Some(endpoint) = self.endpoint(object) {
             config = config.endpoint_url(endpoint);
         }
+        if self.is_guarded(object) {
+            config = config.http_client(self.guarded.clone());
+        }
         config = match credentials {
             Credentials::Operator => config,
             Credentials::Unsigned => config.allow_no_auth(),
@@ -146,19 +183,69 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// Credentials for an S3-compatible store are shown to that store only, which may or may not
-    /// speak STS; where the operator's environment names an STS, it decides.
+    /// Who says whose credentials these are. Credentials for an S3-compatible store are shown to
+    /// that store only, which may or may not speak STS; where the operator's environment names an
+    /// STS, it decides.
     pub(super) fn sts(
         &self,
         object: &S3Object,
         credentials: Credentials<'_>,
     ) -> aws_sdk_sts::Client {
+        let is_sessions =
+            matches!(credentials, Credentials::Static(given) if given.session.is_some());
+        let config = self.sts_config(credentials, &object.region);
+        let config = match self.endpoint(object) {
+            Some(endpoint) if !is_sessions && !self.settings_name_sts() => {
+                self.at_store(config, object, endpoint)
+            }
+            _ => config,
+        };
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    /// Who gives a role for a token. Nothing is signed.
+    pub(super) fn sts_for_tokens(&self, region: &str) -> aws_sdk_sts::Client {
+        let config = self.sts_config(Credentials::Unsigned, region);
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    /// Who gives a role to these credentials; None are the operator's own, which like a session's
+    /// are AWS's and shown to its STS alone.
+    pub(super) fn sts_for_roles(
+        &self,
+        object: &S3Object,
+        asking: Option<&SecretCredentials>,
+        region: &str,
+    ) -> aws_sdk_sts::Client {
+        match asking {
+            Some(keys) if keys.session.is_none() => {
+                let object = S3Object {
+                    region: region.to_owned(),
+                    ..object.clone()
+                };
+                self.sts(&object, Credentials::Static(keys))
+            }
+            Some(session) => {
+                let config = self.sts_config(Credentials::Static(session), region);
+                aws_sdk_sts::Client::from_conf(config.build())
+            }
+            None => {
+                let config = self.sts_config(Credentials::Operator, region);
+                aws_sdk_sts::Client::from_conf(config.build())
+            }
+        }
+    }
+
+    /// AWS's own STS, or the one that settings name.
+    fn sts_config(
+        &self,
+        credentials: Credentials<'_>,
+        region: &str,
+    ) -> aws_sdk_sts::config::Builder {
         let base = self.base_of(credentials);
         let mut config =
-            aws_sdk_sts::config::Builder::from(base).region(Region::new(object.region.clone()));
-        if let Some(endpoint) = self.endpoint(object)
-            && !self.environment_names_sts()
-        {
+            aws_sdk_sts::config::Builder::from(base).region(Region::new(region.to_owned()));
+        if let Some(endpoint) = &self.sts_endpoint {
             config = config.endpoint_url(endpoint);
         }
         if let Credentials::Static(given) = credentials {
@@ -166,12 +253,32 @@ impl Clients {
                 .credentials_provider(provider(given))
                 .identity_cache(IdentityCache::no_cache());
         }
-        aws_sdk_sts::Client::from_conf(config.build())
+        config
     }
 
-    fn environment_names_sts(&self) -> bool {
+    /// A store that may speak STS beside S3. AWS's S3 does not.
+    fn at_store(
+        &self,
+        config: aws_sdk_sts::config::Builder,
+        object: &S3Object,
+        endpoint: String,
+    ) -> aws_sdk_sts::config::Builder {
+        if self.is_guarded(object) {
+            return config
+                .endpoint_url(endpoint)
+                .http_client(self.guarded.clone());
+        }
+        if self.is_overridden() {
+            return config.endpoint_url(endpoint);
+        }
+        config
+    }
+
+    fn settings_name_sts(&self) -> bool {
         !self.is_overridden()
-            && (self.base.endpoint_url().is_some() || env::var_os("AWS_ENDPOINT_URL_STS").is_some())
+            && (self.sts_endpoint.is_some()
+                || self.base.endpoint_url().is_some()
+                || env::var_os("AWS_ENDPOINT_URL_STS").is_some())
     }
 
     fn base_of(&self, credentials: Credentials<'_>) -> &SdkConfig {
@@ -196,16 +303,35 @@ fn provider(given: &SecretCredentials) -> SharedCredentialsProvider {
     ))
 }
 
-/// One pool of connections for all clients: rustls on ring, the certificates of the machine
-/// (`SSL_CERT_FILE` adds to them), and the proxy that the environment names.
-fn http_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, _components| {
-        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+/// One pool of connections for all clients: rustls on ring, the authorities of
+/// [`crate::roots`], the proxy that is named, and names as `resolver` has them (None: the machine's).
+pub(super) fn http_client(
+    proxy: fn() -> ProxyConfig,
+    resolver: Option<SharedDnsResolver>,
+) -> SharedHttpClient {
+    let trusted = trusted();
+    Builder::new().build_with_connector_fn(move |settings, _components| {
+        let mut connector = Connector::builder().proxy_config(proxy());
         connector.set_connector_settings(settings.cloned());
-        connector
+        let connector = connector
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build()
+            .tls_context(trusted.clone());
+        match &resolver {
+            Some(resolver) => connector.build_with_resolver(resolver.clone()),
+            None => connector.build(),
+        }
     })
+}
+
+fn trusted() -> TlsContext {
+    let store = match roots::bundled() {
+        None => TrustStore::empty().with_native_roots(true),
+        Some(pem) => TrustStore::empty().with_pem_certificate(pem),
+    };
+    TlsContext::builder()
+        .with_trust_store(store)
+        .build()
+        .expect("a trust store alone is a context")
 }
 
 #[cfg(test)]
@@ -222,6 +348,7 @@ mod tests {
             endpoint: endpoint.map(str::to_owned),
             force_path_style: false,
             identity: Identity::Operator,
+            role: None,
         }
     }
 
@@ -230,12 +357,13 @@ mod tests {
             access_key_id: id.to_owned(),
             secret_access_key: secret.to_owned(),
             session_token: token.map(str::to_owned),
+            session: None,
         }
     }
 
     #[tokio::test]
     async fn a_client_serves_every_object_of_its_kind_and_no_other() {
-        let clients = Clients::load(None, Timeouts::default()).await;
+        let clients = Clients::load(&Setup::default()).await;
         let plain = object(None);
         let other_bucket = S3Object {
             bucket: "other".to_owned(),
@@ -281,7 +409,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_clients_are_kept_than_fit() {
-        let clients = Clients::load(None, Timeouts::default()).await;
+        let clients = Clients::load(&Setup::default()).await;
         let plain = object(None);
         for number in 0..KEPT.get() + 10 {
             let given = secret(&number.to_string(), "secret", None);

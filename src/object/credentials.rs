@@ -2,14 +2,25 @@
 
 use std::fmt;
 
+use super::identity::SessionKey;
 use crate::domain::fetch::{ErrorCode, FetchError};
 
-/// Credentials out of a Secret. Debug never shows them.
+/// Credentials out of a Secret, or of a role's session. Debug never shows them.
 #[derive(Clone)]
 pub struct SecretCredentials {
     pub access_key_id: String,
     pub secret_access_key: String,
     pub session_token: Option<String>,
+    /// Where STS gave them.
+    pub session: Option<Session>,
+}
+
+/// What is known of credentials that STS gave.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(super) key: SessionKey,
+    /// ARN of the role, with its path.
+    pub(super) reader: String,
 }
 
 /// Whose signature a request bears.

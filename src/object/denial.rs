@@ -61,7 +61,10 @@ pub(super) fn remedy(
 ) -> (String, Vec<ReadyPolicy>) {
     let message = answer.message.as_deref().unwrap_or_default();
     // S3 names whom it has refused in most denials; STS only says who asks it.
-    let reader = named_reader(message).or_else(|| attempt.reader.clone());
+    // Of a role that was asked for, the ARN is known with its path.
+    let reader = attempt.session.clone();
+    let reader = reader.or_else(|| named_reader(message));
+    let reader = reader.or_else(|| attempt.reader.clone());
     match denial {
         Denial::ListBucket => (
             format!(
@@ -169,7 +172,7 @@ fn kms(
 }
 
 /// Whom a message of AWS's begins with: `User: ARN is not authorized`.
-fn named_reader(message: &str) -> Option<String> {
+pub(super) fn named_reader(message: &str) -> Option<String> {
     let arn = arns(message.strip_prefix("User: ")?).next()?;
     let names_someone = arn.contains(":iam:") || arn.contains(":sts:");
     names_someone.then(|| policy::principal(arn))

@@ -2,6 +2,7 @@
 //!
 //! When the next attempt comes is not said here: the caller knows.
 
+pub(super) mod roles;
 #[cfg(test)]
 mod tests;
 mod unanswered;
@@ -12,6 +13,7 @@ use self::unanswered::{no_answer, no_identity};
 use super::Timeouts;
 use super::denial::{Denial, denial, remedy};
 use super::failure::{Answer, Failure};
+use super::identity::not_reached;
 use super::policy;
 use super::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
@@ -35,6 +37,8 @@ pub(super) struct Attempt<'a> {
     pub(super) now: Timestamp,
     /// ARN of whose identity reads, where it could be learnt.
     pub(super) reader: Option<String>,
+    /// ARN of the role whose session reads, where it is one.
+    pub(super) session: Option<String>,
     /// What a denial turned out to be about; None: as its message says.
     pub(super) denial: Option<Denial>,
     /// Whose token asked for the role.
@@ -44,19 +48,34 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whose credentials, in words.
     pub(super) fn who(&self) -> String {
+        if let Some(role) = &self.session {
+            return role.clone();
+        }
         match &self.object.identity {
             Identity::Operator => "the operator's own identity".to_owned(),
             Identity::Secret { name } => {
                 format!("the identity of Secret {}/{name}", self.namespace)
+            }
+            Identity::ServiceAccount { name } => {
+                format!("the role of ServiceAccount {}/{name}", self.namespace)
             }
         }
     }
 
     /// Where a credential is written.
     fn credential(&self, key: &str) -> String {
+        if let Some(role) = &self.session {
+            return format!("the session of {role}");
+        }
         match &self.object.identity {
             Identity::Operator => "the operator's own credentials".to_owned(),
             Identity::Secret { name } => format!("Secret {}/{name}, key {key}", self.namespace),
+            Identity::ServiceAccount { name } => {
+                format!(
+                    "the credentials of ServiceAccount {}/{name}",
+                    self.namespace
+                )
+            }
         }
     }
 
@@ -80,6 +99,7 @@ pub(super) fn diagnose(failure: &Failure, attempt: &Attempt<'_>) -> FetchError {
         Failure::Answer(answer) => refused(answer, attempt),
         Failure::NoAnswer(cause) => no_answer(cause, attempt),
         Failure::Identity(cause) => no_identity(cause, attempt),
+        Failure::NotReached(refusal) => not_reached(refusal),
         Failure::NotSent(message) => FetchError::new(
             ErrorCode::InvalidRequest,
             format!("the request cannot be made: {message}"),
@@ -125,6 +145,14 @@ fn class_of(answer: &Answer) -> ErrorCode {
         by_code,
         ErrorCode::SecretNotFound
             | ErrorCode::SecretInvalid
+            | ErrorCode::SecretNotLabeled
+            | ErrorCode::ServiceAccountNotFound
+            | ErrorCode::ServiceAccountInvalid
+            | ErrorCode::TokenNotGranted
+            | ErrorCode::AmbientCredentialsRefused
+            | ErrorCode::EndpointNotAllowed
+            | ErrorCode::AddressNotAllowed
+            | ErrorCode::AssumeRoleFailed
             | ErrorCode::InvalidCsv
             | ErrorCode::IntegrityProblem
             | ErrorCode::StoreFull
@@ -162,6 +190,9 @@ fn hint_for(class: ErrorCode, answer: &Answer, attempt: &Attempt<'_>) -> String 
         ErrorCode::PermanentRedirect
         | ErrorCode::AuthorizationHeaderMalformed
         | ErrorCode::IllegalLocationConstraintException => other_region(answer, attempt),
+        ErrorCode::InvalidAccessKeyId | ErrorCode::ExpiredToken if attempt.session.is_some() => {
+            format!("{}: it has ended, or was ended. The next attempt asks for another.", attempt.credential(""))
+        }
         ErrorCode::InvalidAccessKeyId if attempt.lacks_session_token => {
             format!("{}: a key that begins with ASIA is temporary and needs its sessionToken beside it.", attempt.credential("accessKeyId"))
         }

@@ -14,6 +14,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
+use super::reach::refusal;
+use crate::domain::tenancy::endpoints::Refusal;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The server said no.
@@ -21,6 +24,8 @@ pub(super) enum Failure {
     NoAnswer(NoAnswer),
     /// Who is to ask could not be established.
     Identity(IdentityFailure),
+    /// The endpoint is one that is not connected to.
+    NotReached(Refusal),
     /// The request could not be made at all, such as for a region that is no name.
     NotSent(String),
 }
@@ -75,6 +80,9 @@ impl Failure {
         if let Some(response) = error.raw_response() {
             return Self::Answer(answer(response, error));
         }
+        if let Some(refusal) = refusal(error) {
+            return Self::NotReached(refusal.clone());
+        }
         if let Some(identity) =
             chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())
         {
@@ -88,6 +96,20 @@ impl Failure {
                 Self::NotSent(innermost(error))
             }
             _ => Self::NoAnswer(no_answer(error)),
+        }
+    }
+
+    /// As it was put, where nothing better is known.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Answer(answer) => answer.message.clone().unwrap_or_default(),
+            Self::NoAnswer(cause) => format!("{cause:?}"),
+            Self::Identity(IdentityFailure::NotFound) => "there are no credentials".to_owned(),
+            Self::Identity(IdentityFailure::Provider(message)) | Self::NotSent(message) => {
+                message.clone()
+            }
+            Self::Identity(cause) => format!("{cause:?}"),
+            Self::NotReached(refusal) => refusal.to_string(),
         }
     }
 }
@@ -154,6 +176,7 @@ where
         Failure::NoAnswer(cause) => IdentityFailure::NoAnswer(cause),
         Failure::Identity(cause) => cause,
         Failure::NotSent(message) => IdentityFailure::Provider(message),
+        Failure::NotReached(refusal) => IdentityFailure::Provider(refusal.to_string()),
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! - [`client`]: one S3 client per region, endpoint and identity, kept.
 //! - [`credentials`]: whose signature a request bears.
+//! - [`identity`]: ServiceAccounts' roles, and roles that are assumed.
+//! - [`reach`]: connections to endpoints that tenants name.
+//! - [`tried`]: where a request went.
 //! - [`download`]: the bytes as they are stored, over as many requests as it takes.
 //! - [`body`]: the bytes, decompressed and counted.
 //! - [`compression`]: gzip and zstd.
@@ -20,30 +23,39 @@ mod denial;
 mod diagnose;
 mod download;
 mod failure;
+mod identity;
 mod policy;
+mod reach;
+mod tried;
 mod web_identity;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::client::dns::SharedDnsResolver;
 use jiff::Timestamp;
 
 pub use self::body::ObjectBody;
 use self::client::{Clients, Key, LruCache, cache};
 pub use self::compression::decompressed;
 use self::credentials::Credentials;
-pub use self::credentials::SecretCredentials;
+pub use self::credentials::{SecretCredentials, Session};
 use self::denial::{Denial, denial};
 use self::diagnose::{Attempt, diagnose};
 use self::download::Download;
 use self::failure::{Answer, Failure, IdentityFailure};
+use self::identity::Sessions;
+pub use self::identity::{
+    Base, NoServiceAccounts, ServiceAccount, ServiceAccounts, TOKEN_AUDIENCE, WebToken,
+};
+pub use self::policy::{Grants, Place, grants};
+use self::tried::Tried;
 use self::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
 use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::tenancy::Ambient;
+use crate::domain::tenancy::endpoints::AllowedEndpoints;
 
 /// A reader's ARN holds for as long as the process usually lives; where it could not be learnt,
 /// it is asked for again soon.
@@ -59,7 +71,28 @@ pub struct Objects {
 struct Inner {
     clients: Clients,
     readers: Mutex<LruCache<Key, (Option<String>, Instant)>>,
+    sessions: Sessions,
+    ambient: Ambient,
     timeouts: Timeouts,
+}
+
+/// What the operator lends to whom. By default nothing: its own identity to no namespace, and no
+/// connection but to AWS.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Every source's objects are read from there (path style), whatever its spec says (`sumsq
+    /// local`). Requests to it are signed with the credentials that are passed along, and not at
+    /// all where there are none: the operator's own never go there. None: as the spec says, else as
+    /// AWS's usual environment says (`AWS_ENDPOINT_URL_S3`).
+    pub endpoint: Option<String>,
+    /// In place of AWS's STS; None: as AWS's usual environment says (`AWS_ENDPOINT_URL_STS`).
+    pub sts_endpoint: Option<String>,
+    /// Whom the operator's own identity reads for.
+    pub ambient: Ambient,
+    pub allowed_endpoints: AllowedEndpoints,
+    /// Of the names of endpoints that tenants name; None: the machine's.
+    pub resolver: Option<SharedDnsResolver>,
+    pub timeouts: Timeouts,
 }
 
 /// How long each step may take. The whole of a fetch has its own limit, which the caller keeps.
@@ -94,22 +127,23 @@ pub enum Opened {
 }
 
 impl Objects {
-    /// `endpoint`: every source's objects are read from there (path style), whatever its spec says
-    /// (`sumsq local`). Requests to it are signed with the credentials that are passed along, and
-    /// not at all where there are none: the operator's own never go there.
-    /// None: as the spec says, else as AWS's usual environment says (`AWS_ENDPOINT_URL_S3`).
-    pub async fn new(endpoint: Option<String>) -> Self {
-        Self::with_timeouts(endpoint, Timeouts::default()).await
+    /// As `sumsq local` reads: everything from `endpoint`. See [`Setup`].
+    pub async fn new(endpoint: String) -> Self {
+        Self::with(Setup {
+            endpoint: Some(endpoint),
+            ..Setup::default()
+        })
+        .await
     }
 
-    /// [`Self::new`] with other time limits.
-    pub async fn with_timeouts(endpoint: Option<String>, timeouts: Timeouts) -> Self {
-        let clients = Clients::load(endpoint, timeouts).await;
+    pub async fn with(setup: Setup) -> Self {
         Self {
             inner: Arc::new(Inner {
-                clients,
+                clients: Clients::load(&setup).await,
                 readers: cache(),
-                timeouts,
+                sessions: Sessions::new(),
+                ambient: setup.ambient,
+                timeouts: setup.timeouts,
             }),
         }
     }
@@ -122,6 +156,7 @@ impl Objects {
         namespace: &str,
         credentials: Option<&SecretCredentials>,
     ) -> Option<String> {
+        self.inner.admit(object, namespace).ok()?;
         let credentials = self
             .inner
             .credentials(object, namespace, credentials)
@@ -131,8 +166,7 @@ impl Objects {
 
     /// Asks for the object, unless it is still the one with `etag`.
     ///
-    /// `credentials` are those of the Secret where the object's identity is one; `namespace` is
-    /// for hints that name that Secret.
+    /// `credentials` are what [`Self::sign_in`] gave; `namespace` is whose the object is.
     ///
     /// # Errors
     /// Every situation of the table in docs/errors.md, ready to show.
@@ -144,6 +178,7 @@ impl Objects {
         etag: Option<&str>,
         max_object_bytes: u64,
     ) -> Result<Opened, FetchError> {
+        self.inner.admit(object, namespace)?;
         let credentials = self.inner.credentials(object, namespace, credentials)?;
         let client = self.inner.clients.s3(object, credentials);
         let tried = Tried::default();
@@ -176,10 +211,12 @@ impl Objects {
                     ?failure,
                     "S3 did not give the object"
                 );
-                return Err(self
+                let explained = self
                     .inner
-                    .explain(object, namespace, credentials, &tried, failure)
-                    .await);
+                    .explain(object, namespace, credentials, &tried, failure);
+                let error = explained.await;
+                self.inner.drop_refused(credentials, error.class);
+                return Err(error);
             }
         };
         // Not every store knows If-None-Match; the ETag says the same.
@@ -201,15 +238,15 @@ impl Inner {
         given: Option<&'a SecretCredentials>,
     ) -> Result<Credentials<'a>, FetchError> {
         match (&object.identity, given) {
-            (Identity::Secret { name }, Some(given)) => {
+            (Identity::Secret { name }, Some(given)) if given.session.is_none() => {
                 given.check(namespace, name)?;
                 Ok(Credentials::Static(given))
             }
-            (Identity::Operator, Some(given)) if self.clients.is_overridden() => {
+            (_, Some(given)) if given.session.is_some() || self.clients.is_overridden() => {
                 Ok(Credentials::Static(given))
             }
             (_, None) if self.clients.is_overridden() => Ok(Credentials::Unsigned),
-            (Identity::Operator, _) => Ok(Credentials::Operator),
+            (Identity::Operator, _) if object.role.is_none() => Ok(Credentials::Operator),
             (Identity::Secret { name }, None) => Err(FetchError::new(
                 ErrorCode::NoCredentials,
                 format!("the credentials of Secret {namespace}/{name} were not read"),
@@ -218,12 +255,36 @@ impl Inner {
                      and that the operator may read it."
                 ),
             )),
+            // A bug: nobody signs in another's name.
+            (identity, _) => Err(FetchError::new(
+                ErrorCode::NoCredentials,
+                format!("nobody has signed in as {identity:?} of namespace {namespace}"),
+                "This is a bug of the operator: please report it.",
+            )),
+        }
+    }
+
+    /// Credentials that are refused may have been taken back: the next attempt asks for others.
+    fn drop_refused(&self, credentials: Credentials<'_>, class: ErrorCode) {
+        let is_refused = matches!(
+            class,
+            ErrorCode::AccessDenied | ErrorCode::ExpiredToken | ErrorCode::InvalidAccessKeyId
+        );
+        if let (true, Credentials::Static(given)) = (is_refused, credentials)
+            && let Some(session) = &given.session
+        {
+            self.sessions.drop(&session.key);
         }
     }
 
     async fn reader(&self, object: &S3Object, credentials: Credentials<'_>) -> Option<String> {
-        if matches!(credentials, Credentials::Unsigned) {
-            return None;
+        match credentials {
+            Credentials::Unsigned => return None,
+            Credentials::Static(SecretCredentials {
+                session: Some(session),
+                ..
+            }) => return Some(session.reader.clone()),
+            _ => {}
         }
         let key = self.clients.key(object, credentials);
         if let Some((reader, learnt)) = lock(&self.readers).get(&key)
@@ -266,6 +327,12 @@ impl Inner {
             timeouts: self.timeouts,
             now: Timestamp::now(),
             reader: None,
+            session: match credentials {
+                Credentials::Static(given) => {
+                    given.session.as_ref().map(|session| session.reader.clone())
+                }
+                _ => None,
+            },
             denial: None,
             web_identity: None,
         };
@@ -323,37 +390,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Remembers where a request went, which the endpoint's rules decide: for messages.
-#[derive(Debug, Clone, Default)]
-struct Tried(Arc<OnceLock<String>>);
-
-impl Tried {
-    fn endpoint(&self) -> Option<String> {
-        self.0.get().cloned()
-    }
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for Tried {
-    fn name(&self) -> &'static str {
-        "Tried"
-    }
-
-    fn read_before_transmit(
-        &self,
-        context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let uri = context.request().uri();
-        if let Some((scheme, rest)) = uri.split_once("://") {
-            let authority = rest.split(['/', '?']).next().unwrap_or(rest);
-            self.0.get_or_init(|| format!("{scheme}://{authority}"));
-        }
-        Ok(())
-    }
 }
 
 // The SDK's clients would print their whole configuration.

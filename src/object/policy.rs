@@ -53,6 +53,51 @@ pub(super) fn object_resource(region: &str, bucket: &str, key: &str) -> String {
     format!("arn:{}:s3:::{bucket}/{escaped}", partition(region))
 }
 
+/// An object by its place, as a policy names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub region: &'a str,
+    pub bucket: &'a str,
+    pub key: &'a str,
+    /// Whose bucket it is, where that is known.
+    pub account_id: Option<&'a str>,
+}
+
+/// Everything that lets a reader get an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// What the policies name: of a role's session, the role.
+    pub reader: String,
+    pub bucket: ReadyPolicy,
+    /// For an object that is encrypted with a KMS key of one's own.
+    pub key: ReadyPolicy,
+    /// One statement for the object, and one for the key where its ARN is known.
+    pub identity: Vec<ReadyPolicy>,
+    /// Whether bucket and reader are of two accounts, so that both must allow it.
+    pub crosses_accounts: bool,
+}
+
+/// What lets `reader` get the object at `place`; `kms_key` is the ARN of the key that it is
+/// encrypted with, where there is one.
+#[must_use]
+pub fn grants(place: Place<'_>, reader: &str, kms_key: Option<&str>) -> Grants {
+    let reader = principal(reader);
+    let resource = object_resource(place.region, place.bucket, place.key);
+    let mut identity = vec![identity_statement("s3:GetObject", &resource)];
+    identity.extend(kms_key.map(|key| identity_statement("kms:Decrypt", key)));
+    let of_reader = account(&reader);
+    Grants {
+        bucket: bucket_statement(&reader, &resource),
+        key: key_statement(&reader),
+        identity,
+        crosses_accounts: place
+            .account_id
+            .zip(of_reader)
+            .is_some_and(|(owner, account)| owner != account),
+        reader,
+    }
+}
+
 /// Lets `reader` get the object: for the bucket's own policy.
 pub(super) fn bucket_statement(reader: &str, resource: &str) -> ReadyPolicy {
     ready(
@@ -83,10 +128,10 @@ pub(super) fn key_statement(reader: &str) -> ReadyPolicy {
 
 /// For the reader's own policy, which must agree where bucket or key are of another account.
 pub(super) fn identity_statement(action: &'static str, resource: &str) -> ReadyPolicy {
-    let sid = if action == "kms:Decrypt" {
-        "LetSumsqDecryptCounts"
-    } else {
-        "LetSumsqReadCounts"
+    let sid = match action {
+        "kms:Decrypt" => "LetSumsqDecryptCounts",
+        "sts:AssumeRole" => "LetSumsqTakeRole",
+        _ => "LetSumsqReadCounts",
     };
     ready(
         "identity policy",
@@ -124,6 +169,23 @@ pub(super) fn trust_statement(identity: &WebIdentity) -> Option<ReadyPolicy> {
             ..Statement::default()
         },
     ))
+}
+
+/// Lets `asking` assume the role, under this external ID where there is one: for the role's trust
+/// policy.
+pub(super) fn assume_statement(asking: &str, external_id: Option<&str>) -> ReadyPolicy {
+    let condition =
+        external_id.map(|id| serde_json::json!({ "StringEquals": { "sts:ExternalId": id } }));
+    ready(
+        "trust policy",
+        &Statement {
+            sid: "LetSumsqTakeThisRole",
+            principal: Some(Principal::Aws(asking)),
+            action: "sts:AssumeRole",
+            condition,
+            ..Statement::default()
+        },
+    )
 }
 
 /// One statement, in the order in which people write them.
@@ -231,6 +293,27 @@ mod tests {
             object_resource("us-east-1", "counts", "a*?$"),
             "arn:aws:s3:::counts/a${*}${?}${$}"
         );
+    }
+
+    #[test]
+    fn a_reader_of_another_account_needs_both_sides() {
+        let place = |account_id| Place {
+            region: "us-east-1",
+            bucket: "counts",
+            key: "a.csv",
+            account_id,
+        };
+        let session = "arn:aws:sts::123456789012:assumed-role/sumsq/i-0abc";
+        let key = "arn:aws:kms:us-east-1:999999999999:key/1";
+        let across = grants(place(Some("999999999999")), session, Some(key));
+        assert!(across.crosses_accounts);
+        assert_eq!(across.reader, "arn:aws:iam::123456789012:role/sumsq");
+        assert_eq!(across.identity.len(), 2);
+        assert!(across.identity[1].statement.contains(key));
+        let within = grants(place(Some("123456789012")), session, None);
+        assert!(!within.crosses_accounts);
+        assert_eq!(within.identity.len(), 1);
+        assert!(!grants(place(None), session, None).crosses_accounts);
     }
 
     #[test]

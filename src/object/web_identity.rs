@@ -1,4 +1,4 @@
-//! The web identity token with which the operator asks for its role: what a trust policy must name.
+//! The web identity token with which somebody asks for a role: what a trust policy must name.
 
 use std::env;
 
@@ -21,7 +21,8 @@ impl WebIdentity {
         Self::from_token(role_arn, &tokio::fs::read_to_string(file).await.ok()?)
     }
 
-    fn from_token(role_arn: String, token: &str) -> Option<Self> {
+    /// The claims of a token; its signature is not looked at.
+    pub(super) fn from_token(role_arn: String, token: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Claims {
             iss: String,

@@ -50,7 +50,7 @@ pub trait Store: Send + Sync + 'static {
     /// Moves the slot cursor and adds to the missed slots.
     async fn advance_cursor(&self, id: SourceId, update: &CursorUpdate) -> Result<(), StoreError>;
 
-    /// Keeps the ARN whose identity reads.
+    /// Keeps the ARN whose identity reads; an empty one: nobody's.
     async fn set_reader(&self, id: SourceId, reader: &str) -> Result<(), StoreError>;
 
     /// Keeps what reports have to know of the spec.

@@ -15,10 +15,11 @@ use kube::ResourceExt;
 use crate::crd;
 use crate::crd::data_source as raw;
 use crate::domain::data_source::{
-    DataSource, Dating, DeletionPolicy, Goal, GoodDirection, Identity, OnIntegrityProblem,
-    S3Object, SourceId, SourceKey,
+    AssumedRole, DataSource, Dating, DeletionPolicy, Goal, GoodDirection, Identity,
+    OnIntegrityProblem, S3Object, SourceId, SourceKey,
 };
 use crate::domain::schedule::{Schedule, ScheduleError};
+use crate::domain::tenancy;
 use crate::yaml;
 
 pub use agent::agent;
@@ -115,7 +116,7 @@ pub fn data_source(
             raw::Dating::Exposure => Dating::Exposure,
             raw::Dating::Event => Dating::Event,
         },
-        object: object(s3),
+        object: object(s3, &resource.namespace().unwrap_or_default(), namespace_uid),
         schedule,
         starting_deadline: seconds(spec.starting_deadline_seconds),
         suspend: spec.suspend,
@@ -181,7 +182,21 @@ fn goal(goal: &raw::Goal) -> Goal {
     }
 }
 
-fn object(s3: &raw::S3) -> S3Object {
+fn object(s3: &raw::S3, namespace: &str, namespace_uid: &str) -> S3Object {
+    let identity = match (&s3.secret_ref, &s3.service_account_name) {
+        (Some(secret), _) => Identity::Secret {
+            name: secret.name.clone(),
+        },
+        (None, Some(account)) => Identity::ServiceAccount {
+            name: account.clone(),
+        },
+        (None, None) => Identity::Operator,
+    };
+    let external_id = match identity {
+        // Never one that a tenant chose: it could be another tenant's.
+        Identity::Operator => Some(tenancy::external_id(namespace, namespace_uid)),
+        _ => s3.external_id.clone(),
+    };
     S3Object {
         region: s3.region.clone(),
         bucket: s3.bucket.clone(),
@@ -189,12 +204,11 @@ fn object(s3: &raw::S3) -> S3Object {
         account_id: s3.account_id.clone(),
         endpoint: s3.endpoint.clone(),
         force_path_style: s3.force_path_style,
-        identity: match &s3.secret_ref {
-            Some(secret) => Identity::Secret {
-                name: secret.name.clone(),
-            },
-            None => Identity::Operator,
-        },
+        role: s3
+            .role_arn
+            .clone()
+            .map(|arn| AssumedRole { arn, external_id }),
+        identity,
     }
 }
 

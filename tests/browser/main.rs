@@ -10,6 +10,11 @@ mod support;
 #[path = "../routes/fixture.rs"]
 mod fixture;
 
+#[allow(dead_code, reason = "the routes' tests ask it for more")]
+#[path = "../routes/access/rbac.rs"]
+mod rbac;
+
+mod access;
 mod beside;
 mod browser;
 mod census;

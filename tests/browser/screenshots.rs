@@ -53,7 +53,7 @@ async fn screenshots() {
     browser.close().await;
 }
 
-fn keep(name: &str, base64: &str) {
+pub fn keep(name: &str, base64: &str) {
     let picture = STANDARD.decode(base64).unwrap();
     assert!(picture.starts_with(SIGNATURE), "{name}");
     if let Some(folder) = env::var_os("SUMSQ_SCREENSHOTS").map(PathBuf::from) {

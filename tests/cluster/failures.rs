@@ -286,6 +286,18 @@ async fn a_missing_secret_may_come_later_and_is_never_shown() {
         "--from-literal=secretAccessKey=do-not-tell",
     ];
     operator.kubectl(&secret).await;
+    // A Secret that does not say what it is for is none, whatever its name.
+    operator
+        .annotate("counts", "sumsq.dev/fetch-requested-at=one")
+        .await;
+    let status = operator
+        .ready_when("counts", "False", "SecretNotLabeled")
+        .await;
+    let hint = status["history"][0]["error"]["hint"].as_str().unwrap();
+    let (_, command) = hint.split_once("kubectl ").expect("a command");
+    // As it stands there.
+    let label: Vec<&str> = command.split(' ').collect();
+    cluster.kubectl(&label).await.expect_success();
     let status = operator.ready_when("counts", "True", "Imported").await;
     assert_eq!(status["history"][0]["trigger"], "Retry");
     assert!(!status.to_string().contains("do-not-tell"));

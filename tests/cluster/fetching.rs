@@ -301,6 +301,9 @@ async fn the_reader_is_asked_for_anew_when_the_identity_changes_while_suspended(
                 &format!("--from-literal=secretAccessKey={key}"),
             ])
             .await;
+        operator
+            .kubectl(&["label", "secret", secret, "sumsq.dev/credentials=true"])
+            .await;
         resource["spec"]["source"]["s3"]["secretRef"] = json!({"name": secret});
         operator.apply(&resource).await;
         let reader = format!("arn:aws:iam::000000000000:user/{}", user.name);

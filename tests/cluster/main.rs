@@ -4,6 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "the routes' tests ask it for more")]
+#[path = "../routes/fixture.rs"]
+mod fixture;
+
+mod access;
 mod agents;
 mod buckets;
 mod failures;
@@ -14,10 +19,12 @@ mod large;
 mod lifecycle;
 mod metrics;
 mod operator;
+mod plugin;
 mod postgres;
 mod refusals;
 mod replicas;
 mod report;
+mod tenants;
 mod versions;
 
 use support::kubernetes::Cluster;

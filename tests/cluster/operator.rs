@@ -23,7 +23,15 @@ pub struct Operator {
     watches_all: bool,
     /// A command that starts another: the operator is started through it.
     launcher: Vec<String>,
+    /// What it lends to whom, and whatever else its environment says.
+    environment: Vec<(String, String)>,
 }
+
+/// Its own identity reads for every test's namespace, from servers on this machine.
+const LENDS_ALL: &[(&str, &str)] = &[
+    ("SUMSQ_AMBIENT_CREDENTIALS_NAMESPACES", "*"),
+    ("SUMSQ_ALLOWED_ENDPOINTS", "http://127.0.0.1:*"),
+];
 
 impl Operator {
     pub async fn start(cluster: &'static Cluster, namespace: &Namespace) -> Self {
@@ -44,6 +52,25 @@ impl Operator {
         let mut operator = Self::new(cluster, namespace, flags).await;
         operator.launch();
         operator
+    }
+
+    /// One whose environment says this, and nothing of what it lends.
+    pub async fn start_in(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut operator = Self::new(cluster, namespace, &[]).await;
+        operator.environment = owned(environment);
+        operator.launched().await
+    }
+
+    /// Starts it again in another environment, on the same store.
+    pub async fn restart_in(&mut self, environment: &[(&str, &str)]) {
+        self.kill();
+        self.environment = owned(environment);
+        self.launch();
+        self.is_ready().await;
     }
 
     /// One of several, with a kubeconfig of its own. It is not waited for.
@@ -112,6 +139,7 @@ impl Operator {
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             watches_all: false,
             launcher: Vec::new(),
+            environment: owned(LENDS_ALL),
         };
         std::fs::create_dir(operator.store_folder()).unwrap();
         operator
@@ -135,6 +163,10 @@ impl Operator {
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("RUST_LOG", "info");
+        let server = self
+            .environment
+            .iter()
+            .fold(server, |server, (name, value)| server.env(name, value));
         let server = if self.watches_all {
             server
         } else {
@@ -327,6 +359,13 @@ impl Drop for Operator {
         self.server = None;
         remove(&self.folder);
     }
+}
+
+fn owned(environment: &[(&str, &str)]) -> Vec<(String, String)> {
+    let pairs = environment.iter();
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn remove(folder: &Path) {

@@ -17,7 +17,7 @@ use sumsq::ingest::pool::Pool;
 use sumsq::ingest::{Ingest, NoProgress};
 use sumsq::local::BucketServer;
 use sumsq::metrics::Metrics;
-use sumsq::object::{Objects, Timeouts};
+use sumsq::object::{NoServiceAccounts, Objects, Setup, Timeouts};
 use sumsq::store::Store;
 use sumsq::store::sqlite::Sqlite;
 use sumsq::validate::{self, Defaults};
@@ -268,9 +268,15 @@ async fn engine(
     };
     let clock = Arc::clone(clock);
     let ingest = Ingest {
-        objects: Objects::with_timeouts(Some(gate.endpoint()), timeouts).await,
+        objects: Objects::with(Setup {
+            endpoint: Some(gate.endpoint()),
+            timeouts,
+            ..Setup::default()
+        })
+        .await,
         store,
         secrets: Arc::new(buckets.secrets()),
+        accounts: Arc::new(NoServiceAccounts),
         progress: Arc::new(NoProgress),
         means: Means::new(Means::DEFAULT_MEMORY, folder.path().to_owned()),
         clock: Arc::new(move || *clock.lock().unwrap()),

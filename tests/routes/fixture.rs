@@ -1,6 +1,7 @@
 //! A store with data, the router over it, and ways to ask it.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -114,9 +115,13 @@ impl Site {
         site
     }
 
+    pub fn store_path(&self) -> PathBuf {
+        self.folder.path().join("sumsq.db")
+    }
+
     /// As where a volume is swapped underneath.
     pub fn replace_store_file(&self) {
-        let path = self.folder.path().join("sumsq.db");
+        let path = self.store_path();
         std::fs::rename(&path, path.with_extension("gone")).unwrap();
         std::fs::write(&path, "").unwrap();
     }

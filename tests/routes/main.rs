@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
+mod access;
 mod api;
+mod connections;
 mod fixture;
 mod headers;
 mod limits;

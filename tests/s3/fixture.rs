@@ -8,7 +8,9 @@ use aws_smithy_http_client::{Builder, tls};
 use serde_json::{Value, json};
 use sumsq::domain::data_source::{Identity, S3Object};
 use sumsq::domain::fetch::FetchError;
-use sumsq::object::{ObjectBody, Objects, Opened, SecretCredentials, Timeouts};
+use sumsq::domain::tenancy::Ambient;
+use sumsq::domain::tenancy::endpoints::{AllowedEndpoints, EndpointPattern};
+use sumsq::object::{ObjectBody, Objects, Opened, SecretCredentials, Setup, Timeouts};
 
 use crate::support::s3::{Microburst, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, S3};
 
@@ -89,6 +91,7 @@ pub(crate) fn object(endpoint: &str, bucket: &str, key: &str) -> S3Object {
         identity: Identity::Secret {
             name: "s3-credentials".to_owned(),
         },
+        role: None,
     }
 }
 
@@ -101,6 +104,7 @@ pub(crate) fn keys(access_key_id: &str, secret_access_key: &str) -> SecretCreden
         access_key_id: access_key_id.to_owned(),
         secret_access_key: secret_access_key.to_owned(),
         session_token: None,
+        session: None,
     }
 }
 
@@ -111,7 +115,31 @@ pub(crate) async fn objects() -> Objects {
         stall: Duration::from_secs(1),
         ..Timeouts::default()
     };
-    Objects::with_timeouts(None, timeouts).await
+    Objects::with(Setup {
+        timeouts,
+        ..setup()
+    })
+    .await
+}
+
+/// As in an operator whose own identity reads for `growth`, and whose list of endpoints names this
+/// machine.
+pub(crate) fn setup() -> Setup {
+    Setup {
+        ambient: Ambient::of(["growth".to_owned()]),
+        allowed_endpoints: AllowedEndpoints {
+            patterns: allowed(&["http://127.0.0.1:*", "https://127.0.0.1:*", "http://*:*"]),
+            cluster: Vec::new(),
+        },
+        ..Setup::default()
+    }
+}
+
+pub(crate) fn allowed(patterns: &[&str]) -> Vec<EndpointPattern> {
+    let patterns = patterns.iter();
+    patterns
+        .map(|text| text.parse().expect("a pattern"))
+        .collect()
 }
 
 pub(crate) async fn open(
@@ -126,7 +154,7 @@ pub(crate) async fn open_limited(
     credentials: &SecretCredentials,
     limit: u64,
 ) -> Result<Opened, FetchError> {
-    let objects = Objects::new(None).await;
+    let objects = Objects::with(setup()).await;
     objects
         .open(object, "growth", Some(credentials), None, limit)
         .await

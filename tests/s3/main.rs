@@ -12,4 +12,6 @@ mod connections;
 mod downloads;
 mod fixture;
 mod identities;
+mod reach;
 mod requests;
+mod roles;

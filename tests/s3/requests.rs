@@ -98,7 +98,7 @@ async fn a_server_that_ignores_if_none_match_is_seen_through() {
 #[tokio::test]
 async fn an_operators_endpoint_overrides_and_never_gets_its_credentials() {
     let server = Recorder::answering(WITH_ETAG).await;
-    let objects = Objects::new(Some(server.endpoint.clone())).await;
+    let objects = Objects::new(server.endpoint.clone()).await;
     for identity in [
         Identity::Operator,
         Identity::Secret {
@@ -167,6 +167,7 @@ async fn credentials_are_never_shown() {
         access_key_id: "AKIDVISIBLE".to_owned(),
         secret_access_key: "SECRETVISIBLE".to_owned(),
         session_token: Some("TOKENVISIBLE".to_owned()),
+        session: None,
     };
     let server = Recorder::answering(WITH_ETAG).await;
     let objects = objects().await;

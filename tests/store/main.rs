@@ -1,5 +1,6 @@
 //! The store's contract as one story, told on every store there is; and what each alone must hold.
 
+mod backup;
 mod catalogue;
 mod crash;
 mod distributed;

@@ -444,6 +444,10 @@ async fn a_new_object_has_the_data_and_not_the_past(store: &dyn Store) {
         .await
         .unwrap();
     assert!(store.observe(&old, 10).await.unwrap().reader.is_some());
+    // Nobody reads is no reader's name.
+    store.set_reader(old.id, "").await.unwrap();
+    assert_eq!(store.observe(&old, 10).await.unwrap().reader, None);
+    store.set_reader(old.id, "arn").await.unwrap();
     let new = SourceRef {
         uid: "another".into(),
         ..old.clone()

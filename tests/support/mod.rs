@@ -3,6 +3,7 @@
 //! - [`process`]: servers that die with the test process, free ports, waiting with a deadline.
 //! - [`kubernetes`]: etcd, the API server and the controller manager; kubectl and helm.
 //! - [`postgres`]: a PostgreSQL server, with the same proxy in front of it.
+//! - [`tee`]: what is asked of a server, written down on its way.
 //! - [`s3`]: an S3 server, and a proxy in front of it that answers as AWS does when things go wrong.
 //!
 //! It knows nothing of the crate under test. `tests/testbed/install` builds what it starts.
@@ -16,3 +17,4 @@ pub mod kubernetes;
 pub mod postgres;
 pub mod process;
 pub mod s3;
+pub mod tee;

@@ -20,8 +20,9 @@
 //!
 //! Not as AWS does: the root keys' signature is not checked (any secret will do), nor is the clock;
 //! `x-amz-expected-bucket-owner` and a region in path style are ignored; a missing key is 404 also
-//! where the caller may not list; a KMS key that is disabled or not granted is used all the same; a
-//! web identity token that is none is 403 AccessDenied. What it checks of `Host` needs a name that
+//! where the caller may not list; a KMS key that is disabled or not granted is used all the same; of
+//! a web identity token it holds issuer, subject and audience against the role's trust policy, but
+//! looks at no signature and wants no OIDC provider, and a token that is none is 403 AccessDenied. What it checks of `Host` needs a name that
 //! resolves to 127.0.0.1, and no such name is at hand.
 //!
 //! # What microburst's rules are for
@@ -141,6 +142,37 @@ impl S3 {
             secret_access_key: element("SecretAccessKey"),
             name,
         }
+    }
+
+    /// Lets one of its users do this.
+    pub async fn iam_user_may(&self, user: &str, statement: Value) {
+        let policy = policy(&statement);
+        self.iam(format!(
+            "Action=PutUserPolicy&UserName={user}&PolicyName=may&PolicyDocument={policy}"
+        ))
+        .await;
+    }
+
+    /// A new role of its IAM with this trust policy's statements, which may do what `allows` says;
+    /// its ARN.
+    pub async fn iam_role(&self, trusts: Value, allows: Value) -> String {
+        let name = format!("reader-{}", uuid::Uuid::now_v7().simple());
+        self.iam_role_called(&name, trusts, allows).await
+    }
+
+    /// The same under a name.
+    pub async fn iam_role_called(&self, name: &str, trusts: Value, allows: Value) -> String {
+        let trust = policy(&trusts);
+        self.iam(format!(
+            "Action=CreateRole&RoleName={name}&AssumeRolePolicyDocument={trust}"
+        ))
+        .await;
+        let allows = policy(&allows);
+        self.iam(format!(
+            "Action=PutRolePolicy&RoleName={name}&PolicyName=reads&PolicyDocument={allows}"
+        ))
+        .await;
+        format!("arn:aws:iam::000000000000:role/{name}")
     }
 
     async fn iam(&self, form: String) -> String {
@@ -306,6 +338,12 @@ impl Microburst {
         })
         .await
     }
+}
+
+/// A policy of these statements, as a form takes it.
+fn policy(statement: &Value) -> String {
+    let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
+    percent_encoding::utf8_percent_encode(&policy, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 /// Whether a GET of this control address is answered with success.

@@ -32,6 +32,11 @@ pub struct DataSourceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader: Option<String>,
 
+    /// The external ID under which the operator's own identity assumes spec.source.s3.roleArn: what
+    /// the role's trust policy has to ask for (sts:ExternalId), so that no other namespace gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+
     /// When the newest fetch ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_fetch_time: Option<Time>,

@@ -29,6 +29,7 @@ pub(crate) fn source() -> DataSource {
             endpoint: None,
             force_path_style: false,
             identity: Identity::Operator,
+            role: None,
         },
         schedule: Schedule::parse("0 9 * * *", "UTC").unwrap(),
         starting_deadline: Duration::from_hours(12),

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::access::{Action, Caller};
 use crate::http::conditional;
 use crate::http::lists::AgentView;
 use crate::http::parameters::Pairs;
@@ -19,7 +20,7 @@ pub(super) struct AgentList {
     agents: Vec<AgentView>,
 }
 
-/// All agents
+/// All agents that the caller may see
 #[utoipa::path(get, path = "/api/v1/agents", tag = "data",
     params(
         ("namespace" = Option<String>, Query, description = "Of this namespace only"),
@@ -29,11 +30,13 @@ pub(super) struct AgentList {
     responses((status = 200, body = AgentList)))]
 pub(super) async fn list(
     State(state): State<ReportState>,
+    caller: Caller,
     pairs: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let [namespace, data_source, search] = pairs.only(["namespace", "dataSource", "search"])?;
-    let mut agents = state.agents().await?;
+    let scope = state.scope(&caller, Action::ReadAgents, namespace).await?;
+    let mut agents = state.agents(&scope).await?;
     agents.retain(|agent| {
         namespace.is_none_or(|namespace| agent.namespace == namespace)
             && data_source.is_none_or(|name| agent.data_sources.iter().any(|held| held == name))

@@ -42,6 +42,28 @@ pub(super) fn routes() -> Router<ReportState> {
     documented_routes().into()
 }
 
+/// Method and template of each of those.
+pub(super) fn addresses() -> Vec<(String, String)> {
+    let mut addresses = Vec::new();
+    for (path, item) in documented().paths.paths {
+        for (method, operation) in [
+            ("GET", &item.get),
+            ("PUT", &item.put),
+            ("POST", &item.post),
+            ("DELETE", &item.delete),
+            ("OPTIONS", &item.options),
+            ("HEAD", &item.head),
+            ("PATCH", &item.patch),
+            ("TRACE", &item.trace),
+        ] {
+            if operation.is_some() {
+                addresses.push((method.to_owned(), path.clone()));
+            }
+        }
+    }
+    addresses
+}
+
 /// The document of those.
 pub(super) fn documented() -> OpenApi {
     openapi::completed(documented_routes().into_openapi())

@@ -42,6 +42,11 @@ fn add_problems(operation: &mut Operation, has_names: bool) {
     if has_names {
         add(
             operation,
+            "403",
+            problem("Not allowed; the detail says which Role to ask for"),
+        );
+        add(
+            operation,
             "404",
             problem("There is no such namespace, data source or agent"),
         );
@@ -51,11 +56,16 @@ fn add_problems(operation: &mut Operation, has_names: bool) {
             "400",
             "A parameter that is unknown, impossible or there twice",
         ),
+        (
+            "401",
+            "No token, or none that the API server takes, where somebody says who may read",
+        ),
         ("414", "The address is too long"),
         ("500", "Something went wrong; the server's log says what"),
         (
             "503",
-            "Too much at once, or the store does not answer; Retry-After says when to ask again",
+            "Too much at once, or the store or the API server does not answer; Retry-After says when \
+             to ask again",
         ),
         ("504", "It took too long"),
     ] {

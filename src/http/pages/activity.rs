@@ -17,7 +17,7 @@ use crate::http::data::SOURCES_SIDE_BY_SIDE;
 #[derive(Debug, Template)]
 #[template(path = "activity.html")]
 pub struct ActivityPage {
-    frame: Frame,
+    pub(super) frame: Frame,
     head: Head,
     concerns: Vec<ConcernView>,
     form: Form,

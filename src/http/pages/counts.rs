@@ -11,7 +11,7 @@ use crate::store::SourceRow;
 #[derive(Debug, Template)]
 #[template(path = "counts.html")]
 pub struct CountsPage {
-    frame: Frame,
+    pub(super) frame: Frame,
     namespace: String,
     namespace_query: String,
     name: String,

@@ -1,14 +1,16 @@
 //! What is shown where there is nothing to show: a problem in the pages' clothes.
 
 use askama::Template;
+use axum::http::Uri;
 
 use super::parts::{Frame, sentence};
+use super::sign_in;
 use crate::http::problem::Problem;
 
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
-    frame: Frame,
+    pub(super) frame: Frame,
     status: u16,
     heading: &'static str,
     /// The one that is wrong, as the address spells it.
@@ -17,12 +19,16 @@ pub struct ErrorPage {
     advice: &'static str,
     /// Of the report that was asked for, where its parameters are wrong.
     agent_link: Option<String>,
+    /// What somebody else would run to mend it.
+    command: Option<String>,
+    sign_in: Option<String>,
 }
 
 impl ErrorPage {
-    /// `path` as it was asked for, encoded.
+    /// `asked` as it was asked for; `signs_in`, whether people sign in here.
     #[must_use]
-    pub fn new(problem: &Problem, path: &str) -> Self {
+    pub fn new(problem: &Problem, asked: &Uri, signs_in: bool) -> Self {
+        let path = asked.path();
         let status = problem.status().as_u16();
         let (heading, advice) = words(status);
         let prefix = problem.about().map(|name| format!("{name}: "));
@@ -42,6 +48,8 @@ impl ErrorPage {
             ),
             advice,
             agent_link: (status == 400).then(|| agent(path)).flatten(),
+            command: problem.command().map(str::to_owned),
+            sign_in: (status == 401 && signs_in).then(|| sign_in::address("/")),
         }
     }
 }
@@ -64,6 +72,8 @@ fn words(status: u16) -> (&'static str, &'static str) {
             "That can’t be shown",
             "The address asks for something that this report doesn’t know. Correct the parameter, or begin anew from the agent’s page.",
         ),
+        401 => ("Who are you?", ""),
+        403 => ("That is not allowed", ""),
         404 => (
             "There is nothing here",
             "It may be called something else now, or its data source is gone. Search for it above.",
@@ -85,6 +95,10 @@ mod tests {
 
     use super::*;
 
+    fn page(problem: &Problem, path: &str) -> ErrorPage {
+        ErrorPage::new(problem, &path.parse().unwrap(), false)
+    }
+
     #[test]
     fn a_wrong_parameter_keeps_its_name_and_the_agent_is_a_click_away() {
         let problem = Problem::parameter("confidence", "a number from 0.5 to 0.9999");
@@ -92,7 +106,7 @@ mod tests {
         let said = "<span class=\"code\">confidence</span>: a number from 0.5 to 0.9999.";
         let link = format!("<a href=\"{report}\">");
         for path in [report.to_owned(), format!("{report}/activity")] {
-            let html = ErrorPage::new(&problem, &path).render().unwrap();
+            let html = page(&problem, &path).render().unwrap();
             assert!(html.contains(said) && html.contains(&link), "{html}");
         }
         // What is not there is not linked to.
@@ -102,10 +116,10 @@ mod tests {
             (&problem, "/"),
             (&problem, "/namespaces/a/b"),
         ] {
-            let html = ErrorPage::new(problem, path).render().unwrap();
+            let html = page(problem, path).render().unwrap();
             assert!(!html.contains("/agents/"), "{html}");
         }
-        let html = ErrorPage::new(&missing, report).render().unwrap();
+        let html = page(&missing, report).render().unwrap();
         assert!(html.contains("There is no agent x."), "{html}");
     }
 }

@@ -1,6 +1,5 @@
 //! From an address to a page.
 
-use askama::Template;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,17 +10,19 @@ use super::activity::ActivityPage;
 use super::assets::Assets;
 use super::counts::{CountsPage, download};
 use super::links;
+use super::parts::Framed;
+use super::sign_in::Fields;
 use super::source::{FETCHES_PER_PAGE, Facts as SourceFacts, SourcePage};
-use super::start::StartPage;
+use super::start::{StartPage, Whose};
 use super::testing::{Facts as TestingFacts, TestingPage};
 use crate::domain::data_source::GoodDirection;
 use crate::domain::report::query::{ActivityQuery, TestingQuery};
 use crate::domain::report::view::GroupBy;
 use crate::domain::report::{self, AgentData, Choices};
+use crate::http::access::{Action, Caller};
 use crate::http::api::counts::files;
 use crate::http::conditional::Etag;
 use crate::http::data::Loaded;
-use crate::http::guard::same_site;
 use crate::http::parameters::{AgentOfPath, Names, Pairs};
 use crate::http::problem::Problem;
 use crate::http::state::ReportState;
@@ -32,6 +33,7 @@ const MOST_SEARCHED: usize = 200;
 
 pub(super) async fn start(
     State(state): State<ReportState>,
+    caller: Caller,
     pairs: Pairs,
 ) -> Result<Response, Problem> {
     let [q] = pairs.only(["q"])?;
@@ -40,14 +42,22 @@ pub(super) async fn start(
         let takes = format!("at most {MOST_SEARCHED} characters");
         return Err(Problem::parameter("q", &takes));
     }
-    let sources = state.data_sources().await?;
-    let agents = state.agents().await?;
-    let is_local = state.fetch_now.is_some();
-    html(&StartPage::new(&sources, &agents, is_local, q, state.now()))
+    let scope = state.scope(&caller, Action::ReadSources, None).await?;
+    let sources = state.data_sources(&scope).await?;
+    let scope = state.scope(&caller, Action::ReadAgents, None).await?;
+    let agents = state.agents(&scope).await?;
+    let whose = match caller.identity() {
+        Some(who) => Whose::Visible(who.user.clone()),
+        None if state.fetch_now.is_some() => Whose::Folder,
+        None => Whose::Cluster,
+    };
+    let page = StartPage::new(&sources, &agents, whose, q, state.now());
+    html(page, &state)
 }
 
 pub(super) async fn source(
     State(state): State<ReportState>,
+    caller: Caller,
     Names((namespace, name)): Names<(String, String)>,
     pairs: Pairs,
 ) -> Result<Response, Problem> {
@@ -57,18 +67,20 @@ pub(super) async fn source(
         Some(Ok(id)) => Some(id),
         Some(Err(_)) => return Err(Problem::parameter("before", "the id of a fetch, a UUID")),
     };
-    let detail = state.data_source(&namespace, &name).await?;
+    let detail = state.data_source(&caller, &namespace, &name).await?;
     let (fetches, more) = state
         .fetches(&namespace, &name, FETCHES_PER_PAGE, before)
         .await?;
-    html(&SourcePage::new(&SourceFacts {
+    let page = SourcePage::new(&SourceFacts {
         detail: &detail,
         fetches: &fetches,
         more,
         first_page: before.is_none(),
         asked: asked.is_some(),
+        form_word: state.form_word(&caller),
         now: state.now(),
-    }))
+    });
+    html(page, &state)
 }
 
 /// How many files a source's counts are is known only once all its days were looked at, which the
@@ -84,17 +96,20 @@ pub(super) async fn counts(
     if files.len() < 2 {
         return Ok(Redirect::to(&download(&source)).into_response());
     }
-    html(&CountsPage::new(&source, &files))
+    html(CountsPage::new(&source, &files), &state)
 }
 
 /// A button's answer is a page that can be reloaded.
 pub(super) async fn fetch_now(
     State(state): State<ReportState>,
+    caller: Caller,
     Names((namespace, name)): Names<(String, String)>,
     headers: HeaderMap,
+    Fields(fields): Fields,
 ) -> Result<Redirect, Problem> {
-    same_site(&headers)?;
-    state.request_fetch(&namespace, &name).await?;
+    let word = fields.get("word").map(String::as_str);
+    state.meant(&caller, &headers, word)?;
+    state.request_fetch(&caller, &namespace, &name).await?;
     let page = links::source(&namespace, &name);
     Ok(Redirect::to(&links::with_query(&page, &[("asked", "yes")])))
 }
@@ -113,6 +128,7 @@ pub(super) async fn testing(
     };
     let query = TestingQuery::parse(pairs.iter())?;
     let (data_sources, now) = (data_sources(&loaded), state.now());
+    let signs_in = state.signs_in();
     let body = state
         .compute(move || {
             let tally = &loaded.tally;
@@ -125,7 +141,7 @@ pub(super) async fn testing(
                 good_direction: good_direction(tally.data(), &report.goal),
                 data_sources,
             });
-            rendered(&page)
+            rendered(page, signs_in)
         })
         .await?;
     Ok(kept(&state, &etag, body))
@@ -150,10 +166,12 @@ pub(super) async fn activity(
         Vec::new()
     };
     let (data_sources, now) = (data_sources(&loaded), state.now());
+    let signs_in = state.signs_in();
     let body = state
         .compute(move || {
             let report = report::activity(loaded.tally.data(), &others, &query, now)?;
-            rendered(&ActivityPage::new(&report, &choices, &data_sources))
+            let page = ActivityPage::new(&report, &choices, &data_sources);
+            rendered(page, signs_in)
         })
         .await?;
     Ok(kept(&state, &etag, body))
@@ -176,7 +194,7 @@ async fn open(
 ) -> Result<Opened, Problem> {
     let source = given(pairs, "dataSource");
     let loaded = state.agent(&agent.namespace, &agent.code, source).await?;
-    let etag = loaded.etag(&view(page), pairs.all(), state);
+    let etag = loaded.etag(&view(page, state.signs_in()), pairs.all(), state);
     if etag.is_held(headers) {
         return Ok(Opened::Answered(etag.not_modified()));
     }
@@ -215,9 +233,9 @@ pub(super) async fn asset(Names(name): Names<String>) -> Result<Response, Proble
     Ok((headers, content).into_response())
 }
 
-/// The view's name for its ETag: another style is another page.
-fn view(name: &str) -> String {
-    format!("{name} with {}", Assets::get().style)
+/// The view's name for its ETag: another style is another page, and so is another frame.
+fn view(name: &str, has_account: bool) -> String {
+    format!("{name} with {}, {has_account}", Assets::get().style)
 }
 
 fn given<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
@@ -282,14 +300,17 @@ fn good_direction(data: &AgentData, goal: &str) -> GoodDirection {
         .map_or(GoodDirection::default(), |goal| goal.good_direction)
 }
 
-fn rendered(page: &impl Template) -> Result<String, Problem> {
+/// `has_account`: whether there is somebody to sign in. All that a page says of its reader is whether
+/// there is one: it is kept, and shown to all who may read it.
+pub(super) fn rendered(mut page: impl Framed, has_account: bool) -> Result<String, Problem> {
+    page.frame().has_account = has_account;
     page.render()
         .map_err(|error| Problem::internal("cannot write a page", &error))
 }
 
 /// A page that says how long ago things were, and so is never the same.
-fn html(page: &impl Template) -> Result<Response, Problem> {
-    let mut response = Html(rendered(page)?).into_response();
+pub(super) fn html(page: impl Framed, state: &ReportState) -> Result<Response, Problem> {
+    let mut response = Html(rendered(page, state.signs_in())?).into_response();
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
     headers.insert(

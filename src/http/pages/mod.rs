@@ -1,9 +1,10 @@
 //! Reports for people: HTML, rendered on the server.
 //!
 //! `parts` is what pages have in common; each page is a struct made of a view model (`start`,
-//! `source`, `testing`, `activity`, `error`) and a template of its name; `handlers` fetches the one
+//! `source`, `testing`, `activity`, `sign_in`, `account`, `error`) and a template of its name; `handlers` fetches the one
 //! and answers with the other.
 
+mod account;
 mod activity;
 mod assets;
 mod counts;
@@ -13,48 +14,74 @@ mod handlers;
 mod links;
 mod methods;
 mod parts;
+mod sign_in;
 mod source;
 mod start;
 mod testing;
 
-use askama::Template;
 use axum::Router;
+use axum::handler::Handler;
+use axum::http::Uri;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::problem::Problem;
 use super::state::ReportState;
 
+pub(super) use sign_in::{address as sign_in_address, own_step};
+
+/// Routes, and a list of them: who may use each is decided elsewhere, by its method and address.
+#[derive(Default)]
+struct Routes {
+    router: Router<ReportState>,
+    addresses: Vec<(String, String)>,
+}
+
+impl Routes {
+    fn get<H: Handler<T, ReportState>, T: 'static>(mut self, path: &str, handler: H) -> Self {
+        self.router = self.router.route(path, get(handler));
+        self.addresses.push(("GET".to_owned(), path.to_owned()));
+        self
+    }
+
+    fn post<H: Handler<T, ReportState>, T: 'static>(mut self, path: &str, handler: H) -> Self {
+        self.router = self.router.route(path, post(handler));
+        self.addresses.push(("POST".to_owned(), path.to_owned()));
+        self
+    }
+}
+
 /// The pages' addresses.
 pub(super) fn routes() -> Router<ReportState> {
-    Router::new()
-        .route("/", get(handlers::start))
-        .route(
-            "/namespaces/{namespace}/data-sources/{name}",
-            get(handlers::source),
-        )
-        .route(
-            "/namespaces/{namespace}/data-sources/{name}/counts",
-            get(handlers::counts),
-        )
-        .route(
-            "/namespaces/{namespace}/data-sources/{name}/fetch",
-            post(handlers::fetch_now),
-        )
-        .route(
-            "/namespaces/{namespace}/agents/{code}",
-            get(handlers::testing),
-        )
-        .route(
-            "/namespaces/{namespace}/agents/{code}/activity",
-            get(handlers::activity),
-        )
-        .route("/assets/{name}", get(handlers::asset))
+    all().router
+}
+
+/// Method and template of each of those.
+pub(super) fn addresses() -> Vec<(String, String)> {
+    all().addresses
+}
+
+fn all() -> Routes {
+    const SOURCE: &str = "/namespaces/{namespace}/data-sources/{name}";
+    const AGENT: &str = "/namespaces/{namespace}/agents/{code}";
+    Routes::default()
+        .get("/", handlers::start)
+        .get(SOURCE, handlers::source)
+        .get(&format!("{SOURCE}/counts"), handlers::counts)
+        .post(&format!("{SOURCE}/fetch"), handlers::fetch_now)
+        .get(AGENT, handlers::testing)
+        .get(&format!("{AGENT}/activity"), handlers::activity)
+        .get("/sign-in", sign_in::form)
+        .post("/sign-in", sign_in::sign_in)
+        .post("/sign-out", sign_in::sign_out)
+        .get("/account", account::account)
+        .get("/assets/{name}", handlers::asset)
 }
 
 /// A problem in the pages' clothes, for addresses outside of `/api`; None: as JSON.
-/// `path` is the one that was asked for.
-pub(super) fn problem(problem: &Problem, path: &str) -> Option<Response> {
-    let page = error::ErrorPage::new(problem, path);
-    page.render().ok().map(|html| Html(html).into_response())
+/// `asked` is what was asked for.
+pub(super) fn problem(problem: &Problem, asked: &Uri, state: &ReportState) -> Option<Response> {
+    let page = error::ErrorPage::new(problem, asked, state.signs_in());
+    let html = handlers::rendered(page, state.signs_in()).ok()?;
+    Some(Html(html).into_response())
 }

@@ -16,6 +16,8 @@ pub struct Frame {
     /// What was searched for.
     pub q: String,
     pub assets: &'static Assets,
+    /// Whether there is somebody to sign in; never who: pages are kept for all who may read them.
+    pub has_account: bool,
     pub version: &'static str,
 }
 
@@ -26,10 +28,37 @@ impl Frame {
             title: title.into(),
             q: String::new(),
             assets: Assets::get(),
+            has_account: false,
             version: env!("CARGO_PKG_VERSION"),
         }
     }
 }
+
+/// A page within its frame.
+pub trait Framed: askama::Template {
+    fn frame(&mut self) -> &mut Frame;
+}
+
+macro_rules! framed {
+    ($($page:ty),+ $(,)?) => {
+        $(impl Framed for $page {
+            fn frame(&mut self) -> &mut Frame {
+                &mut self.frame
+            }
+        })+
+    };
+}
+
+framed!(
+    super::account::AccountPage,
+    super::activity::ActivityPage,
+    super::counts::CountsPage,
+    super::error::ErrorPage,
+    super::sign_in::SignInPage,
+    super::source::SourcePage,
+    super::start::StartPage,
+    super::testing::TestingPage<'_>,
+);
 
 /// The head of both reports of an agent.
 #[derive(Debug, Clone)]

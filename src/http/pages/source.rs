@@ -21,7 +21,7 @@ pub const FETCHES_PER_PAGE: usize = 20;
 #[derive(Debug, Template)]
 #[template(path = "source.html")]
 pub struct SourcePage {
-    frame: Frame,
+    pub(super) frame: Frame,
     namespace: String,
     namespace_query: String,
     name: String,
@@ -36,6 +36,7 @@ pub struct SourcePage {
     can_fetch: bool,
     asked: bool,
     fetch_action: String,
+    form_word: Option<String>,
     command: String,
     counts_link: Option<String>,
     agent_count: String,
@@ -90,6 +91,8 @@ pub struct Facts<'a> {
     pub first_page: bool,
     /// Whether a fetch has just been asked for.
     pub asked: bool,
+    /// What the form has to repeat.
+    pub form_word: Option<String>,
     pub now: Timestamp,
 }
 
@@ -126,6 +129,7 @@ impl SourcePage {
             can_fetch: detail.fetch_now.available,
             asked: facts.asked,
             fetch_action: format!("{link}/fetch"),
+            form_word: facts.form_word.clone(),
             command: detail.fetch_now.command.clone().unwrap_or_default(),
             counts_link: source
                 .first_day

@@ -32,15 +32,26 @@ spec:
 #[derive(Debug, Template)]
 #[template(path = "start.html")]
 pub struct StartPage {
-    frame: Frame,
+    pub(super) frame: Frame,
     nothing_at_all: bool,
-    is_local: bool,
+    whose: Whose,
     manifest: &'static str,
     source_count: usize,
     sources: Vec<Source>,
     agent_count: usize,
     agents: Vec<Agent>,
     agents_left_out: usize,
+}
+
+/// Whose data sources are shown.
+#[derive(Debug)]
+pub enum Whose {
+    /// Those of `sumsq local`.
+    Folder,
+    /// All of the cluster's.
+    Cluster,
+    /// Those that this user may see.
+    Visible(String),
 }
 
 #[derive(Debug)]
@@ -74,7 +85,7 @@ impl StartPage {
     pub fn new(
         all_sources: &[SourceView],
         all_agents: &[AgentView],
-        is_local: bool,
+        whose: Whose,
         q: &str,
         now: Timestamp,
     ) -> Self {
@@ -98,7 +109,7 @@ impl StartPage {
         Self {
             frame,
             nothing_at_all: all_sources.is_empty(),
-            is_local,
+            whose,
             manifest: MANIFEST,
             source_count: sources.len(),
             sources,

@@ -108,16 +108,11 @@ impl Job {
 
     async fn find_reader(&self, credentials: &Credentials) {
         let found = self.engine.ingest.reader(&self.source, credentials).await;
-        let Some(reader) = found.filter(|found| Some(found) != self.reader.as_ref()) else {
+        let Some(reader) = found.changes(self.reader.as_deref()) else {
             return;
         };
         // Good to know, and no reason to lose a fetch.
-        if let Err(error) = self
-            .engine
-            .store()
-            .set_reader(self.source.id, &reader)
-            .await
-        {
+        if let Err(error) = self.engine.store().set_reader(self.source.id, reader).await {
             warn(&self.source.key, &error, "the reader cannot be stored");
         }
     }

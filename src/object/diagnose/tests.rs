@@ -14,6 +14,7 @@ fn object() -> S3Object {
         endpoint: None,
         force_path_style: false,
         identity: Identity::Operator,
+        role: None,
     }
 }
 
@@ -27,6 +28,7 @@ fn attempt(object: &S3Object) -> Attempt<'_> {
         timeouts: Timeouts::default(),
         now: "2026-11-24T12:00:00Z".parse().unwrap(),
         reader: None,
+        session: None,
         denial: None,
         web_identity: None,
     }

@@ -15,7 +15,11 @@ pub(super) fn no_answer(cause: &NoAnswer, attempt: &Attempt<'_>) -> FetchError {
     FetchError::new(class, message, connect_hint(cause, attempt))
 }
 
-fn no_answer_words(cause: &NoAnswer, address: &str, timeouts: Timeouts) -> (ErrorCode, String) {
+pub(super) fn no_answer_words(
+    cause: &NoAnswer,
+    address: &str,
+    timeouts: Timeouts,
+) -> (ErrorCode, String) {
     match cause {
         NoAnswer::NameNotFound(_) => (
             ErrorCode::ConnectFailed,

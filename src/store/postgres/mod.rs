@@ -21,6 +21,7 @@ use self::session::PostgresSession;
 use super::StoreError;
 use super::relational::{Relational, Session, Tenure, newest_version, readable};
 use crate::domain::data_source::SourceId;
+use crate::roots;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -314,7 +315,12 @@ fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
         })
     })?;
     let name = options.get_application_name().unwrap_or("sumsq").to_owned();
-    Ok(options.application_name(&name))
+    let options = options.application_name(&name);
+    let names_roots = query.contains("sslrootcert=") || std::env::var_os("PGSSLROOTCERT").is_some();
+    Ok(match roots::bundled() {
+        Some(pem) if !names_roots => options.ssl_root_cert_from_pem(pem.into()),
+        _ => options,
+    })
 }
 
 /// Says one statement or several, for which there are no values.

@@ -101,7 +101,7 @@ pub(super) async fn set_reader(
 ) -> Result<(), StoreError> {
     writing
         .execute(
-            "UPDATE data_source SET reader = $1 WHERE id = $2",
+            "UPDATE data_source SET reader = NULLIF($1, '') WHERE id = $2",
             &[reader.into(), id.into()],
         )
         .await

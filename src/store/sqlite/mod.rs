@@ -3,6 +3,7 @@
 //! What is committed stays committed (a write-ahead [`log`] that is synced after every commit); a
 //! process that dies in between leaves what was there.
 
+mod backup;
 mod checkpoints;
 mod lock;
 mod log;

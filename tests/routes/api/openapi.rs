@@ -40,8 +40,8 @@ async fn it_lists_these() {
         .collect();
     insta::assert_snapshot!(listed.join("\n"), @r"
     GET /api/openapi.json: This document
-    GET /api/v1/agents: All agents
-    GET /api/v1/data-sources: All data sources
+    GET /api/v1/agents: All agents that the caller may see
+    GET /api/v1/data-sources: All data sources that the caller may see
     GET /api/v1/namespaces/{namespace}/agents/{code}/activity: Activity Report
     GET /api/v1/namespaces/{namespace}/agents/{code}/activity.csv: Activity Report as CSV
     GET /api/v1/namespaces/{namespace}/agents/{code}/goals: All goals of an agent side by side

@@ -39,7 +39,7 @@ pub struct Facts<'a> {
     reason = "what the template shows or leaves out"
 )]
 pub struct TestingPage<'a> {
-    frame: Frame,
+    pub(in crate::http::pages) frame: Frame,
     head: Head,
     report: &'a TestingReport,
     sentence: Prose,

@@ -1,0 +1,234 @@
+//! What `release/build` makes: a static program that needs nothing beside it, the image that holds
+//! nothing else, and what both are made of. The first test to ask builds it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+const MIB: u64 = 1 << 20;
+
+/// May be passed on in a program under Apache-2.0; each asks for no more than its text beside it.
+const LICENCES: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+struct Release {
+    folder: PathBuf,
+    architecture: &'static str,
+}
+
+static RELEASE: LazyLock<Release> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("release");
+    fs::remove_dir_all(&folder).ok();
+    let tools = std::env::var("SUMSQ_TEST_RELEASE_TOOLS");
+    let tools = tools.expect("tests/testbed/install says what to source");
+    let path = std::env::var("PATH").unwrap_or_default();
+    done(
+        Command::new("release/build")
+            .arg(&folder)
+            .env("PATH", format!("{tools}:{path}"))
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    );
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    Release {
+        folder,
+        architecture,
+    }
+});
+
+impl Release {
+    fn program(&self) -> PathBuf {
+        self.folder.join(self.architecture).join("sumsq")
+    }
+
+    fn archive(&self, suffix: &str) -> PathBuf {
+        let version = env!("CARGO_PKG_VERSION");
+        let name = format!("sumsq-{version}-linux-{}.{suffix}", self.architecture);
+        self.folder.join(name)
+    }
+}
+
+fn done(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn text_of(command: &mut Command) -> String {
+    String::from_utf8(done(command).stdout).unwrap()
+}
+
+fn unpack(archive: &Path, folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    done(
+        Command::new("tar")
+            .args(["--extract", "--no-same-owner", "--file"])
+            .arg(archive)
+            .arg("--directory")
+            .arg(folder),
+    );
+}
+
+#[test]
+fn the_program_is_one_file_that_loads_no_other() {
+    let program = RELEASE.program();
+    let size = fs::metadata(&program).unwrap().len();
+    assert!(size < 40 * MIB, "{size} bytes");
+    let headers = text_of(
+        Command::new("readelf")
+            .arg("--program-headers")
+            .arg(&program),
+    );
+    assert!(headers.contains("LOAD"), "{headers}");
+    assert!(!headers.contains("INTERP"), "{headers}");
+    let needed = text_of(Command::new("readelf").arg("--dynamic").arg(&program));
+    assert!(!needed.contains("NEEDED"), "{needed}");
+}
+
+#[test]
+fn the_archive_holds_the_program_under_both_names_and_what_it_is_made_of() {
+    let listing = text_of(
+        Command::new("tar")
+            .args(["--list", "--file"])
+            .arg(RELEASE.archive("tar.gz")),
+    );
+    let name = format!(
+        "sumsq-{}-linux-{}",
+        env!("CARGO_PKG_VERSION"),
+        RELEASE.architecture
+    );
+    assert_snapshot!(listing.replace(&name, "sumsq-VERSION-linux-ARCH"), @"");
+}
+
+#[test]
+fn every_crate_has_a_licence_that_lets_it_be_passed_on() {
+    let folder = RELEASE.folder.join(RELEASE.architecture);
+    let bill: Value =
+        serde_json::from_slice(&fs::read(folder.join("sbom.cdx.json")).unwrap()).unwrap();
+    assert_eq!(bill["bomFormat"], "CycloneDX");
+    assert_eq!(bill["metadata"]["component"]["name"], "sumsq");
+    let components = bill["components"].as_array().unwrap();
+    assert!(components.len() > 300, "{}", components.len());
+    let mut refused = BTreeSet::new();
+    for component in components {
+        let name = component["name"].as_str().unwrap();
+        let licence = component["licenses"][0]["expression"].as_str();
+        let expression = licence
+            .map(|licence| spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX).unwrap());
+        let allowed = expression.as_ref().is_some_and(|expression| {
+            expression.evaluate(|asked| {
+                let id = asked.license.id().map_or("", |id| id.name);
+                LICENCES.contains(&id)
+            })
+        });
+        if !allowed {
+            refused.insert((name, licence));
+        }
+    }
+    assert_eq!(refused, BTreeSet::new());
+
+    let texts = fs::read_to_string(folder.join("THIRD-PARTY.yaml")).unwrap();
+    for component in components {
+        let name = component["name"].as_str().unwrap();
+        assert!(
+            texts.contains(&format!("package_name: {name}\n")),
+            "{name} has no licence text"
+        );
+    }
+}
+
+#[test]
+fn the_image_holds_nothing_else_and_runs_as_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    unpack(&RELEASE.archive("oci.tar"), folder.path());
+    let blob = |digest: &Value| {
+        let (kind, hash) = digest.as_str().unwrap().split_once(':').unwrap();
+        folder.path().join("blobs").join(kind).join(hash)
+    };
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let index = read(&folder.path().join("index.json"));
+    let manifest = read(&blob(&index["manifests"][0]["digest"]));
+    let config = read(&blob(&manifest["config"]["digest"]));
+
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(config["architecture"], RELEASE.architecture);
+    assert_eq!(config["config"]["User"], "65532:65532");
+    assert_eq!(config["config"]["Entrypoint"][0], "/sumsq");
+    let label =
+        |name: &str| &config["config"]["Labels"][format!("org.opencontainers.image.{name}")];
+    assert_eq!(label("version"), version);
+    assert_eq!(label("revision").as_str().unwrap().len(), 40);
+
+    let root = folder.path().join("root");
+    let mut files = BTreeSet::new();
+    let mut compressed = 0;
+    for layer in manifest["layers"].as_array().unwrap() {
+        let layer = blob(&layer["digest"]);
+        compressed += fs::metadata(&layer).unwrap().len();
+        let listing = text_of(Command::new("tar").args(["--list", "--file"]).arg(&layer));
+        files.extend(listing.lines().map(str::to_owned));
+        unpack(&layer, &root);
+    }
+    let files: Vec<_> = files.into_iter().collect();
+    assert_snapshot!(files.join("\n"), @"");
+    assert!(compressed < 20 * MIB, "{compressed} bytes to pull");
+
+    // And there it does the whole job.
+    let certificate = rcgen::generate_simple_self_signed(["reports.internal".to_owned()]).unwrap();
+    let (pem, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    fs::write(&pem, certificate.cert.pem()).unwrap();
+    fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    let said = text_of(
+        Command::new("tests/image/in_empty_root")
+            .arg(&root)
+            .env("CERTIFICATE", &pem)
+            .env("KEY", &key)
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    );
+    assert_snapshot!(said.lines().map(redacted).collect::<Vec<_>>().join("\n"));
+}
+
+/// Without what differs from run to run.
+fn redacted(line: &str) -> String {
+    let version = format!("sumsq {} (", env!("CARGO_PKG_VERSION"));
+    if let Some(commit) = line.strip_prefix(&version) {
+        let commit = commit.trim_end_matches(')').trim_end_matches(", changed");
+        assert!(
+            commit.len() == 12 && commit.chars().all(|c| c.is_ascii_hexdigit()),
+            "{line}"
+        );
+        return "sumsq VERSION (COMMIT)".to_owned();
+    }
+    match line.split_once("imported in ") {
+        Some((source, _)) => format!("{source}imported in N ms"),
+        None => line.to_owned(),
+    }
+}
