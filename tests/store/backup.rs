@@ -35,7 +35,7 @@ async fn value_in(store: &Path) -> u64 {
     assert_eq!(days.len(), 400);
     let values = days
         .iter()
-        .flat_map(|day| &day.cells)
+        .flat_map(|day| day.cells.iter())
         .map(|cell| cell.visitors);
     let values: std::collections::BTreeSet<_> = values.collect();
     assert_eq!(values.len(), 1, "a mixture of two imports: {values:?}");
