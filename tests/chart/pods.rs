@@ -20,8 +20,7 @@ use crate::support::process::{Server, ServerCommand, free_port, temporary_folder
 /// The user and the group of the chart's Pods.
 const USER: u32 = 65_532;
 
-/// Makes a root of the binary, the libraries it is linked to and the authorities it trusts, mounts the
-/// volumes, and closes it.
+/// Makes a root of the binary and the libraries it is linked to, mounts the volumes, and closes it.
 /// `$1` is the root, `$2` the binary, `$3` how the user is changed; then a source, a target and ro or
 /// rw for each volume, and after `--` the environment and the command.
 const ROOT: &str = r#"
@@ -32,7 +31,7 @@ bind() {
     mount --bind "$1" "$root$2"
     [ "$3" = rw ] || mount -o remount,bind,ro "$root$2"
 }
-for folder in /usr/lib /usr/lib64 /lib /lib64 /etc/ssl; do
+for folder in /usr/lib /usr/lib64 /lib /lib64; do
     if [ -L "$folder" ]; then cp -P "$folder" "$root$folder"
     elif [ -d "$folder" ]; then mkdir -p "$root$folder"; bind "$folder" "$folder" ro
     fi
