@@ -83,8 +83,6 @@ async fn in_at_the_page_that_was_asked_for_and_out_again() {
     let refused = browser.text("[role=alert]").await;
     assert!(refused.contains("does not take this token"), "{refused}");
     looked_at(&browser, "sign-in-refused").await;
-    // What Chromium itself says of the status.
-    browser.console().await;
 
     sign_in(&browser, "editor").await;
     assert_eq!(browser.address().await, door.at(PAGE));
@@ -106,7 +104,13 @@ async fn in_at_the_page_that_was_asked_for_and_out_again() {
     assert!(said.contains("You are signed out."), "{said}");
     browser.go(&door.at(PAGE)).await;
     assert_eq!(browser.text("h1").await, "Sign in");
-    assert!(browser.console().await.is_empty());
+    let said = browser.console().await;
+    let other: Vec<_> = said
+        .iter()
+        // Chromium's own words of a token that was not taken.
+        .filter(|said| !(said.contains("/sign-in") && said.contains("status of 4")))
+        .collect();
+    assert!(other.is_empty(), "{said:?}");
     browser.close().await;
 }
 
