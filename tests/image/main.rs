@@ -122,7 +122,16 @@ fn the_archive_holds_the_program_under_both_names_and_what_it_is_made_of() {
         env!("CARGO_PKG_VERSION"),
         RELEASE.architecture
     );
-    assert_snapshot!(listing.replace(&name, "sumsq-VERSION-linux-ARCH"), @"");
+    let listing = listing.replace(&name, "sumsq-VERSION-linux-ARCH");
+    assert_snapshot!(listing.trim_end(), @r"
+    sumsq-VERSION-linux-ARCH/
+    sumsq-VERSION-linux-ARCH/LICENSE
+    sumsq-VERSION-linux-ARCH/README.md
+    sumsq-VERSION-linux-ARCH/THIRD-PARTY.yaml
+    sumsq-VERSION-linux-ARCH/kubectl-sumsq
+    sumsq-VERSION-linux-ARCH/sbom.cdx.json
+    sumsq-VERSION-linux-ARCH/sumsq
+    ");
 }
 
 #[test]
@@ -163,6 +172,49 @@ fn every_crate_has_a_licence_that_lets_it_be_passed_on() {
 }
 
 #[test]
+fn images_of_several_architectures_are_published_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = format!("oci:{}", folder.path().join("layout").display());
+    let publish = |version: &str| {
+        Command::new("release/publish-image")
+            .arg(&RELEASE.folder)
+            .args([&to, version])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap()
+    };
+    let published = publish(env!("CARGO_PKG_VERSION"));
+    let digest = String::from_utf8(published.stdout).unwrap();
+    let digest = digest.trim().strip_prefix("digest=sha256:").unwrap();
+    let blob = folder.path().join("layout/blobs/sha256").join(digest);
+    let index: Value = serde_json::from_slice(&fs::read(blob).unwrap()).unwrap();
+    assert_eq!(
+        index["manifests"][0]["platform"]["architecture"],
+        RELEASE.architecture
+    );
+
+    let none = publish("9.9.9");
+    let said = String::from_utf8(none.stderr).unwrap();
+    assert!(said.contains("has no image of 9.9.9"), "{said}");
+}
+
+#[test]
+fn a_version_is_released_where_everything_names_it() {
+    let version = Command::new("release/version")
+        .arg("9.9.9")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(!version.status.success());
+    assert_snapshot!(String::from_utf8(version.stderr).unwrap().trim_end(), @r#"
+    release/version: Cargo.toml has no line: version = "9.9.9"
+    release/version: charts/sumsq/Chart.yaml has no line: version: 9.9.9
+    release/version: charts/sumsq/Chart.yaml has no line: appVersion: 9.9.9
+    release/version: CHANGELOG.md has no heading: ## 9.9.9 - YYYY-MM-DD
+    "#);
+}
+
+#[test]
 fn the_image_holds_nothing_else_and_runs_as_nobody() {
     let folder = tempfile::tempdir().unwrap();
     unpack(&RELEASE.archive("oci.tar"), folder.path());
@@ -195,7 +247,12 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
         unpack(&layer, &root);
     }
     let files: Vec<_> = files.into_iter().collect();
-    assert_snapshot!(files.join("\n"), @"");
+    assert_snapshot!(files.join("\n"), @r"
+    licenses/
+    licenses/THIRD-PARTY.yaml
+    licenses/sbom.cdx.json
+    sumsq
+    ");
     assert!(compressed < 20 * MIB, "{compressed} bytes to pull");
 
     // And there it does the whole job.
@@ -227,8 +284,10 @@ fn redacted(line: &str) -> String {
         );
         return "sumsq VERSION (COMMIT)".to_owned();
     }
-    match line.split_once("imported in ") {
-        Some((source, _)) => format!("{source}imported in N ms"),
-        None => line.to_owned(),
+    for (before, instead) in [("imported in ", "N ms"), (" at path ", "...")] {
+        if let Some((start, _)) = line.split_once(before) {
+            return format!("{start}{before}{instead}");
+        }
     }
+    line.to_owned()
 }
