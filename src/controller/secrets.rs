@@ -1,10 +1,15 @@
 //! Secrets that data sources name, read on demand and never kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
+use kube::api::GetParams;
+use kube::core::Request;
+use kube::{Client, Resource};
+use serde::Deserialize;
 
 use crate::crd;
 use crate::domain::fetch::{ErrorCode, FetchError};
@@ -31,13 +36,34 @@ impl KubeSecrets {
     pub fn new(client: Client) -> Self {
         Self { client }
     }
+
+    /// The answer as text: the client writes to its log what it can't read, and this is a Secret.
+    async fn get(&self, namespace: &str, name: &str) -> Result<String, kube::Error> {
+        let path = Secret::url_path(&(), Some(namespace));
+        let request = Request::new(path).get(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.client.request_text(request).await
+    }
+}
+
+/// What is looked at of a Secret; the rest may be anything.
+#[derive(Deserialize)]
+struct Labelled {
+    metadata: Labels,
+    #[serde(default)]
+    data: BTreeMap<String, ByteString>,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 #[async_trait]
 impl Secrets for KubeSecrets {
     async fn read(&self, namespace: &str, name: &str) -> Result<SecretCredentials, FetchError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let answer = tokio::time::timeout(PATIENCE, api.get_opt(name)).await;
+        let answer = tokio::time::timeout(PATIENCE, self.get(namespace, name)).await;
         let Ok(answer) = answer else {
             return Err(FetchError::new(
                 ErrorCode::SecretNotFound,
@@ -46,8 +72,16 @@ impl Secrets for KubeSecrets {
             ));
         };
         match answer {
-            Ok(Some(secret)) => credentials(namespace, name, &secret),
-            Ok(None) => Err(FetchError::new(
+            Ok(text) => match serde_json::from_str(&text) {
+                Ok(secret) => credentials(namespace, name, &secret),
+                // Why would quote it.
+                Err(_) => Err(FetchError::new(
+                    ErrorCode::SecretInvalid,
+                    format!("Secret {namespace}/{name} is not one that can be read"),
+                    "make it anew, with the keys accessKeyId and secretAccessKey",
+                )),
+            },
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(FetchError::new(
                 ErrorCode::SecretNotFound,
                 format!("there is no Secret {name} in namespace {namespace}"),
                 "create it with the keys accessKeyId and secretAccessKey (and sessionToken where \
@@ -77,9 +111,10 @@ impl Secrets for KubeSecrets {
 fn credentials(
     namespace: &str,
     name: &str,
-    secret: &Secret,
+    secret: &Labelled,
 ) -> Result<SecretCredentials, FetchError> {
-    if secret.labels().get(crd::CREDENTIALS).map(String::as_str) != Some("true") {
+    let label = secret.metadata.labels.get(crd::CREDENTIALS);
+    if label.map(String::as_str) != Some("true") {
         return Err(FetchError::new(
             ErrorCode::SecretNotLabeled,
             format!(
@@ -95,7 +130,7 @@ fn credentials(
         ));
     }
     let value = |key: &str| {
-        let bytes = secret.data.as_ref()?.get(key)?;
+        let bytes = secret.data.get(key)?;
         // A newline at the end is how `echo` and editors write files, never part of a key. What
         // else a value must not be is judged where it is used.
         let text = std::str::from_utf8(&bytes.0).unwrap_or_default().trim();
@@ -122,22 +157,30 @@ fn credentials(
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::ByteString;
-
     use super::*;
 
-    fn secret(entries: &[(&str, &str)]) -> Secret {
+    fn secret(entries: &[(&str, &str)]) -> Labelled {
         let data = entries
             .iter()
             .map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())))
             .collect();
-        let mut secret = Secret {
-            data: Some(data),
-            ..Secret::default()
-        };
         let label = (crd::CREDENTIALS.to_owned(), "true".to_owned());
-        secret.metadata.labels = Some([label].into());
-        secret
+        Labelled {
+            metadata: Labels {
+                labels: [label].into(),
+            },
+            data,
+        }
+    }
+
+    #[test]
+    fn what_else_stands_in_a_secret_is_not_looked_at() {
+        let text = r#"{"kind": "Secret", "metadata": {"labels": {"sumsq.dev/credentials": "true"},
+            "managedFields": [{"time": "9999-12-31T00:00:00Z"}]}, "type": 7,
+            "data": {"accessKeyId": "QUtJQQ==", "secretAccessKey": "czNjcjN0"}}"#;
+        let found = credentials("growth", "s3", &serde_json::from_str(text).unwrap()).unwrap();
+        assert_eq!(found.access_key_id, "AKIA");
+        assert_eq!(found.secret_access_key, "s3cr3t");
     }
 
     #[test]
@@ -145,7 +188,7 @@ mod tests {
         for value in [None, Some(""), Some("false"), Some("True")] {
             let mut secret = secret(&[("accessKeyId", "AKIA"), ("secretAccessKey", "s3cr3t")]);
             let label = value.map(|value| (crd::CREDENTIALS.to_owned(), value.to_owned()));
-            secret.metadata.labels = label.map(|label| [label].into());
+            secret.metadata.labels = label.into_iter().collect();
             let error = credentials("growth", "s3", &secret).err().unwrap();
             assert_eq!(error.class, ErrorCode::SecretNotLabeled, "{value:?}");
             let command = "kubectl -n growth label secret s3 sumsq.dev/credentials=true";

@@ -118,7 +118,9 @@ enum Way {
 /// Of a request as it is sent: with the bucket in the host's name, where it stands there.
 fn way(uri: &str, is_proxied: bool, allowed: &AllowedEndpoints) -> Result<Way, Refusal> {
     let url = uri.split_once('?').map_or(uri, |(url, _)| url);
-    let Address { host, .. } = url.parse()?;
+    let address: Address = url.parse()?;
+    allowed.keep_to_what_is_named(&address)?;
+    let host = address.host;
     if is_proxied {
         return if allowed.names(&host) {
             Ok(Way::Proxied)

@@ -13,6 +13,8 @@ const SPECIAL: &[(&str, &str)] = &[
     ("10.0.0.0/8", "a private"),
     ("100.64.0.0/10", "a carrier's shared (CGNAT)"),
     ("127.0.0.0/8", "a loopback"),
+    // Azure's, which tells machines what they are: public by IANA, and on every one of its hosts.
+    ("168.63.129.16/32", "a metadata service's"),
     ("169.254.0.0/16", "a link-local"),
     ("172.16.0.0/12", "a private"),
     ("192.0.0.0/24", "a reserved"),
@@ -136,6 +138,7 @@ mod tests {
             ("172.16.0.1", Some("a private")),
             ("172.31.255.255", Some("a private")),
             ("192.168.1.1", Some("a private")),
+            ("168.63.129.16", Some("a metadata service's")),
             ("169.254.169.254", Some("a link-local")),
             ("169.254.170.23", Some("a link-local")),
             ("100.64.0.1", Some("a carrier's shared (CGNAT)")),

@@ -102,6 +102,7 @@ impl AllowedEndpoints {
         if address.is_of_s3() {
             return Ok(Listed::Aws);
         }
+        self.keep_to_what_is_named(&address)?;
         let mut listed = None;
         for pattern in &self.patterns {
             if pattern.matches(&address) {
@@ -123,6 +124,21 @@ impl AllowedEndpoints {
     pub fn names(&self, host: &Host) -> bool {
         let mut hosts = self.patterns.iter().map(|pattern| &pattern.host);
         hosts.any(|named| matches!(named, HostPattern::Exactly(named) if named == host))
+    }
+
+    /// Whoever names a host vouches for it with that scheme and at that port: a wildcard beside it
+    /// does not open the others, which would lead inside unseen.
+    ///
+    /// # Errors
+    /// Another scheme or port of a host that the list names.
+    pub fn keep_to_what_is_named(&self, address: &Address) -> Result<(), Refusal> {
+        let is_named = |pattern: &EndpointPattern| {
+            matches!(pattern.host, HostPattern::Exactly(_)) && pattern.matches(address)
+        };
+        if self.names(&address.host) && !self.patterns.iter().any(is_named) {
+            return Err(Refusal::NotListed(address.to_string()));
+        }
+        Ok(())
     }
 
     /// # Errors

@@ -8,8 +8,8 @@ use crate::http::problem::Problem;
 
 /// The ClusterRole that lets read reports; the chart has it.
 const VIEWER: &str = "sumsq-report-viewer";
-/// Kubernetes' own, which lets change data sources as the chart aggregates it.
-const EDITOR: &str = "edit";
+/// The ClusterRole that lets change data sources and Agents, and nothing else; the chart has it.
+const EDITOR: &str = "sumsq-edit";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// Of a RoleBinding's name.
 const MOST_NAME: usize = 40;
@@ -142,8 +142,8 @@ mod tests {
           kubectl -n growth create rolebinding sumsq-report-viewer-alice-example-com --clusterrole=sumsq-report-viewer --user=alice@example.com
         you (system:serviceaccount:growth:dashboard) may not see the data sources in namespace "growth": ask an administrator for the role sumsq-report-viewer there, or for another one with get datasources/report (sumsq.dev)
           kubectl -n growth create rolebinding sumsq-report-viewer-growth-dashboard --clusterrole=sumsq-report-viewer --serviceaccount=growth:dashboard
-        you (oidc:O'Brien; rm -rf /) may not request fetches of the data sources in namespace "growth": ask an administrator for the role edit there, or for another one with patch datasources (sumsq.dev)
-          kubectl -n growth create rolebinding edit-oidc-o-brien-rm-rf --clusterrole=edit --user='oidc:O'\''Brien; rm -rf /'
+        you (oidc:O'Brien; rm -rf /) may not request fetches of the data sources in namespace "growth": ask an administrator for the role sumsq-edit there, or for another one with patch datasources (sumsq.dev)
+          kubectl -n growth create rolebinding sumsq-edit-oidc-o-brien-rm-rf --clusterrole=sumsq-edit --user='oidc:O'\''Brien; rm -rf /'
         you (é) may not see the reports in namespace "growth": ask an administrator for the role sumsq-report-viewer there, or for another one with get agents/report (sumsq.dev)
           kubectl -n growth create rolebinding sumsq-report-viewer-user --clusterrole=sumsq-report-viewer --user='é'
         "#);

@@ -234,3 +234,28 @@ fn only_the_host_that_is_named_leads_inside() {
         Ok(())
     );
 }
+
+#[test]
+fn a_wildcard_opens_no_other_port_of_a_host_that_is_named() {
+    let list = [
+        "https://minio.corp.example.com:9000",
+        "http://10.0.0.7:9000",
+        "https://*.example.com",
+        "http://*:*",
+    ];
+    for (endpoint, expected) in [
+        ("https://minio.corp.example.com:9000", true),
+        ("https://minio.corp.example.com", false),
+        ("http://minio.corp.example.com:9000", false),
+        ("http://10.0.0.7:9000", true),
+        ("http://10.0.0.7:22", false),
+        ("https://other.corp.example.com", true),
+    ] {
+        let address = endpoint.parse().unwrap();
+        let allowed = allowed(&list);
+        assert_eq!(allowed.judge(endpoint).is_ok(), expected, "{endpoint}");
+        // As a request is sent, with the bucket before the host.
+        let kept = allowed.keep_to_what_is_named(&address);
+        assert_eq!(kept.is_ok(), expected, "{endpoint}");
+    }
+}
