@@ -272,7 +272,13 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
             .env("KEY", &key)
             .current_dir(env!("CARGO_MANIFEST_DIR")),
     );
-    assert_snapshot!(said.lines().map(redacted).collect::<Vec<_>>().join("\n"));
+    assert_snapshot!(
+        said.trim()
+            .lines()
+            .map(redacted)
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
 }
 
 /// Without what differs from run to run.
