@@ -12,7 +12,7 @@ use kube::api::PostParams;
 use kube::core::Status;
 use kube::{Api, Client, ResourceExt};
 
-use crate::domain::fetch::{ErrorCode, FetchError, ReadyPolicy, presentable};
+use crate::domain::fetch::{ErrorCode, FetchError, ReadyPolicy, cases, presentable};
 use crate::object::{ServiceAccount, ServiceAccounts, TOKEN_AUDIENCE, WebToken};
 
 const ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
@@ -79,10 +79,7 @@ impl ServiceAccounts for KubeServiceAccounts {
                 let mut error = FetchError::new(
                     ErrorCode::TokenNotGranted,
                     format!("the operator may not read ServiceAccount {namespace}/{name}"),
-                    format!(
-                        "Let it: the Role and its binding are ready to apply, or whoever runs the \
-                         operator adds {namespace} to `tenantNamespaces` of the chart."
-                    ),
+                    cases::grant_tokens(namespace),
                 );
                 error.policies.push(self.grant(namespace, name).await);
                 Err(error)
@@ -140,10 +137,7 @@ fn account_of(
         return Err(FetchError::new(
             ErrorCode::ServiceAccountInvalid,
             format!("ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN}"),
-            format!(
-                "Say which AWS role it has: kubectl -n {namespace} annotate serviceaccount {name} \
-                 {ROLE_ARN}=arn:aws:iam::ACCOUNT:role/NAME"
-            ),
+            cases::annotate_account(namespace, name, ROLE_ARN),
         ));
     };
     if !is_role(role_arn) {
@@ -153,10 +147,7 @@ fn account_of(
                 "ServiceAccount {namespace}/{name}, annotation {ROLE_ARN}: {:?} is no role's ARN",
                 presentable(role_arn)
             ),
-            format!(
-                "kubectl -n {namespace} annotate --overwrite serviceaccount {name} \
-                 {ROLE_ARN}=arn:aws:iam::ACCOUNT:role/NAME"
-            ),
+            cases::annotate_account_anew(namespace, name, ROLE_ARN),
         ));
     }
     Ok(ServiceAccount {
@@ -192,10 +183,7 @@ fn not_found(namespace: &str, name: &str) -> FetchError {
     FetchError::new(
         ErrorCode::ServiceAccountNotFound,
         format!("there is no ServiceAccount {name} in namespace {namespace}"),
-        format!(
-            "Create it, with the AWS role that reads in its annotation {ROLE_ARN}, or let \
-             serviceAccountName name another."
-        ),
+        cases::create_account(ROLE_ARN),
     )
 }
 
@@ -207,7 +195,7 @@ fn unanswered(namespace: &str, name: &str, error: Option<&kube::Error>) -> Fetch
     FetchError::new(
         ErrorCode::ServiceAccountNotFound,
         format!("ServiceAccount {name} in namespace {namespace} could not be asked for"),
-        "The Kubernetes API did not answer; nothing need be changed.",
+        cases::api_silent_on_account(),
     )
 }
 
@@ -232,19 +220,13 @@ fn not_granted(account: &ServiceAccount, status: &Status) -> FetchError {
                 "the cluster refuses a token of ServiceAccount {namespace}/{name}: {}",
                 status.message
             ),
-            format!(
-                "An admission policy of the cluster refuses a token for the audience {TOKEN_AUDIENCE}, \
-                 good for {TOKEN_SECONDS} seconds: let whoever runs the cluster except the operator."
-            ),
+            cases::except_operator(TOKEN_AUDIENCE, TOKEN_SECONDS),
         );
     }
     FetchError::new(
         ErrorCode::TokenNotGranted,
         format!("the operator may not have tokens of ServiceAccount {namespace}/{name}"),
-        format!(
-            "Let it: the Role and its binding are ready to apply, or whoever runs the operator adds \
-             {namespace} to `tenantNamespaces` of the chart."
-        ),
+        cases::grant_tokens(namespace),
     )
 }
 

@@ -20,6 +20,7 @@ mod rights;
 mod running;
 mod taken;
 mod tenants;
+mod walk;
 
 use serde_json::Value;
 use support::kubernetes::Cluster;

@@ -12,6 +12,7 @@ use super::{Context, Known, Stalled, reconcile, stall};
 use crate::controller::{Error, Shared};
 use crate::crd::data_source::{DataSource, DataSourceStatus};
 use crate::domain::fetch::presentable;
+use crate::domain::status::Reason;
 
 /// A DataSource as the API server holds it.
 #[derive(Resource, Debug, Clone, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ pub(super) async fn look(known: &Known, context: &Context) -> Result<Action, Err
     );
     let history_limit = object.spec["historyLimit"].as_u64().unwrap_or(10);
     let stalled = Stalled {
-        reason: "UnreadableSpec",
+        reason: Reason::UnreadableSpec,
         message: &problem,
         history_limit: usize::try_from(history_limit).unwrap_or(1),
         suspended: object.spec["suspend"] == true,

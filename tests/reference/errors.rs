@@ -1,0 +1,106 @@
+//! Every code of a failure with its cases, every code of a file, and every reason of a condition.
+
+use std::collections::BTreeMap;
+
+use sumsq::domain::agent_status::{IN_FORCE, TrustReason};
+use sumsq::domain::fetch::ErrorCode;
+use sumsq::domain::fetch::cases::{CHAPTERS, Case};
+use sumsq::domain::status::{Meaning, Reason};
+
+use crate::page::{holds, read, table};
+
+fn row(case: &Case) -> [String; 3] {
+    let codes: Vec<_> = case.codes.iter().map(|code| code.as_str()).collect();
+    let mut named = codes.join(", ");
+    if !case.told_by.is_empty() {
+        named += &format!(": {}", case.told_by);
+    }
+    [named, case.happened.to_owned(), case.remedy()]
+}
+
+fn reasons(all: impl Iterator<Item = (&'static str, Meaning)>) -> String {
+    let rows = all.map(|(reason, meaning)| {
+        let Meaning {
+            condition,
+            means,
+            remedy,
+        } = meaning;
+        [reason, condition, means, remedy].map(str::to_owned)
+    });
+    table(["reason", "condition", "what it means", "what to do"], rows)
+}
+
+/// As docs/export.md has them, which tests/exports holds to the program: below which heading, in which
+/// of its tables, and what they do.
+const OF_A_FILE: [(&str, usize, &str); 4] = [
+    ("Errors", 0, "InvalidCsv: nothing of the file is imported"),
+    (
+        "Integrity",
+        0,
+        "a warning, or IntegrityProblem with `onIntegrityProblem: Reject`",
+    ),
+    ("Integrity", 1, "a warning: check the dating"),
+    ("Warnings", 0, "a warning"),
+];
+
+/// The first cells of a table's rows.
+fn codes_in(heading: &str, table: usize) -> String {
+    let page = read("export.md");
+    let (_, part) = page.split_once(&format!("\n### {heading}\n")).unwrap();
+    let part = part.split("\n### ").next().unwrap();
+    let mut tables = part.split("\n\n").filter(|text| text.starts_with("| "));
+    let rows = tables.nth(table).unwrap().lines();
+    let rows = rows.filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap().trim());
+    cells.collect::<Vec<_>>().join(" ")
+}
+
+/// Each code of a file: where it stands, and no other is left.
+#[test]
+fn no_table_of_codes_is_left_out() {
+    let page = read("export.md");
+    let (_, part) = page.split_once("\n## What the check says\n").unwrap();
+    let tables = part.split("\n\n").filter(|text| text.starts_with("| code |"));
+    assert_eq!(tables.count(), OF_A_FILE.len());
+}
+
+#[test]
+fn the_page_has_every_code_and_every_reason() {
+    let mut tables = BTreeMap::new();
+    for chapter in CHAPTERS {
+        let rows = chapter.cases.iter().map(row);
+        let head = ["reason", "what happened", "what to do"];
+        tables.insert(chapter.heading.to_owned(), table(head, rows));
+    }
+    let of_a_file = OF_A_FILE.map(|(heading, table, effect)| {
+        let link = format!("[export.md](export.md#{})", heading.to_ascii_lowercase());
+        [codes_in(heading, table), effect.to_owned(), link]
+    });
+    let head = ["codes", "what they do", "causes"];
+    tables.insert("The codes of a file".to_owned(), table(head, of_a_file));
+    let all = Reason::ALL.iter();
+    tables.insert(
+        "Reasons of a DataSource".to_owned(),
+        reasons(all.map(|reason| (reason.as_str(), reason.meaning()))),
+    );
+    let all = TrustReason::ALL.iter();
+    let all = all.map(|reason| (reason.as_str(), reason.meaning()));
+    tables.insert(
+        "Reasons of an Agent".to_owned(),
+        reasons([IN_FORCE].into_iter().chain(all)),
+    );
+    holds("errors.md", &tables);
+
+    // As a reader looks for it: a row that begins with it, or names it among others.
+    let page = read("errors.md");
+    for code in ErrorCode::ALL {
+        let is_named = page.lines().any(|line| {
+            let cell = line
+                .strip_prefix("| ")
+                .and_then(|row| row.split(" | ").next());
+            let mut words = cell.into_iter().flat_map(|cell| cell.split([',', ' ', ':']));
+            words.any(|word| word == code.as_str())
+        });
+        assert!(is_named, "docs/errors.md has no row for {}", code.as_str());
+    }
+}
