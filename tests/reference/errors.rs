@@ -48,7 +48,8 @@ fn codes_in(heading: &str, table: usize) -> String {
     let page = read("export.md");
     let (_, part) = page.split_once(&format!("\n### {heading}\n")).unwrap();
     let part = part.split("\n### ").next().unwrap();
-    let mut tables = part.split("\n\n").filter(|text| text.starts_with("| "));
+    let texts = part.split("\n\n").map(str::trim_start);
+    let mut tables = texts.filter(|text| text.starts_with("| "));
     let rows = tables.nth(table).unwrap().lines();
     let rows = rows.filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| row.split('|').nth(1).unwrap().trim());
@@ -60,7 +61,9 @@ fn codes_in(heading: &str, table: usize) -> String {
 fn no_table_of_codes_is_left_out() {
     let page = read("export.md");
     let (_, part) = page.split_once("\n## What the check says\n").unwrap();
-    let tables = part.split("\n\n").filter(|text| text.starts_with("| code |"));
+    let tables = part
+        .split("\n\n")
+        .filter(|text| text.starts_with("| code |"));
     assert_eq!(tables.count(), OF_A_FILE.len());
 }
 
@@ -98,7 +101,9 @@ fn the_page_has_every_code_and_every_reason() {
             let cell = line
                 .strip_prefix("| ")
                 .and_then(|row| row.split(" | ").next());
-            let mut words = cell.into_iter().flat_map(|cell| cell.split([',', ' ', ':']));
+            let mut words = cell
+                .into_iter()
+                .flat_map(|cell| cell.split([',', ' ', ':']));
             words.any(|word| word == code.as_str())
         });
         assert!(is_named, "docs/errors.md has no row for {}", code.as_str());

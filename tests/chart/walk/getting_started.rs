@@ -26,6 +26,15 @@ fn upload(command: &str) -> (String, String) {
     (file.to_owned(), key.to_owned())
 }
 
+/// What makes the image and publishes it, which tests/image is about, and what a kubelet does.
+const ELSEWHERE: [&str; 5] = [
+    "cargo install --locked cargo-cyclonedx cargo-bundle-licenses",
+    "release/build dist",
+    "buildah login REGISTRY",
+    "release/publish-image dist REGISTRY/sumsq 0.1.0",
+    "kubectl -n sumsq-system port-forward service/sumsq-report 8080:8080     # goes on until Ctrl-C",
+];
+
 #[tokio::test]
 async fn from_nothing_to_a_report() {
     let cluster = Cluster::start().await;
@@ -34,6 +43,8 @@ async fn from_nothing_to_a_report() {
     for (said, written) in [
         ("REGISTRY", "registry.example"),
         ("BUCKET", &bucket.name),
+        ("REGION", "us-east-1"),
+        ("ACCOUNT", "000000000000"),
         ("AKIA...", ROOT_ACCESS_KEY_ID),
         (
             "secretAccessKey=...",
@@ -79,9 +90,15 @@ async fn from_nothing_to_a_report() {
             _ => said = person.runs(command).await,
         }
     }
-    insta::assert_snapshot!(elsewhere.join("\n"), @"");
+    assert_eq!(elsewhere, ELSEWHERE);
     // What the last command of the page has printed: the report.
-    insta::assert_snapshot!(said.lines().take(8).collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(said.lines().take(8).collect::<Vec<_>>().join("\n"), @"
+    checkout-button  (growth/shop-conversions, 2026-01-05 to 2026-03-05, policy r)
+    Purchase per visitor is 1.8% higher with B than with A; the data can't yet tell that from chance: −0.57% to +4.1% (95% interval).
+      goal      variation  visitors  conversions  per visitor  against A     95% interval      p  verdict
+      Purchase  A            20,596        8,391        40.7%
+                B            20,660        8,565        41.5%      +1.8%  −0.57% to +4.1%  0.139  Undecided
+    ");
 }
 
 /// The port that the page forwards is a port of the Service, and leads to where reports are served.

@@ -9,6 +9,7 @@
 mod backup;
 mod getting_started;
 mod node;
+mod operating;
 mod person;
 mod runbooks;
 
@@ -25,8 +26,12 @@ fn page(name: &str) -> String {
 /// The indented blocks of a page, each a command or more, without their indentation.
 fn blocks(page: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
-    let mut is_open = false;
+    let (mut is_open, mut is_fenced) = (false, false);
     for line in page.lines() {
+        is_fenced ^= line.starts_with("```");
+        if is_fenced {
+            continue;
+        }
         match line.strip_prefix("    ") {
             Some(code) if is_open => {
                 let block = blocks.last_mut().unwrap();
@@ -69,7 +74,8 @@ fn commands(block: &str) -> Vec<String> {
 
 #[test]
 fn commands_are_taken_whole() {
-    let page = "Say:\n\n    a --b \\\n      --c\n    d <<'EOF'\n    x: 1\n    EOF\n    e\n\nand\n\n    f\n";
+    let page = "Say:\n\n    a --b \\\n      --c\n    d <<'EOF'\n    x: 1\n    EOF\n    e\n\nand\n\n    f\n\n\
+                ```yaml\na:\n    b: 1\n```\n";
     let found: Vec<_> = blocks(page)
         .iter()
         .flat_map(|block| commands(block))

@@ -85,7 +85,7 @@ fn within(running: &Running) -> String {
         "--user --preserve-credentials"
     };
     format!(
-        "#!/bin/sh\nexec nsenter --target {process} --mount --root --wd=/proc/{process}/root {user} \
-         env -i {variables} \"$@\"\n"
+        "#!/bin/sh\nexec env -i {variables} nsenter --target {process} --mount --root \
+         --wd=/proc/{process}/root {user} \"$@\"\n"
     )
 }

@@ -10,7 +10,7 @@ super::cases! {
     [SecretNotFound], "\"may not read\"": "the operator has no right to it"
         => grant_secret()
             "grant its ServiceAccount `get` on secrets in this namespace";
-        "The chart does so for the namespaces of `tenantNamespaces`: see [tenants.md](tenants.md).";
+        "The chart does so unless `rbac.secrets` is false.";
 
     [SecretNotFound], "\"could not be read\"": "the API server did not answer"
         => api_silent_on_secret()
