@@ -1,6 +1,7 @@
 //! Every code of a failure with its cases, every code of a file, and every reason of a condition.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use sumsq::domain::agent_status::{IN_FORCE, TrustReason};
 use sumsq::domain::fetch::ErrorCode;
@@ -13,7 +14,7 @@ fn row(case: &Case) -> [String; 3] {
     let codes: Vec<_> = case.codes.iter().map(|code| code.as_str()).collect();
     let mut named = codes.join(", ");
     if !case.told_by.is_empty() {
-        named += &format!(": {}", case.told_by);
+        write!(named, ": {}", case.told_by).unwrap();
     }
     [named, case.happened.to_owned(), case.remedy()]
 }
