@@ -80,12 +80,13 @@ fn within(running: &Running) -> String {
     });
     let variables = variables.collect::<Vec<_>>().join(" ");
     let user = if is_root() {
-        "--setgid 65532 --setuid 65532"
+        "--setgid=65532 --setuid=65532"
     } else {
-        "--user --preserve-credentials"
+        "--user --map-user=65532 --map-group=65532"
     };
+    // Opened before anything else is changed: another user's namespace would not be let in.
     format!(
-        "#!/bin/sh\nexec env -i {variables} nsenter --target {process} --mount --root \
-         --wd=/proc/{process}/root {user} \"$@\"\n"
+        "#!/bin/sh\nexec 3</proc/{process}/root\n\
+         exec env -i {variables} unshare {user} --root=/proc/self/fd/3 --wd=/ \"$@\"\n"
     )
 }

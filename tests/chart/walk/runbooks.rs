@@ -201,15 +201,17 @@ async fn every_command_is_run() {
             told += 1;
         }
     }
-    // Leases are of operators that stand by for each other. The volume was grown, and the pages say to
-    // have its size alike.
-    let args = ["upgrade", "sumsq", CHART, "-n", NAMESPACE, "--set"];
-    let settings =
-        format!("{SETTINGS},postgres.existingSecret=db,replicas=2,persistence.size=20Gi");
-    cluster
-        .helm(&[&args[..], &[&settings]].concat())
-        .await
-        .expect_success();
+    // The volume was grown, and the pages say to have its size alike.
+    let upgrade = async |settings: &str| {
+        let args = ["upgrade", "sumsq", CHART, "-n", NAMESPACE, "--set"];
+        cluster.helm(&[&args[..], &[settings]].concat()).await
+    };
+    let refused = upgrade(SETTINGS).await.expect_failure();
+    assert!(refused.contains("can not be less"), "{refused}");
+    // Leases are of operators that stand by for each other.
+    let replicas = "postgres.existingSecret=db,replicas=2,persistence.size=20Gi";
+    let upgraded = upgrade(&format!("{SETTINGS},{replicas}")).await;
+    upgraded.expect_success();
     for command in of_replicas {
         assert_eq!(person.runs(&command).await.trim(), "yes", "{command}");
     }
