@@ -110,3 +110,63 @@ fn the_page_has_every_code_and_every_reason() {
         assert!(is_named, "docs/errors.md has no row for {}", code.as_str());
     }
 }
+
+/// The arguments of a call, from behind its parenthesis on.
+fn arguments(text: &str) -> Vec<&str> {
+    let (mut depth, mut is_quoted, mut begun) = (0, false, 0);
+    let mut arguments = Vec::new();
+    let mut before = ' ';
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '"' if before != '\\' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth > 0 => depth -= 1,
+            ',' | ')' if depth == 0 => {
+                arguments.push(text[begun..at].trim());
+                begun = at + 1;
+                if letter == ')' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+        before = letter;
+    }
+    arguments.retain(|argument| !argument.is_empty());
+    arguments
+}
+
+/// A hint that is written where it is used would be missing on the page.
+#[test]
+fn no_hint_is_written_beside_the_table() {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let is_of_tests = ["tests", "simulation"].iter().any(|name| {
+                let mut parts = path.iter().map(|part| part.to_str().unwrap());
+                parts.any(|part| part.trim_end_matches(".rs") == *name)
+            });
+            if is_of_tests {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            for call in code.split("FetchError::new(").skip(1) {
+                let [_, _, hint] = arguments(call)[..] else {
+                    panic!("another call in {}", path.display());
+                };
+                seen += 1;
+                let is_written = hint.starts_with('"') || hint.starts_with("format!");
+                assert!(!is_written, "{}: {hint}", path.display());
+            }
+        }
+    }
+    assert!(seen > 30, "{seen} calls");
+}
