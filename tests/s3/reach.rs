@@ -101,7 +101,7 @@ fn reaching(patterns: &[&str], names: Option<&Names>) -> Setup {
         ambient: Ambient::of(["growth".to_owned()]),
         allowed_endpoints: AllowedEndpoints {
             patterns: allowed(patterns),
-            cluster: Vec::new(),
+            ..AllowedEndpoints::default()
         },
         resolver: names.map(|names| SharedDnsResolver::new(names.clone())),
         ..Setup::default()

@@ -206,6 +206,13 @@ pub(super) fn not_reached(refusal: &Refusal) -> FetchError {
                  `forcePathStyle: true`."
             ),
         ),
+        Refusal::NeverByName { .. } => (
+            ErrorCode::AddressNotAllowed,
+            "What a machine tells itself by and the Kubernetes API server are no stores: no name leads \
+             there, not even one that the operator's --allowed-endpoints names. Let the name lead to \
+             the store, or `endpoint` name another."
+                .to_owned(),
+        ),
         Refusal::ThroughProxy { host } => (
             ErrorCode::AddressNotAllowed,
             format!(
