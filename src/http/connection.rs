@@ -246,7 +246,10 @@ mod tests {
         let idle = Idle::new(STALLS);
         let place = Arc::new(idle.entered(1));
         let (give, given) = mpsc::unbounded::<Result<Bytes, BoxError>>();
-        let part = || give.unbounded_send(Ok(Bytes::from_static(b"part"))).unwrap();
+        let part = || {
+            give.unbounded_send(Ok(Bytes::from_static(b"part")))
+                .unwrap()
+        };
         let mut body = BusyBody::new(Body::from_stream(given), place.busy());
         let pass = async |time| tokio::time::advance(time).await;
         let gives_up = || idle.give_up_one(Instant::now());

@@ -351,7 +351,11 @@ mod tests {
         );
         // The name itself is nobody's, also where a proxy would resolve it.
         for is_proxied in [false, true] {
-            let way = way("http://api.example.net:9000/a.csv", is_proxied, &guarded.allowed);
+            let way = way(
+                "http://api.example.net:9000/a.csv",
+                is_proxied,
+                &guarded.allowed,
+            );
             assert!(way.is_err(), "{way:?}");
         }
     }

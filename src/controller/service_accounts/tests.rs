@@ -159,7 +159,10 @@ async fn what_else_stands_in_an_answer_is_not_looked_at_and_not_logged() {
     let raw = json!({"kind": "ServiceAccount", "metadata": odd_metadata(), "secrets": 7});
     let accounts = answering(200, &raw);
     let account = accounts.read("growth", "counts-reader").await.unwrap();
-    assert_eq!((account.uid.as_str(), account.role_arn.as_str()), ("uid-1", ROLE));
+    assert_eq!(
+        (account.uid.as_str(), account.role_arn.as_str()),
+        ("uid-1", ROLE)
+    );
     for status in [
         json!({"token": "a.secret.token", "expirationTimestamp": "9999-12-31T00:00:00Z"}),
         // One that is none of ours to use.
@@ -168,9 +171,18 @@ async fn what_else_stands_in_an_answer_is_not_looked_at_and_not_logged() {
         let is_one = status["token"].is_string();
         let raw = json!({"kind": "TokenRequest", "metadata": odd_metadata(), "status": status});
         let token = answering(200, &raw).token(&account).await;
-        let token = token.map(|WebToken(token)| token).map_err(|error| error.class);
+        let token = token
+            .map(|WebToken(token)| token)
+            .map_err(|error| error.class);
         let expected = Err(ErrorCode::ServiceAccountNotFound);
-        assert_eq!(token, if is_one { Ok("a.secret.token".to_owned()) } else { expected });
+        assert_eq!(
+            token,
+            if is_one {
+                Ok("a.secret.token".to_owned())
+            } else {
+                expected
+            }
+        );
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("what is logged is seen"), "{log}");

@@ -62,7 +62,10 @@ impl ReportState {
             return Ok(Scope::All);
         }
         let namespaces: BTreeSet<String> = match only {
-            Some(only) => is_namespace(only).then(|| only.to_owned()).into_iter().collect(),
+            Some(only) => is_namespace(only)
+                .then(|| only.to_owned())
+                .into_iter()
+                .collect(),
             None => {
                 let sources = self.store()?.present_sources().await?;
                 sources.into_iter().map(|(_, key)| key.namespace).collect()

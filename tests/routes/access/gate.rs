@@ -142,7 +142,10 @@ async fn a_forbidden_namespace_costs_what_one_costs_that_is_not_there() {
                 let stranger = format!("{list}-{namespace}");
                 let address = format!("/api/v1/{list}?namespace={namespace}");
                 let answer = guarded.get(&address, &stranger).await;
-                assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, body));
+                assert_eq!(
+                    (answer.status, answer.body.as_str()),
+                    (StatusCode::OK, body)
+                );
                 let asked = guarded.rbac.asked();
                 assert_eq!(asked.len(), 3, "{asked:?}");
                 done.push(asked.join(", ").replace(namespace, "NAMESPACE"));
@@ -151,14 +154,19 @@ async fn a_forbidden_namespace_costs_what_one_costs_that_is_not_there() {
             // What cannot be a name is nothing to ask about.
             let address = format!("/api/v1/{list}?namespace=A%2Fb");
             let answer = guarded.get(&address, &format!("{list}-odd")).await;
-            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, body));
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (StatusCode::OK, body)
+            );
             assert_eq!(guarded.rbac.asked().len(), 2);
         }
     }
     // It would be missed.
     let guarded = without_a_store().await;
     guarded.rbac.allow("alice", READ_AGENTS, "growth");
-    let answer = guarded.get("/api/v1/agents?namespace=growth", "alice").await;
+    let answer = guarded
+        .get("/api/v1/agents?namespace=growth", "alice")
+        .await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 

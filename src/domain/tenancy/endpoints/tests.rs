@@ -275,8 +275,16 @@ fn only_an_address_in_the_list_opens_the_machine_and_the_api_server() {
         for (host, address, expected) in [
             ("store.example.com", "10.0.0.7", Ok(())),
             ("store.example.com", "169.254.169.254", Err("a link-local")),
-            ("store.example.com", "100.100.100.200", Err("a metadata service's")),
-            ("store.example.com", "fd00:ec2::254", Err("a metadata service's")),
+            (
+                "store.example.com",
+                "100.100.100.200",
+                Err("a metadata service's"),
+            ),
+            (
+                "store.example.com",
+                "fd00:ec2::254",
+                Err("a metadata service's"),
+            ),
             ("169.254.169.254", "169.254.169.254", Ok(())),
             ("169.254.169.253", "169.254.169.253", Err("a link-local")),
             ("10.96.0.1", "10.96.0.1", Ok(())),
