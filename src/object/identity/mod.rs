@@ -208,9 +208,9 @@ pub(super) fn not_reached(refusal: &Refusal) -> FetchError {
         ),
         Refusal::NeverByName { .. } => (
             ErrorCode::AddressNotAllowed,
-            "What a machine tells itself by and the Kubernetes API server are no stores: no name leads \
-             there, not even one that the operator's --allowed-endpoints names. Let the name lead to \
-             the store, or `endpoint` name another."
+            "Metadata services, other link-local addresses and the Kubernetes API server are no stores: no \
+             name leads there, not even one that the operator's --allowed-endpoints names. Let the name \
+             lead to the store, or `endpoint` name another."
                 .to_owned(),
         ),
         Refusal::ThroughProxy { host } => (

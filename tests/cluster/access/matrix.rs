@@ -183,8 +183,10 @@ async fn lists_hold_what_their_reader_may_see() {
     nobody    /api/v1/data-sources: 401    /api/v1/agents: 401    /: 303
     forged    /api/v1/data-sources: 401    /api/v1/agents: 401    /: 303
     stranger  /api/v1/data-sources: 200    /api/v1/agents: 200    /: 200
+    objects   /api/v1/data-sources: 200    /api/v1/agents: 200    /: 200
     cookie    /api/v1/data-sources: 200 growth   /api/v1/agents: 200 growth   /: 200 growth
     viewer    /api/v1/data-sources: 200 growth   /api/v1/agents: 200 growth   /: 200 growth
+    view      /api/v1/data-sources: 200 growth   /api/v1/agents: 200 growth   /: 200 growth
     sources   /api/v1/data-sources: 200 growth   /api/v1/agents: 200    /: 200 growth
     agents    /api/v1/data-sources: 200    /api/v1/agents: 200 growth   /: 200 growth
     fetcher   /api/v1/data-sources: 200    /api/v1/agents: 200    /: 200
