@@ -214,7 +214,8 @@ mod tests {
 
     use super::*;
 
-    const STALLS: Duration = Duration::from_secs(60);
+    const STALLS: Duration = Duration::from_mins(1);
+    const JUST_BEFORE: Duration = Duration::from_millis(59_999);
 
     #[test]
     fn the_longest_idle_goes_first_and_a_busy_one_never() {
@@ -248,20 +249,19 @@ mod tests {
         let (give, given) = mpsc::unbounded::<Result<Bytes, BoxError>>();
         let part = || {
             give.unbounded_send(Ok(Bytes::from_static(b"part")))
-                .unwrap()
+                .unwrap();
         };
         let mut body = BusyBody::new(Body::from_stream(given), place.busy());
         let pass = async |time| tokio::time::advance(time).await;
         let gives_up = || idle.give_up_one(Instant::now());
-        let just_before = STALLS - Duration::from_millis(1);
         part();
-        pass(just_before).await;
+        pass(JUST_BEFORE).await;
         assert!(!gives_up(), "before the first part is asked for");
         // Each part that is taken is a sign of life.
         for _ in 0..3 {
             let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
             assert!(frame.is_some_and(|frame| frame.is_ok()));
-            pass(just_before).await;
+            pass(JUST_BEFORE).await;
             assert!(!gives_up());
             part();
         }
@@ -274,7 +274,7 @@ mod tests {
         assert!(!gives_up());
         part();
         assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
-        pass(just_before).await;
+        pass(JUST_BEFORE).await;
         assert!(!gives_up());
         pass(Duration::from_millis(1)).await;
         assert!(gives_up(), "nobody has asked for more");

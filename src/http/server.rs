@@ -40,7 +40,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 512,
-            reader_stalls: Duration::from_secs(60),
+            reader_stalls: Duration::from_mins(1),
             head_within: Duration::from_secs(15),
             head_bytes: 32 << 10,
             head_lines: 100,

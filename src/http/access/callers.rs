@@ -61,15 +61,13 @@ impl ReportState {
         if access.allows(known, Right::everywhere(action), now).await? {
             return Ok(Scope::All);
         }
-        let namespaces: BTreeSet<String> = match only {
-            Some(only) => is_namespace(only)
-                .then(|| only.to_owned())
-                .into_iter()
-                .collect(),
-            None => {
-                let sources = self.store()?.present_sources().await?;
-                sources.into_iter().map(|(_, key)| key.namespace).collect()
-            }
+        let namespaces: BTreeSet<String> = if let Some(only) = only {
+            // What cannot be a name is nothing to ask about.
+            let only = Some(only).filter(|only| is_namespace(only));
+            only.into_iter().map(str::to_owned).collect()
+        } else {
+            let sources = self.store()?.present_sources().await?;
+            sources.into_iter().map(|(_, key)| key.namespace).collect()
         };
         access.within(known, action, namespaces, now).await
     }
