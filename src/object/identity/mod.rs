@@ -184,6 +184,13 @@ pub(super) fn not_reached(refusal: &Refusal) -> FetchError {
             ErrorCode::AddressNotAllowed,
             cases::address_not_public(host),
         ),
+        Refusal::NeverByName { .. } => (
+            ErrorCode::AddressNotAllowed,
+            "Metadata services, other link-local addresses and the Kubernetes API server are no stores: no \
+             name leads there, not even one that the operator's --allowed-endpoints names. Let the name \
+             lead to the store, or `endpoint` name another."
+                .to_owned(),
+        ),
         Refusal::ThroughProxy { host } => (
             ErrorCode::AddressNotAllowed,
             cases::wildcard_behind_proxy(host),
