@@ -1,7 +1,6 @@
 //! Files of a folder by HTTP, as much like S3 as reading an object needs, and from memory: what a
 //! server takes of the cores is not what is compared.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,8 +16,8 @@ use axum::routing::get;
 
 struct Folder {
     path: PathBuf,
-    /// Files that were asked for, by their ETag.
-    held: Mutex<HashMap<String, Bytes>>,
+    /// The file that was asked for last, with its ETag.
+    held: Mutex<Option<(String, Bytes)>>,
 }
 
 /// Serves `folder/BUCKET/KEY` until it is killed; prints its address first.
@@ -89,11 +88,11 @@ impl Folder {
 
     fn held(&self, path: &Path, etag: &str) -> Result<Bytes> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = held.get(etag) {
+        if let Some((_, bytes)) = held.as_ref().filter(|(of, _)| of == etag) {
             return Ok(bytes.clone());
         }
         let bytes = Bytes::from(std::fs::read(path)?);
-        held.insert(etag.to_owned(), bytes.clone());
+        *held = Some((etag.to_owned(), bytes.clone()));
         Ok(bytes)
     }
 }
