@@ -129,7 +129,7 @@ impl ServiceAccounts for KubeServiceAccounts {
                 Err(_) => Err(FetchError::new(
                     ErrorCode::ServiceAccountInvalid,
                     format!("ServiceAccount {namespace}/{name} is not one that can be read"),
-                    format!("Make it anew, with its AWS role in the annotation {ROLE_ARN}."),
+                    cases::make_account(ROLE_ARN),
                 )),
             },
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {

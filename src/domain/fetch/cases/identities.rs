@@ -60,6 +60,10 @@ super::cases! {
             "kubectl -n {namespace} annotate --overwrite serviceaccount {name} \
              {annotation}=arn:aws:iam::ACCOUNT:role/NAME";
 
+    [ServiceAccountInvalid], "\"not one that can be read\"": "the Kubernetes API holds what no ServiceAccount is"
+        => make_account(annotation)
+            "Make it anew, with its AWS role in the annotation {annotation}.";
+
     [TokenNotGranted]: "the operator may not read the ServiceAccount, or have tokens of it"
         => grant_tokens(namespace)
             "Let it: the Role and its binding are ready to apply, or whoever runs the operator adds \
