@@ -37,6 +37,7 @@ pub struct Metrics {
     access_reviews: IntCounterVec,
     tls_reads: IntCounterVec,
     tls_stale: IntGauge,
+    report_serving: IntGaugeVec,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     /// Fetches that wait for a worker.
@@ -170,6 +171,17 @@ impl Metrics {
                     "1 while an earlier certificate is served, since the one in the file is of no use.",
                 )?,
             )?,
+            // Of no label, so that a process that serves no reports has no such series.
+            report_serving: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "sumsq_report_serving",
+                        "1 once the report server has the store open, 0 while it waits for it.",
+                    ),
+                    &[],
+                )?,
+            )?,
             http_requests: counters(
                 "sumsq_http_requests_total",
                 "Requests that were answered, by the route's template.",
@@ -281,6 +293,13 @@ impl Metrics {
         if !succeeded {
             self.reconcile_errors.inc();
         }
+    }
+
+    /// Whether this process, a report server, has the store open.
+    pub fn report_is_serving(&self, serving: bool) {
+        let none: [&str; 0] = [];
+        let series = self.report_serving.with_label_values(&none);
+        series.set(i64::from(serving));
     }
 
     /// One request was answered. `route` is a template, never an address.

@@ -12,12 +12,14 @@ mod dashboard;
 mod helm;
 mod life;
 mod matrix;
+mod notes;
 mod pod_security;
 mod pods;
 mod reference;
 mod render;
 mod rights;
 mod running;
+mod strangers;
 mod taken;
 mod tenants;
 
