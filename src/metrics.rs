@@ -177,7 +177,7 @@ impl Metrics {
                 IntGaugeVec::new(
                     Opts::new(
                         "sumsq_report_serving",
-                        "1 once the report server has the store open, 0 while it waits for it.",
+                        "1 while the report server has the store open, 0 before that.",
                     ),
                     &[],
                 )?,

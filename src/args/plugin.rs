@@ -462,8 +462,8 @@ mod tests {
                 PluginArgs::try_parse_from(words.chain(["-o", format])).is_ok()
             };
             let formats = ["wide", "json", "yaml", "name", "csv", "jsonpath={.status}"];
-            let taken: Vec<_> = formats.into_iter().filter(|format| takes(format)).collect();
-            writeln!(matrix, "{command}: {}", taken.join(" ")).unwrap();
+            let formats: Vec<_> = formats.into_iter().filter(|format| takes(format)).collect();
+            writeln!(matrix, "{command}: {}", formats.join(" ")).unwrap();
         }
         insta::assert_snapshot!(matrix, @r"
         status: wide json yaml name

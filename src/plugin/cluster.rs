@@ -221,7 +221,7 @@ async fn load(args: &ClusterArgs) -> Result<Config> {
             .any(|known| known.name == *name)
     {
         let known = kubeconfig.auth_infos.iter().map(|known| &*known.name);
-        return Err(unknown("user", name, known));
+        return Err(unknown("auth info", name, known));
     }
     let options = KubeConfigOptions {
         context: args.context.clone(),

@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::applied::ready;
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::{CHART, of_kind, render, render_in};
 use crate::pods::{Pod, Running, get};
+use crate::running::ready;
 use crate::support::kubernetes::{ADMIN_TOKEN, Cluster};
 use crate::support::process::{
     Server, ServerCommand, free_port, temporary_folder, testbed_path, wait_for,

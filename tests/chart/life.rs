@@ -139,6 +139,20 @@ fn older_chart() -> PathBuf {
     chart
 }
 
+/// Back to the older chart by an upgrade: the older program, and the newer definitions, by which no
+/// write drops what the older one does not know.
+async fn goes_back_by_an_upgrade(release: &Release<'_>, older_path: &str) {
+    let back = ["upgrade", "sumsq", older_path, "--reset-then-reuse-values"];
+    release.helm(&back).await;
+    let deployment = release.get("deployment", "sumsq").await.unwrap();
+    let label = "helm.sh/chart";
+    assert_eq!(deployment["metadata"]["labels"][label], "sumsq-0.0.9");
+    let definition = release.get("crd", "datasources.sumsq.dev").await.unwrap();
+    assert_eq!(definition["metadata"]["labels"][label], "sumsq-0.1.0");
+    assert!(release.knows_history_limit().await);
+    assert_eq!(release.write().await["spec"]["historyLimit"], 5);
+}
+
 #[tokio::test]
 async fn definitions_come_with_the_chart_and_stay_without_it() {
     let cluster = Cluster::shared().await;
@@ -208,17 +222,7 @@ async fn definitions_come_with_the_chart_and_stay_without_it() {
     let volume = release.get("pvc", "sumsq").await;
     assert!(volume.is_some(), "the old store is kept");
 
-    // Back to the older chart by an upgrade: the older program, and the newer definitions, by which no
-    // write drops what the older one does not know.
-    let back = ["upgrade", "sumsq", older_path, "--reset-then-reuse-values"];
-    release.helm(&back).await;
-    let deployment = release.get("deployment", "sumsq").await.unwrap();
-    let label = "helm.sh/chart";
-    assert_eq!(deployment["metadata"]["labels"][label], "sumsq-0.0.9");
-    let definition = release.get("crd", "datasources.sumsq.dev").await.unwrap();
-    assert_eq!(definition["metadata"]["labels"][label], "sumsq-0.1.0");
-    assert!(release.knows_history_limit().await);
-    assert_eq!(release.write().await["spec"]["historyLimit"], 5);
+    goes_back_by_an_upgrade(&release, older_path).await;
 
     // And back by revisions, twice, to the settings and the definitions of then.
     release.helm(&["rollback", "sumsq", "2"]).await;

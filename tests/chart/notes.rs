@@ -1,5 +1,6 @@
 //! What helm says after an installation: its commands, run as they stand, and its warnings.
 
+use std::fmt::Write as _;
 use std::process::Command;
 
 use crate::helm::CHART;
@@ -57,12 +58,13 @@ async fn they_warn_of_what_is_not_as_safe_as_it_looks() {
             .lines()
             .find(|line| line.contains("and open"))
             .unwrap();
-        told += &format!("> {values}\n{}\n", open.trim());
+        let (_, open) = open.split_once("and open").unwrap();
+        writeln!(told, "> {values}\nand open{open}").unwrap();
         for remark in notes.split("\n\n") {
             if remark.trim().starts_with("WARNING:") || remark.trim().starts_with("NOTE:") {
                 // The test's own doing.
                 if !remark.contains("crds.install is false") {
-                    told += &format!("{}\n", remark.trim());
+                    writeln!(told, "{}", remark.trim()).unwrap();
                 }
             }
         }

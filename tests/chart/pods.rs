@@ -40,7 +40,7 @@ for folder in $libraries; do
     fi
 done
 mkdir -p "$root/etc" "$root/dev" "$root/proc"
-for file in /etc/hosts /dev/null /dev/urandom; do touch "$root$file"; bind "$file" "$file" rw; done
+for file in /etc/hosts /dev/full /dev/null /dev/random /dev/urandom /dev/zero; do touch "$root$file"; bind "$file" "$file" rw; done
 mount --rbind /proc "$root/proc"
 touch "$root/sumsq"; bind "$binary" /sumsq ro
 while [ "$1" != -- ]; do
@@ -177,15 +177,16 @@ impl<'c> Pod<'c> {
     /// Starts a container. Its ports are others than it says, as it shares the host's network.
     pub async fn start(&self, name: &'static str) -> Running {
         let binary = Path::new(env!("CARGO_BIN_EXE_sumsq"));
-        self.start_in_root(name, binary, LIBRARIES).await
+        self.start_program(name, binary, LIBRARIES).await
     }
 
-    /// The same with a static binary, and nothing else in the root.
-    pub async fn start_static(&self, name: &'static str, binary: &Path) -> Running {
-        self.start_in_root(name, binary, "").await
-    }
-
-    async fn start_in_root(&self, name: &'static str, binary: &Path, libraries: &str) -> Running {
+    /// The same with another binary, and the folders of libraries that it needs: a static one none.
+    pub async fn start_program(
+        &self,
+        name: &'static str,
+        binary: &Path,
+        libraries: &str,
+    ) -> Running {
         let container = entry(&self.object["spec"]["containers"], "name", name).clone();
         self.is_restricted(&container);
         let mut ports = BTreeMap::new();

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::applied::ready;
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::{CHART, documents, of_kind};
 use crate::pods::Pod;
+use crate::running::ready;
 use crate::support::kubernetes::{ADMIN_TOKEN, Cluster, Namespace};
 use crate::support::postgres::Postgres;
 use crate::support::process::wait_for;

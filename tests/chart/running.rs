@@ -1,6 +1,6 @@
 //! The Pods of the chart, run: who they are, what they may write, and whether their probes answer.
 
-use crate::applied::ready;
+pub use crate::applied::ready;
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::CHART;
 use crate::pods::{Pod, Running};

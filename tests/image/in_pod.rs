@@ -23,9 +23,9 @@ async fn the_program_is_all_that_the_chart_s_pod_needs() {
     cluster.helm(&args).await.expect_success();
     let pod = Pod::of(&cluster, name, "sumsq").await;
     let program = RELEASE.program();
-    let controller = pod.start_static("controller", &program).await;
+    let controller = pod.start_program("controller", &program, "").await;
     controller.is_ready().await;
-    let report = pod.start_static("report", &program).await;
+    let report = pod.start_program("report", &program, "").await;
     report.is_ready().await;
     for container in [&controller, &report] {
         assert_eq!(container.status("Uid"), "65532 65532 65532 65532");

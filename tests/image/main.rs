@@ -360,11 +360,11 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
 
     // And there it does the whole job.
     let (authority, authority_key) = support::postgres::authority();
-    let (others, _) = support::postgres::authority();
+    let others = another_authority();
     let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let names = ["reports.internal".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap();
+    let hosts = ["reports.internal".to_owned()];
+    let certificate = rcgen::CertificateParams::new(hosts).unwrap();
     let certificate = certificate.signed_by(&key, &issuer).unwrap();
     let mut run = Command::new("tests/image/in_empty_root");
     run.arg(&root).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -388,16 +388,29 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
     );
 }
 
+/// One that has signed nothing here, and is called otherwise.
+fn another_authority() -> rcgen::Certificate {
+    let mut parameters = rcgen::CertificateParams::default();
+    let name = rcgen::DnType::CommonName;
+    parameters.distinguished_name.push(name, "another");
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    parameters.self_signed(&key).unwrap()
+}
+
 /// Without what differs from run to run.
 fn redacted(line: &str) -> String {
     let version = format!("sumsq {} (", env!("CARGO_PKG_VERSION"));
     if let Some(commit) = line.strip_prefix(&version) {
         let commit = commit.trim_end_matches(')').trim_end_matches(", changed");
         assert!(
-            commit.len() == 12 && commit.chars().all(|c| c.is_ascii_hexdigit()),
+            commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit()),
             "{line}"
         );
         return "sumsq VERSION (COMMIT)".to_owned();
+    }
+    if let Some((_, logged)) = line.split_once("Z ERROR ") {
+        return format!("TIME ERROR {logged}");
     }
     for (before, instead) in [("imported in ", "N ms"), (" at path ", "...")] {
         if let Some((start, _)) = line.split_once(before) {
