@@ -3,18 +3,19 @@
 //! Labels come from closed lists (trigger, result, error code, reason) plus the namespace and name
 //! of a data source or an Agent, whose series end with the object.
 
+mod described;
 mod sources;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
+use self::described::Book;
 use self::sources::Sources;
 
 use crate::domain::agent_status::TrustReason;
@@ -22,10 +23,13 @@ use crate::domain::data_source::SourceKey;
 use crate::domain::fetch::{ErrorCode, Outcome, Trigger};
 use crate::domain::shard::Shard;
 
+pub use self::described::{Described, Process};
+
 /// The counters, gauges and histograms of one process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
     sources: Sources,
     fetch_duration: HistogramVec,
     agent_trustworthy: IntGaugeVec,
@@ -73,24 +77,20 @@ impl Metrics {
         reason = "one list of all metrics, each with its sentence"
     )]
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        registry.register(Box::new(ProcessCollector::for_self()))?;
+        use Process::{Both, Controller, Report};
+        let mut book = Book::default();
+        book.add(Both, ProcessCollector::for_self())?;
         let info = IntGaugeVec::new(
             Opts::new("sumsq_build_info", "The running version; always 1."),
             &["version", "commit"],
         )?;
         info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("SUMSQ_COMMIT")])
             .set(1);
-        register(&registry, info)?;
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            register(
-                &registry,
-                IntCounterVec::new(Opts::new(name, help), labels)?,
-            )
-        };
+        book.keep(Both, info)?;
+        book.described.extend(sources::described());
         Ok(Self {
-            fetch_duration: register(
-                &registry,
+            fetch_duration: book.keep(
+                Controller,
                 HistogramVec::new(
                     HistogramOpts::new(
                         "sumsq_fetch_duration_seconds",
@@ -102,8 +102,16 @@ impl Metrics {
                     &["result"],
                 )?,
             )?,
-            agent_trustworthy: register(
-                &registry,
+            queue_depth: book.keep(
+                Controller,
+                IntGauge::new("sumsq_fetch_queue_depth", "Fetches that wait for a worker.")?,
+            )?,
+            fetches_in_flight: book.keep(
+                Controller,
+                IntGauge::new("sumsq_fetches_in_flight", "Fetches under way.")?,
+            )?,
+            agent_trustworthy: book.keep(
+                Controller,
                 IntGaugeVec::new(
                     Opts::new(
                         "sumsq_agent_trustworthy",
@@ -113,8 +121,8 @@ impl Metrics {
                     &["namespace", "agent", "reason"],
                 )?,
             )?,
-            leader: register(
-                &registry,
+            leader: book.keep(
+                Controller,
                 IntGaugeVec::new(
                     Opts::new(
                         "sumsq_leader",
@@ -123,15 +131,15 @@ impl Metrics {
                     &["shard"],
                 )?,
             )?,
-            fenced_fetches: register(
-                &registry,
+            fenced_fetches: book.keep(
+                Controller,
                 IntCounter::new(
                     "sumsq_fenced_fetches_total",
                     "Fetches that were refused since another replica had taken their source.",
                 )?,
             )?,
-            reconcile_duration: register(
-                &registry,
+            reconcile_duration: book.keep(
+                Controller,
                 Histogram::with_opts(
                     HistogramOpts::new(
                         "sumsq_reconcile_duration_seconds",
@@ -140,40 +148,33 @@ impl Metrics {
                     .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]),
                 )?,
             )?,
-            reconcile_errors: register(
-                &registry,
+            reconcile_errors: book.keep(
+                Controller,
                 IntCounter::new(
                     "sumsq_reconcile_errors_total",
                     "Looks at a data source or Agent that failed and are tried again.",
                 )?,
             )?,
-            status_writes: register(
-                &registry,
+            status_writes: book.keep(
+                Controller,
                 IntCounter::new(
                     "sumsq_status_writes_total",
                     "Writes to a status subresource.",
                 )?,
             )?,
-            access_reviews: counters(
-                "sumsq_access_reviews_total",
-                "Questions to the Kubernetes API server: whose a token is, and who has a right.",
-                &["question", "answer"],
-            )?,
-            tls_reads: counters(
-                "sumsq_tls_reads_total",
-                "Certificates that were found changed, and taken or found to be of no use.",
-                &["result"],
-            )?,
-            tls_stale: register(
-                &registry,
-                IntGauge::new(
-                    "sumsq_tls_certificate_stale",
-                    "1 while an earlier certificate is served, since the one in the file is of no use.",
+            http_requests: book.keep(
+                Report,
+                IntCounterVec::new(
+                    Opts::new(
+                        "sumsq_http_requests_total",
+                        "Requests that were answered, by the route's template.",
+                    ),
+                    &["route", "method", "status"],
                 )?,
             )?,
             // Of no label, so that a process that serves no reports has no such series.
-            report_serving: register(
-                &registry,
+            report_serving: book.keep(
+                Report,
                 IntGaugeVec::new(
                     Opts::new(
                         "sumsq_report_serving",
@@ -182,13 +183,8 @@ impl Metrics {
                     &[],
                 )?,
             )?,
-            http_requests: counters(
-                "sumsq_http_requests_total",
-                "Requests that were answered, by the route's template.",
-                &["route", "method", "status"],
-            )?,
-            http_duration: register(
-                &registry,
+            http_duration: book.keep(
+                Report,
                 HistogramVec::new(
                     HistogramOpts::new(
                         "sumsq_http_request_duration_seconds",
@@ -200,17 +196,44 @@ impl Metrics {
                     &["route"],
                 )?,
             )?,
-            queue_depth: register(
-                &registry,
-                IntGauge::new("sumsq_fetch_queue_depth", "Fetches that wait for a worker.")?,
+            access_reviews: book.keep(
+                Report,
+                IntCounterVec::new(
+                    Opts::new(
+                        "sumsq_access_reviews_total",
+                        "Questions to the Kubernetes API server: whose a token is, and who has a \
+                         right.",
+                    ),
+                    &["question", "answer"],
+                )?,
             )?,
-            fetches_in_flight: register(
-                &registry,
-                IntGauge::new("sumsq_fetches_in_flight", "Fetches under way.")?,
+            tls_reads: book.keep(
+                Report,
+                IntCounterVec::new(
+                    Opts::new(
+                        "sumsq_tls_reads_total",
+                        "Certificates that were found changed, and taken or found to be of no use.",
+                    ),
+                    &["result"],
+                )?,
             )?,
-            registry,
+            tls_stale: book.keep(
+                Report,
+                IntGauge::new(
+                    "sumsq_tls_certificate_stale",
+                    "1 while an earlier certificate is served, since the one in the file is of no use.",
+                )?,
+            )?,
+            registry: book.registry,
+            described: book.described,
             sources: Sources::default(),
         })
+    }
+
+    /// What there is to scrape, whether it has a value yet or not.
+    #[must_use]
+    pub fn described(&self) -> &[Described] {
+        &self.described
     }
 
     /// In Prometheus' text format.
@@ -338,14 +361,6 @@ impl Metrics {
     pub fn status_written(&self) {
         self.status_writes.inc();
     }
-}
-
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args as ClapArgs;
 use ipnet::IpNet;
 
-use crate::domain::tenancy::endpoints::{AllowedEndpoints, EndpointPattern};
+use crate::domain::tenancy::endpoints::{AllowedEndpoints, EndpointPattern, Host};
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Tenants")]
@@ -60,14 +60,19 @@ impl TenantArgs {
     #[must_use]
     pub fn allowed_endpoints(&self, api_server: Option<&str>) -> AllowedEndpoints {
         let patterns = self.allowed_endpoint_patterns.iter().flatten();
-        let api_server: Option<IpAddr> = api_server.and_then(|host| host.parse().ok());
-        let mut cluster = self.cluster_networks.clone();
-        cluster.extend(api_server.map(IpNet::from));
         AllowedEndpoints {
             patterns: patterns.cloned().collect(),
-            cluster,
+            cluster: self.cluster_networks.clone(),
+            api_server: api_server.and_then(api_server_host),
         }
     }
+}
+
+/// Of a variable in which an IPv6 address stands without brackets.
+fn api_server_host(text: &str) -> Option<Host> {
+    let address: Result<IpAddr, _> = text.parse();
+    let host = address.map(|address| Host::Ip(address.to_canonical()));
+    host.or_else(|_| text.parse()).ok()
 }
 
 /// A variable that is set to nothing lists nothing.
@@ -110,7 +115,7 @@ mod tests {
             Some(&["growth".to_owned(), "shop".to_owned()][..])
         );
         let allowed = some.allowed_endpoints(Some("21.0.0.1"));
-        assert_eq!(allowed.cluster.len(), 3);
+        assert_eq!(allowed.cluster.len(), 2);
         let host = "counts.example.com".parse().unwrap();
         for inside in ["20.1.2.3", "21.0.0.1"] {
             assert!(allowed.check(&host, inside.parse().unwrap()).is_err());
@@ -118,6 +123,15 @@ mod tests {
         assert_eq!(allowed.check(&host, "21.0.0.2".parse().unwrap()), Ok(()));
         let judged = allowed.judge("https://minio.minio.svc:9000");
         assert_eq!(judged, Ok(Listed::Exactly));
+        for (variable, host) in [
+            ("10.96.0.1", "10.96.0.1"),
+            ("fd00:10::1", "[fd00:10::1]"),
+            ("API.example.net", "api.example.net"),
+        ] {
+            let api_server = none.allowed_endpoints(Some(variable)).api_server;
+            assert_eq!(api_server, host.parse().ok(), "{variable}");
+            assert!(api_server.is_some());
+        }
         // As a chart writes it that has nothing to say.
         let empty = tenants(&["--allowed-endpoints="]).unwrap();
         assert!(empty.allowed_endpoints(None).patterns.is_empty());

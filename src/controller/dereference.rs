@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
+use crate::crd::Pruned;
 use crate::domain::data_source::{SourceId, SourceKey};
 
 /// UIDs of namespaces, kept by the UID of the object that asked: an object lives in one namespace
@@ -28,10 +30,8 @@ impl Namespaces {
         if let Some(uid) = self.lock().get(&object_uid) {
             return Ok(uid.clone());
         }
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = api
-            .get_metadata(&object.namespace().unwrap_or_default())
-            .await?;
+        let api: Api<Pruned<PartialObjectMeta<Namespace>>> = Api::all(self.client.clone());
+        let namespace = api.get(&object.namespace().unwrap_or_default()).await?;
         let uid = namespace.uid().unwrap_or_default();
         self.lock().insert(object_uid, uid.clone());
         Ok(uid)

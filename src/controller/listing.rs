@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::data_sources::Known;
-use crate::crd;
 use crate::crd::agent::Agent;
+use crate::crd::{self, Pruned};
 use crate::domain::shard::Shard;
 
 /// Which objects an operator looks after.
@@ -100,12 +100,13 @@ impl<K: Listed> Debug for Listing<K> {
 
 impl<K: Listed> Listing<K> {
     fn new(client: &Client, scope: &Scope, kind: &'static str) -> Self {
-        let api = match &scope.namespace {
+        let api: Api<Pruned<K>> = match &scope.namespace {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
             None => Api::all(client.clone()),
         };
         let (objects, writer) = reflector::store();
-        let events = of_shard(watcher(api, watcher::Config::default()), scope.shard)
+        let events = watcher(api, watcher::Config::default()).map_ok(Pruned::event);
+        let events = of_shard(events, scope.shard)
             .default_backoff()
             .modify(|object: &mut K| prune(object.meta_mut()))
             .reflect(writer)
@@ -155,10 +156,9 @@ impl<K: Listed> Listing<K> {
     }
 }
 
-/// What is not needed is not kept: field managers' records, and the annotation in which `kubectl
-/// apply` holds a copy of the rest, are more than half of an object's size.
+/// What is not needed is not kept: beside the field managers' records, the annotation in which
+/// `kubectl apply` holds a copy of the rest is a good part of an object's size.
 fn prune(metadata: &mut ObjectMeta) {
-    metadata.managed_fields = None;
     metadata.labels = None;
     metadata.owner_references = None;
     if let Some(annotations) = &mut metadata.annotations {
@@ -204,7 +204,6 @@ mod tests {
                 "resourceVersion": "7", "creationTimestamp": "2026-01-05T09:00:00Z",
                 "labels": {"team": "growth"}, "annotations": annotations,
                 "finalizers": ["sumsq.dev/delete-data"],
-                "managedFields": [{"manager": "kubectl"}],
             }))
             .unwrap();
             prune(&mut metadata);

@@ -17,7 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::lease::Leadership;
-use crate::crd;
+use crate::crd::{self, Pruned};
 use crate::domain::status::{Condition, ConditionStatus};
 use crate::metrics::Metrics;
 
@@ -190,7 +190,9 @@ impl Publisher {
                     // Somebody wrote in between, perhaps ourselves: read again. Of another object
                     // under this name there is nothing to say.
                     match api.get_opt(&read.name_any()).await? {
-                        Some(fresh) if fresh.uid() == object.uid() => read = Cow::Owned(fresh),
+                        Some(Pruned(fresh)) if fresh.uid() == object.uid() => {
+                            read = Cow::Owned(fresh);
+                        }
                         _ => return Ok(None),
                     }
                 }
@@ -250,7 +252,7 @@ impl Publisher {
         }
     }
 
-    fn api<K: Reported>(&self, object: &K) -> Api<K> {
+    fn api<K: Reported>(&self, object: &K) -> Api<Pruned<K>> {
         Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
     }
 }

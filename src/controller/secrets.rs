@@ -12,7 +12,7 @@ use kube::{Client, Resource};
 use serde::Deserialize;
 
 use crate::crd;
-use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::fetch::{ErrorCode, FetchError, cases};
 use crate::ingest::Secrets;
 use crate::object::SecretCredentials;
 
@@ -68,7 +68,7 @@ impl Secrets for KubeSecrets {
             return Err(FetchError::new(
                 ErrorCode::SecretNotFound,
                 format!("Secret {name} in namespace {namespace} could not be read in time"),
-                "the Kubernetes API did not answer; nothing need be changed",
+                cases::api_silent_on_secret(),
             ));
         };
         match answer {
@@ -78,20 +78,18 @@ impl Secrets for KubeSecrets {
                 Err(_) => Err(FetchError::new(
                     ErrorCode::SecretInvalid,
                     format!("Secret {namespace}/{name} is not one that can be read"),
-                    "make it anew, with the keys accessKeyId and secretAccessKey",
+                    cases::make_secret(),
                 )),
             },
             Err(kube::Error::Api(status)) if status.code == 404 => Err(FetchError::new(
                 ErrorCode::SecretNotFound,
                 format!("there is no Secret {name} in namespace {namespace}"),
-                "create it with the keys accessKeyId and secretAccessKey (and sessionToken where \
-                 they are temporary) and the label sumsq.dev/credentials: \"true\", or let secretRef \
-                 name another",
+                cases::create_secret(),
             )),
             Err(kube::Error::Api(status)) if status.code == 403 => Err(FetchError::new(
                 ErrorCode::SecretNotFound,
                 format!("the operator may not read Secret {name} in namespace {namespace}"),
-                "grant its ServiceAccount `get` on secrets in this namespace",
+                cases::grant_secret(),
             )),
             Err(error) => {
                 tracing::warn!(
@@ -101,7 +99,7 @@ impl Secrets for KubeSecrets {
                 Err(FetchError::new(
                     ErrorCode::SecretNotFound,
                     format!("Secret {name} in namespace {namespace} could not be read"),
-                    "the Kubernetes API did not answer; nothing need be changed",
+                    cases::api_silent_on_secret(),
                 ))
             }
         }
@@ -121,12 +119,7 @@ fn credentials(
                 "Secret {namespace}/{name} is not labelled {}: \"true\"",
                 crd::CREDENTIALS
             ),
-            format!(
-                "Only Secrets that say so are credentials for DataSources, so that nobody gets at \
-                 another one by its name. Where this one is meant: kubectl -n {namespace} label secret \
-                 {name} {}=true",
-                crd::CREDENTIALS
-            ),
+            cases::label_secret(namespace, name, crd::CREDENTIALS),
         ));
     }
     let value = |key: &str| {
@@ -142,8 +135,7 @@ fn credentials(
             FetchError::new(
                 ErrorCode::SecretInvalid,
                 format!("Secret {namespace}/{name} has no key {key}"),
-                "it needs accessKeyId and secretAccessKey (and sessionToken where they are \
-                 temporary)",
+                cases::secret_needs(),
             )
         })
     };

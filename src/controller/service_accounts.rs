@@ -1,18 +1,24 @@
 //! ServiceAccounts that data sources name, and tokens of theirs: asked for on demand and never kept.
 //!
 //! A token is for AWS's STS alone ([`TOKEN_AUDIENCE`]): the Kubernetes API takes none of them.
+//!
+//! Answers are taken as text and read here: the client writes to its log what it can't read, and one of
+//! these is a token. No more of them is read than is used.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount as RawAccount;
-use kube::api::PostParams;
-use kube::core::Status;
-use kube::{Api, Client, ResourceExt};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::core::v1::ServiceAccount as KubeAccount;
+use kube::api::{GetParams, PostParams};
+use kube::core::{Request, Status};
+use kube::{Api, Client, Resource};
+use serde::Deserialize;
+use serde_json::json;
 
-use crate::domain::fetch::{ErrorCode, FetchError, ReadyPolicy, presentable};
+use crate::domain::fetch::{ErrorCode, FetchError, ReadyPolicy, cases, presentable};
 use crate::object::{ServiceAccount, ServiceAccounts, TOKEN_AUDIENCE, WebToken};
 
 const ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
@@ -44,6 +50,24 @@ impl KubeServiceAccounts {
         Self { client }
     }
 
+    async fn get(&self, namespace: &str, name: &str) -> Result<String, kube::Error> {
+        let request = requests(namespace).get(name, &GetParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.client.request_text(request).await
+    }
+
+    async fn request_token(&self, namespace: &str, name: &str) -> Result<String, kube::Error> {
+        let asked = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"audiences": [TOKEN_AUDIENCE], "expirationSeconds": TOKEN_SECONDS},
+        });
+        let (asked, parameters) = (asked.to_string().into_bytes(), PostParams::default());
+        let request = requests(namespace).create_subresource("token", name, &parameters, asked);
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.client.request_text(request).await
+    }
+
     /// Who the API server takes the operator for; where that can't be had, as the chart calls it.
     async fn myself(&self) -> String {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
@@ -67,22 +91,55 @@ impl KubeServiceAccounts {
     }
 }
 
+fn requests(namespace: &str) -> Request {
+    Request::new(KubeAccount::url_path(&(), Some(namespace)))
+}
+
+/// What is looked at of an account; the rest may be anything.
+#[derive(Deserialize)]
+struct RawAccount {
+    metadata: RawMetadata,
+}
+
+#[derive(Deserialize)]
+struct RawMetadata {
+    #[serde(default)]
+    uid: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct RawToken {
+    status: RawTokenStatus,
+}
+
+#[derive(Deserialize)]
+struct RawTokenStatus {
+    token: String,
+}
+
 #[async_trait]
 impl ServiceAccounts for KubeServiceAccounts {
     async fn read(&self, namespace: &str, name: &str) -> Result<ServiceAccount, FetchError> {
-        let api: Api<RawAccount> = Api::namespaced(self.client.clone(), namespace);
-        let answer = tokio::time::timeout(PATIENCE, api.get_opt(name)).await;
+        let answer = tokio::time::timeout(PATIENCE, self.get(namespace, name)).await;
         match answer {
-            Ok(Ok(Some(account))) => account_of(namespace, name, &account),
-            Ok(Ok(None)) => Err(not_found(namespace, name)),
+            Ok(Ok(text)) => match serde_json::from_str(&text) {
+                Ok(account) => account_of(namespace, name, &account),
+                Err(_) => Err(FetchError::new(
+                    ErrorCode::ServiceAccountInvalid,
+                    format!("ServiceAccount {namespace}/{name} is not one that can be read"),
+                    cases::make_account(ROLE_ARN),
+                )),
+            },
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+                Err(not_found(namespace, name))
+            }
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 let mut error = FetchError::new(
                     ErrorCode::TokenNotGranted,
                     format!("the operator may not read ServiceAccount {namespace}/{name}"),
-                    format!(
-                        "Let it: the Role and its binding are ready to apply, or whoever runs the \
-                         operator adds {namespace} to `tenantNamespaces` of the chart."
-                    ),
+                    cases::grant_tokens(namespace),
                 );
                 error.policies.push(self.grant(namespace, name).await);
                 Err(error)
@@ -94,23 +151,13 @@ impl ServiceAccounts for KubeServiceAccounts {
 
     async fn token(&self, account: &ServiceAccount) -> Result<WebToken, FetchError> {
         let (namespace, name) = (account.namespace.as_str(), account.name.as_str());
-        let api: Api<RawAccount> = Api::namespaced(self.client.clone(), namespace);
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                audiences: Some(vec![TOKEN_AUDIENCE.to_owned()]),
-                expiration_seconds: Some(TOKEN_SECONDS),
-                ..TokenRequestSpec::default()
-            }),
-            ..TokenRequest::default()
-        };
-        let parameters = PostParams::default();
-        let asked = api.create_token_request(name, &parameters, &request);
+        let asked = self.request_token(namespace, name);
         match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(answer)) => answer
-                .status
-                .and_then(|status| status.token)
-                .map(WebToken)
-                .ok_or_else(|| unanswered(namespace, name, None)),
+            // Why it can't be read would quote it.
+            Ok(Ok(text)) => match serde_json::from_str(&text) {
+                Ok(RawToken { status }) if !status.token.is_empty() => Ok(WebToken(status.token)),
+                _ => Err(unanswered(namespace, name, None)),
+            },
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
                 Err(not_found(namespace, name))
             }
@@ -133,17 +180,14 @@ fn account_of(
     account: &RawAccount,
 ) -> Result<ServiceAccount, FetchError> {
     let annotation = |key: &str| {
-        let value = account.annotations().get(key)?.trim();
+        let value = account.metadata.annotations.get(key)?.trim();
         (!value.is_empty()).then_some(value)
     };
     let Some(role_arn) = annotation(ROLE_ARN) else {
         return Err(FetchError::new(
             ErrorCode::ServiceAccountInvalid,
             format!("ServiceAccount {namespace}/{name} has no annotation {ROLE_ARN}"),
-            format!(
-                "Say which AWS role it has: kubectl -n {namespace} annotate serviceaccount {name} \
-                 {ROLE_ARN}=arn:aws:iam::ACCOUNT:role/NAME"
-            ),
+            cases::annotate_account(namespace, name, ROLE_ARN),
         ));
     };
     if !is_role(role_arn) {
@@ -153,16 +197,13 @@ fn account_of(
                 "ServiceAccount {namespace}/{name}, annotation {ROLE_ARN}: {:?} is no role's ARN",
                 presentable(role_arn)
             ),
-            format!(
-                "kubectl -n {namespace} annotate --overwrite serviceaccount {name} \
-                 {ROLE_ARN}=arn:aws:iam::ACCOUNT:role/NAME"
-            ),
+            cases::annotate_account_anew(namespace, name, ROLE_ARN),
         ));
     }
     Ok(ServiceAccount {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        uid: account.uid().unwrap_or_default(),
+        uid: account.metadata.uid.clone(),
         role_arn: role_arn.to_owned(),
         // As EKS has it since 2022: regional, unless said otherwise.
         regional_sts: annotation(REGIONAL_STS) != Some("false"),
@@ -192,10 +233,7 @@ fn not_found(namespace: &str, name: &str) -> FetchError {
     FetchError::new(
         ErrorCode::ServiceAccountNotFound,
         format!("there is no ServiceAccount {name} in namespace {namespace}"),
-        format!(
-            "Create it, with the AWS role that reads in its annotation {ROLE_ARN}, or let \
-             serviceAccountName name another."
-        ),
+        cases::create_account(ROLE_ARN),
     )
 }
 
@@ -207,7 +245,7 @@ fn unanswered(namespace: &str, name: &str, error: Option<&kube::Error>) -> Fetch
     FetchError::new(
         ErrorCode::ServiceAccountNotFound,
         format!("ServiceAccount {name} in namespace {namespace} could not be asked for"),
-        "The Kubernetes API did not answer; nothing need be changed.",
+        cases::api_silent_on_account(),
     )
 }
 
@@ -232,19 +270,13 @@ fn not_granted(account: &ServiceAccount, status: &Status) -> FetchError {
                 "the cluster refuses a token of ServiceAccount {namespace}/{name}: {}",
                 status.message
             ),
-            format!(
-                "An admission policy of the cluster refuses a token for the audience {TOKEN_AUDIENCE}, \
-                 good for {TOKEN_SECONDS} seconds: let whoever runs the cluster except the operator."
-            ),
+            cases::except_operator(TOKEN_AUDIENCE, TOKEN_SECONDS),
         );
     }
     FetchError::new(
         ErrorCode::TokenNotGranted,
         format!("the operator may not have tokens of ServiceAccount {namespace}/{name}"),
-        format!(
-            "Let it: the Role and its binding are ready to apply, or whoever runs the operator adds \
-             {namespace} to `tenantNamespaces` of the chart."
-        ),
+        cases::grant_tokens(namespace),
     )
 }
 
@@ -296,106 +328,4 @@ subjects:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account(annotations: &[(&str, &str)]) -> Result<ServiceAccount, FetchError> {
-        let mut raw = RawAccount::default();
-        raw.metadata.uid = Some("uid-1".to_owned());
-        let annotations = annotations.iter();
-        let annotations = annotations.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        raw.metadata.annotations = Some(annotations.collect());
-        account_of("growth", "counts-reader", &raw)
-    }
-
-    const ROLE: &str = "arn:aws:iam::123456789012:role/team/counts-reader";
-
-    #[test]
-    fn annotations_are_read_as_eks_has_them() {
-        let plain = account(&[(ROLE_ARN, ROLE)]).unwrap();
-        assert_eq!(plain.role_arn, ROLE);
-        assert_eq!(plain.uid, "uid-1");
-        assert!(plain.regional_sts);
-        assert_eq!(plain.other_audience, None);
-        let full = account(&[
-            (ROLE_ARN, &format!(" {ROLE}\n")),
-            (REGIONAL_STS, "false"),
-            (AUDIENCE, "my-vault"),
-        ]);
-        let full = full.unwrap();
-        assert_eq!(full.role_arn, ROLE);
-        assert!(!full.regional_sts);
-        assert_eq!(full.other_audience.as_deref(), Some("my-vault"));
-        let same = account(&[(ROLE_ARN, ROLE), (AUDIENCE, TOKEN_AUDIENCE)]).unwrap();
-        assert_eq!(same.other_audience, None);
-    }
-
-    #[test]
-    fn an_account_without_a_role_says_how_to_give_it_one() {
-        for (annotations, says) in [
-            (&[][..], "has no annotation eks.amazonaws.com/role-arn"),
-            (&[(ROLE_ARN, " ")], "has no annotation"),
-            (&[(ROLE_ARN, "counts-reader")], "is no role's ARN"),
-            (
-                &[(ROLE_ARN, "arn:aws:iam::123456789012:user/x")],
-                "is no role's ARN",
-            ),
-            (
-                &[(ROLE_ARN, "arn:aws:iam::12345678901x:role/x")],
-                "is no role's ARN",
-            ),
-            (
-                &[(ROLE_ARN, "arn:aws:iam::123456789012:role/")],
-                "is no role's ARN",
-            ),
-            (
-                &[(ROLE_ARN, "arn:aws:iam::123456789012:role/a b")],
-                "is no role's ARN",
-            ),
-        ] {
-            let error = account(annotations).unwrap_err();
-            assert_eq!(error.class, ErrorCode::ServiceAccountInvalid);
-            assert!(error.message.contains(says), "{}", error.message);
-            assert!(error.hint.contains("annotate"), "{}", error.hint);
-        }
-    }
-
-    #[test]
-    fn what_is_granted_is_this_account_alone() {
-        insta::assert_snapshot!(grant("growth", "counts-reader", "system:serviceaccount:sumsq-system:sumsq"), @r#"
-    apiVersion: rbac.authorization.k8s.io/v1
-    kind: Role
-    metadata:
-      name: sumsq-counts-reader
-      namespace: growth
-    rules:
-    - apiGroups: [""]
-      resources: [serviceaccounts]
-      resourceNames: [counts-reader]
-      verbs: [get]
-    - apiGroups: [""]
-      resources: [serviceaccounts/token]
-      resourceNames: [counts-reader]
-      verbs: [create]
-    ---
-    apiVersion: rbac.authorization.k8s.io/v1
-    kind: RoleBinding
-    metadata:
-      name: sumsq-counts-reader
-      namespace: growth
-    roleRef:
-      apiGroup: rbac.authorization.k8s.io
-      kind: Role
-      name: sumsq-counts-reader
-    subjects:
-    - kind: ServiceAccount
-      name: sumsq
-      namespace: sumsq-system
-    "#);
-        let by_name = grant("growth", "r", "jane \"the\" admin");
-        assert!(
-            by_name.contains("- kind: User\n  name: \"jane \\\"the\\\" admin\""),
-            "{by_name}"
-        );
-    }
-}
+mod tests;

@@ -2,11 +2,14 @@
 
 pub mod agent;
 pub mod data_source;
+mod pruned;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
+
+pub(crate) use self::pruned::Pruned;
 
 /// A token here that status does not echo yet asks for one fetch.
 pub const FETCH_REQUESTED_AT: &str = "sumsq.dev/fetch-requested-at";

@@ -10,7 +10,7 @@ use super::fetch::presentable;
 use super::report::trust::untrustworthy;
 use super::report::view::{Concern, ConcernCode, TestingReport};
 use super::report::{AgentData, Choice, Tally, TestingQuery, choices, testing};
-use super::status::{Condition, ConditionStatus};
+use super::status::{Condition, ConditionStatus, Meaning};
 
 /// Data sources that a status lists, at most.
 const MAX_DATA_SOURCES: usize = 100;
@@ -66,6 +66,68 @@ impl TrustReason {
             Self::NoGoal => "NoGoal",
             Self::DuplicateCode => "DuplicateCode",
             Self::InvalidSpec => "InvalidSpec",
+        }
+    }
+
+    /// What docs/errors.md says of it.
+    #[must_use]
+    pub fn meaning(self) -> Meaning {
+        let (condition, means, remedy) = match self {
+            Self::NoAlarm => (
+                "Trustworthy True",
+                "no alarm in the reports of any goal",
+                "nothing",
+            ),
+            Self::SampleRatioMismatch => (
+                "Trustworthy False",
+                "the visitors are not shared out as was meant",
+                "look for what loses visitors of one variation; where unequal shares were meant, declare the weights in the Agent",
+            ),
+            Self::AllocationDrift => (
+                "Trustworthy False",
+                "the shares changed on the way",
+                "go by the difference day by day, which the report shows instead",
+            ),
+            Self::IntegrityProblem => (
+                "Trustworthy False",
+                "numbers that no visitors can have produced",
+                "mend the export: `sumsq check` names the rows",
+            ),
+            Self::FewVisitors => (
+                "Trustworthy False",
+                "too few visitors to say anything yet",
+                "wait",
+            ),
+            Self::OtherAlarm => (
+                "Trustworthy False",
+                "an alarm of another sort",
+                "the message is the report's own",
+            ),
+            Self::NoData => (
+                "Trustworthy Unknown",
+                "no data source of the namespace holds data of this code yet",
+                "compare `code` with the CSV's, letter by letter",
+            ),
+            Self::NoGoal => (
+                "Trustworthy Unknown",
+                "none of the goals that it names is in the data",
+                "compare `goals` with the codes of the DataSource's goals",
+            ),
+            Self::DuplicateCode => (
+                "Ready False, Stalled True, Trustworthy Unknown",
+                "an older Agent has the code too, and counts",
+                "delete one of the two, or give this one another code",
+            ),
+            Self::InvalidSpec => (
+                "Ready False, Stalled True, Trustworthy Unknown",
+                "the spec can't be used, or another version's definition let it in",
+                "the message says what to write",
+            ),
+        };
+        Meaning {
+            condition,
+            means,
+            remedy,
         }
     }
 
@@ -217,6 +279,16 @@ fn believable(data: &AgentData, goals: u64) -> String {
     )
 }
 
+/// The reason of Ready where an Agent counts, and what it means.
+pub const IN_FORCE: (&str, Meaning) = (
+    "InForce",
+    Meaning {
+        condition: "Ready True",
+        means: "reports are as the Agent says",
+        remedy: "nothing",
+    },
+);
+
 /// An Agent, and whether it counts.
 #[derive(Debug, Clone)]
 pub enum Standing {
@@ -270,7 +342,7 @@ pub fn agent_status(generation: i64, standing: Standing) -> AgentStatus {
         Standing::InForce(findings) => {
             let ready = Condition {
                 status: ConditionStatus::True,
-                reason: "InForce",
+                reason: IN_FORCE.0,
                 message: "Reports are as this object says.".to_owned(),
             };
             (ready, findings)

@@ -1,5 +1,7 @@
 //! One fetch: why it ran, what came of it, and the words for what went wrong.
 
+pub mod cases;
+
 use std::fmt;
 
 use jiff::Timestamp;

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod history;
+mod reason;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,6 +17,7 @@ pub use conditions::{Condition, ConditionStatus};
 use conditions::{ready, reconciling, unknown};
 use history::entry;
 pub use history::{HistoryEntry, HistoryError};
+pub use reason::{Meaning, Reason};
 
 /// The status object never exceeds this many bytes of JSON.
 pub const MAX_STATUS_BYTES: usize = 64 * 1024;
@@ -139,19 +141,18 @@ pub fn status(
     status.fitted()
 }
 
-/// What status says where only another spec helps: `reason` is InvalidSchedule, InvalidTimeZone,
-/// InvalidSpec or UnreadableSpec. What was fetched before is still told.
+/// What status says where only another spec helps. What was fetched before is still told.
 #[must_use]
 pub fn stalled_status(
     generation: i64,
     history_limit: usize,
-    reason: &'static str,
+    reason: Reason,
     message: &str,
     stored: &Stored,
 ) -> Status {
     let condition = |status| Condition {
         status,
-        reason,
+        reason: reason.as_str(),
         message: presentable(message),
     };
     let status = Status {
@@ -235,7 +236,7 @@ fn facts(stored: &Stored, generation: i64, history_limit: usize) -> Status {
     let agents = fitting(&stored.agents);
     Status {
         observed_generation: generation,
-        ready: unknown("NotFetchedYet", ""),
+        ready: unknown(Reason::NotFetchedYet, ""),
         reconciling: None,
         stalled: None,
         last_handled_fetch_request: stored.handled_request.clone(),

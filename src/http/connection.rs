@@ -3,13 +3,14 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Extensions, HeaderMap};
 use http_body::{Frame, SizeHint};
 use lru::LruCache;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Of a request's connection; in its extensions.
@@ -37,26 +38,30 @@ impl Connection {
 /// The last bytes of an answer may still be on their way when all of it has been handed over.
 const ON_ITS_WAY: Duration = Duration::from_millis(100);
 
-/// The connections that do nothing: no head of a request has come, or its answer is given. Where all
-/// places are taken, the one that has done nothing for longest gives up its own.
+/// The connections that do nothing: no head of a request has come, its answer is given, or nobody takes
+/// what there is of it. Where all places are taken, the one that has done nothing for longest gives up
+/// its own.
 #[derive(Debug, Clone)]
 pub(super) struct Idle {
     resting: Arc<Mutex<LruCache<u64, Resting>>>,
     changed: Arc<Notify>,
+    /// A body of which nothing was taken for so long has no reader.
+    reader_stalls: Duration,
 }
 
 #[derive(Debug)]
 struct Resting {
     give_up: CancellationToken,
-    /// Since when, where an answer was given before.
-    answered: Option<Instant>,
+    /// From when on it may be given up; None: at once.
+    after: Option<Instant>,
 }
 
 impl Idle {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reader_stalls: Duration) -> Self {
         Self {
             resting: Arc::new(Mutex::new(LruCache::unbounded())),
             changed: Arc::new(Notify::new()),
+            reader_stalls,
         }
     }
 
@@ -74,10 +79,7 @@ impl Idle {
     /// Has the one end that has done nothing for longest; false where there is none that may.
     pub(super) fn give_up_one(&self, now: Instant) -> bool {
         let mut resting = self.lock();
-        let over = |rest: &Resting| {
-            let since = rest.answered;
-            since.is_none_or(|since| now.duration_since(since) >= ON_ITS_WAY)
-        };
+        let over = |rest: &Resting| rest.after.is_none_or(|after| now >= after);
         let longest_first = resting.iter().rev();
         let found = longest_first
             .filter(|(_, rest)| over(rest))
@@ -89,7 +91,7 @@ impl Idle {
 
     /// Until there may be one more that does nothing.
     pub(super) async fn changed(&self) {
-        // What was answered just now is told of by nobody when its time is over.
+        // What was answered just now, or taken, is told of by nobody when its time is over.
         tokio::time::timeout(ON_ITS_WAY, self.changed.notified())
             .await
             .ok();
@@ -114,10 +116,10 @@ impl Place {
         self.give_up.cancelled().await;
     }
 
-    fn rests(&self, answered: Option<Instant>) {
+    fn rests(&self, after: Option<Instant>) {
         let rest = Resting {
             give_up: self.give_up.clone(),
-            answered,
+            after,
         };
         self.idle.lock().put(self.number, rest);
         self.idle.changed.notify_one();
@@ -125,8 +127,12 @@ impl Place {
 
     /// From a request's head until the end of the answer's body.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        self.idle.lock().pop(&self.number);
+        self.works();
         Busy(Arc::clone(self))
+    }
+
+    fn works(&self) {
+        self.idle.lock().pop(&self.number);
     }
 }
 
@@ -142,11 +148,12 @@ pub(super) struct Busy(Arc<Place>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.rests(Some(Instant::now()));
+        self.0.rests(Some(Instant::now() + ON_ITS_WAY));
     }
 }
 
-/// A body that keeps its connection busy until it has been handed over.
+/// A body that keeps its connection busy until it has been handed over, for as long as somebody takes
+/// what there is of it: nothing more is asked of it while what it gave last lies about.
 pub(super) struct BusyBody {
     body: Body,
     busy: Option<Busy>,
@@ -155,7 +162,16 @@ pub(super) struct BusyBody {
 impl BusyBody {
     pub(super) fn new(body: Body, busy: Busy) -> Self {
         let busy = (!body.is_end_stream()).then_some(busy);
-        Self { body, busy }
+        let body = Self { body, busy };
+        body.waits_for_its_reader();
+        body
+    }
+
+    fn waits_for_its_reader(&self) {
+        if let Some(Busy(place)) = &self.busy {
+            let stalls = place.idle.reader_stalls;
+            place.rests(Some(Instant::now() + stalls));
+        }
     }
 }
 
@@ -171,6 +187,11 @@ impl HttpBody for BusyBody {
         let over = matches!(polled, Poll::Ready(None | Some(Err(_))));
         if over || self.body.is_end_stream() {
             self.busy = None;
+        } else if polled.is_ready() {
+            self.waits_for_its_reader();
+        } else if let Some(Busy(place)) = &self.busy {
+            // It is the reader who waits.
+            place.works();
         }
         polled
     }
@@ -186,11 +207,19 @@ impl HttpBody for BusyBody {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use axum::BoxError;
+    use futures::channel::mpsc;
+
     use super::*;
+
+    const STALLS: Duration = Duration::from_mins(1);
+    const JUST_BEFORE: Duration = Duration::from_millis(59_999);
 
     #[test]
     fn the_longest_idle_goes_first_and_a_busy_one_never() {
-        let idle = Idle::new();
+        let idle = Idle::new(STALLS);
         let places: Vec<_> = (0..4).map(|n| Arc::new(idle.entered(n))).collect();
         let gone = || -> Vec<bool> {
             let gone = places.iter().map(|place| place.give_up.is_cancelled());
@@ -210,6 +239,47 @@ mod tests {
         assert!(!idle.give_up_one(now + ON_ITS_WAY));
         drop(places);
         assert!(idle.lock().is_empty());
+    }
+
+    /// The time stands still, but for what the test lets pass.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_nobody_takes_is_no_work() {
+        let idle = Idle::new(STALLS);
+        let place = Arc::new(idle.entered(1));
+        let (give, given) = mpsc::unbounded::<Result<Bytes, BoxError>>();
+        let part = || {
+            give.unbounded_send(Ok(Bytes::from_static(b"part")))
+                .unwrap();
+        };
+        let mut body = BusyBody::new(Body::from_stream(given), place.busy());
+        let pass = async |time| tokio::time::advance(time).await;
+        let gives_up = || idle.give_up_one(Instant::now());
+        part();
+        pass(JUST_BEFORE).await;
+        assert!(!gives_up(), "before the first part is asked for");
+        // Each part that is taken is a sign of life.
+        for _ in 0..3 {
+            let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+            assert!(frame.is_some_and(|frame| frame.is_ok()));
+            pass(JUST_BEFORE).await;
+            assert!(!gives_up());
+            part();
+        }
+        // The reader has taken all that there was: it waits for us, for however long.
+        let waker = futures::task::noop_waker();
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        pass(STALLS * 10).await;
+        assert!(!gives_up());
+        part();
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready());
+        pass(JUST_BEFORE).await;
+        assert!(!gives_up());
+        pass(Duration::from_millis(1)).await;
+        assert!(gives_up(), "nobody has asked for more");
+        assert!(place.give_up.is_cancelled());
+        drop(body);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct HttpLimits {
     /// Forms whose bodies are on their way. Further ones are answered 503 at once: clients that send a
     /// body slowly take no other request's place.
     pub forms_in_flight: usize,
+    /// The same of the sign-in form, which anybody may send: those that are slow with it keep nobody from
+    /// another form who is signed in.
+    pub sign_ins_in_flight: usize,
     /// For all of a form's body to arrive.
     pub form_within: Duration,
     /// From the request's head to the answer's.
@@ -54,6 +57,7 @@ impl Default for HttpLimits {
             address_bytes: 8 << 10,
             body_bytes: 16 << 10,
             forms_in_flight: 32,
+            sign_ins_in_flight: 16,
             form_within: Duration::from_secs(5),
             answer_within: Duration::from_secs(30),
             reader_stalls: Duration::from_secs(30),

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -26,6 +27,8 @@ pub struct ServerLimits {
     /// At once. One more takes the place of the one that has done nothing for longest; where all of
     /// them are busy, it waits to be accepted.
     pub connections: usize,
+    /// An answer of which its reader takes nothing for so long does not keep the connection's place.
+    pub reader_stalls: Duration,
     /// For a request's head to arrive; also how long a connection may be idle, and how long TLS may
     /// take to begin.
     pub head_within: Duration,
@@ -37,6 +40,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 512,
+            reader_stalls: Duration::from_mins(1),
             head_within: Duration::from_secs(15),
             head_bytes: 32 << 10,
             head_lines: 100,
@@ -112,7 +116,7 @@ impl Serving {
     async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let (places, idle) = (
             Arc::new(Semaphore::new(self.limits.connections)),
-            Idle::new(),
+            Idle::new(self.limits.reader_stalls),
         );
         for number in 0.. {
             let accepted = tokio::select! {

@@ -74,6 +74,7 @@ pub struct ReportState {
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) forms: Arc<Semaphore>,
+    pub(super) sign_ins: Arc<Semaphore>,
     pub(super) agents: Arc<Cache<Arc<Tally>>>,
     /// Bodies by their ETag.
     pub(super) answers: Arc<Cache<Bytes>>,
@@ -95,6 +96,7 @@ impl ReportState {
             in_flight: Arc::new(Semaphore::new(limits.requests_in_flight)),
             downloads: Arc::new(Semaphore::new(limits.downloads_in_flight)),
             forms: Arc::new(Semaphore::new(limits.forms_in_flight)),
+            sign_ins: Arc::new(Semaphore::new(limits.sign_ins_in_flight)),
             limits,
             loopback_only: false,
             agents: Arc::new(Cache::of_bytes(AGENTS_BYTES)),
@@ -111,6 +113,7 @@ impl ReportState {
         self.in_flight = Arc::new(Semaphore::new(limits.requests_in_flight));
         self.downloads = Arc::new(Semaphore::new(limits.downloads_in_flight));
         self.forms = Arc::new(Semaphore::new(limits.forms_in_flight));
+        self.sign_ins = Arc::new(Semaphore::new(limits.sign_ins_in_flight));
         self.limits = limits;
         self
     }

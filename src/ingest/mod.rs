@@ -22,7 +22,7 @@ use crate::domain::counts_csv::{
     CsvSpec, FileReader, Limits, Means, Rejected, Reviewed, Spilled, Summary, Unread,
 };
 use crate::domain::data_source::{DataSource, Identity, SourceKey};
-use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, presentable};
+use crate::domain::fetch::{ErrorCode, FetchError, Import, Outcome, Warnings, cases, presentable};
 use crate::object::{Base, ObjectBody, Objects, Opened, SecretCredentials, ServiceAccounts};
 use crate::store::{EncodedDay, EndFetch, Store, StoreError, block};
 
@@ -368,8 +368,7 @@ fn timed_out(limit: Duration) -> FetchError {
     FetchError::new(
         ErrorCode::Timeout,
         format!("the fetch took longer than {} s", limit.as_secs()),
-        "nothing was changed; if the file is large, raise `timeoutSeconds`, else look at the \
-         network between the operator and the bucket",
+        cases::took_too_long(),
     )
 }
 
@@ -378,9 +377,7 @@ fn unspilled(error: &Spilled) -> FetchError {
     FetchError::new(
         ErrorCode::StoreFull,
         format!("{error}: {}", error.error),
-        "nothing was changed and the data of earlier fetches are served; a file that is too large \
-         for memory needs up to its own size there for a while: give the volume more room, or name \
-         another folder with --spill-dir",
+        cases::spill_full(),
     )
 }
 
@@ -388,42 +385,25 @@ fn unspilled(error: &Spilled) -> FetchError {
 pub(crate) fn unstored(error: &StoreError) -> FetchError {
     match error {
         StoreError::Spilled(error) => unspilled(error),
-        StoreError::Full(_) => FetchError::new(
-            ErrorCode::StoreFull,
-            error.to_string(),
-            "nothing was changed and the data of earlier fetches are served; give the store's \
-             volume more room",
-        ),
+        StoreError::Full(_) => {
+            FetchError::new(ErrorCode::StoreFull, error.to_string(), cases::store_full())
+        }
         _ => FetchError::new(
             ErrorCode::StoreError,
             error.to_string(),
-            format!(
-                "nothing was changed and the data of earlier fetches are served; {}",
-                remedy(error)
-            ),
+            cases::still_served(remedy(error)),
         ),
     }
 }
 
-fn remedy(error: &StoreError) -> &'static str {
+fn remedy(error: &StoreError) -> String {
     match error {
-        StoreError::Unreachable { .. } => {
-            "it is tried again, as soon as the database is back that will do; see whether it runs, \
-             and whether the operator's network policy lets it through"
-        }
-        StoreError::Refused { .. } => {
-            "compare the Secret's user and password with the database's; the user must own the \
-             database's tables"
-        }
-        StoreError::NoDatabase { .. } => "make the database, owned by the store's user",
-        StoreError::ReadOnly { .. } => {
-            "after a failover the address must lead to the new primary; else look for \
-             default_transaction_read_only"
-        }
-        StoreError::TooSlow { .. } => {
-            "it is tried again; look for locks and load in the database, and at statement_timeout"
-        }
-        StoreError::Replaced { .. } => "restart the operator, which then fetches everything anew",
-        _ => "the operator's log has the cause",
+        StoreError::Unreachable { .. } => cases::database_unreachable(),
+        StoreError::Refused { .. } => cases::database_refuses(),
+        StoreError::NoDatabase { .. } => cases::no_database(),
+        StoreError::ReadOnly { .. } => cases::read_only_database(),
+        StoreError::TooSlow { .. } => cases::slow_database(),
+        StoreError::Replaced { .. } => cases::store_replaced(),
+        _ => cases::see_the_log(),
     }
 }

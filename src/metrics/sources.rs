@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::SourceGauges;
+use super::{Described, Process, SourceGauges};
 use crate::domain::data_source::SourceKey;
 use crate::domain::fetch::{ErrorCode, Import, Outcome, Trigger};
 
@@ -204,14 +204,36 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
+/// What the reference says of these.
+pub(super) fn described() -> impl Iterator<Item = Described> {
+    FAMILIES.iter().map(|family| {
+        let more: &[&str] = match &family.of {
+            Of::Gauge(_) | Of::Counter(_) => &[],
+            Of::Gauges(label, _) => std::slice::from_ref(label),
+            Of::Counters(labels, _) => labels,
+        };
+        let labels = ["namespace", "name"].iter().chain(more);
+        Described {
+            name: family.name.to_owned(),
+            kind: family.kind(),
+            labels: labels.map(|label| (*label).to_owned()).collect(),
+            help: family.help.to_owned(),
+            process: Process::Controller,
+        }
+    })
+}
+
 impl Family {
-    fn encode(&self, sources: &BTreeMap<SourceKey, Source>, text: &mut String) {
-        let before = text.len();
-        let kind = match self.of {
+    fn kind(&self) -> &'static str {
+        match self.of {
             Of::Gauge(_) | Of::Gauges(..) => "gauge",
             Of::Counter(_) | Of::Counters(..) => "counter",
-        };
-        let (name, help) = (self.name, self.help);
+        }
+    }
+
+    fn encode(&self, sources: &BTreeMap<SourceKey, Source>, text: &mut String) {
+        let before = text.len();
+        let (name, kind, help) = (self.name, self.kind(), self.help);
         for part in [
             "# HELP ",
             name,

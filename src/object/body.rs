@@ -20,7 +20,7 @@ use tokio_util::io::StreamReader;
 
 use super::compression::{Format, gzip, zstd};
 use super::download::{Broken, Download};
-use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::fetch::{ErrorCode, FetchError, cases};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -71,7 +71,7 @@ impl ObjectBody {
             return Err(refused(
                 ErrorCode::ObjectTooLarge,
                 &message,
-                TOO_LARGE_HINT,
+                cases::too_large(),
                 etag,
             ));
         }
@@ -150,11 +150,10 @@ impl ObjectBody {
             Format::Zstd => Content::Zstd(zstd(peeked)),
             Format::Other(name) => {
                 let message = format!("the object is {name}, not CSV");
-                let hint = "Let the export write CSV as plain text, or compressed by gzip or zstd.";
                 return Err(refused(
                     ErrorCode::InvalidCsv,
                     &message,
-                    hint,
+                    cases::other_format(),
                     self.etag.clone(),
                 ));
             }
@@ -169,14 +168,8 @@ impl ObjectBody {
             return self.interrupted(&error);
         }
         let (format, hint) = match &*self.content {
-            Content::Zstd(_) => (
-                "zstd",
-                "Compress and upload it again, whole, with `zstd` at level 19 or below and without --long.",
-            ),
-            _ => (
-                "gzip",
-                "Compress and upload it again, whole; `gzip -t` tells whether it is.",
-            ),
+            Content::Zstd(_) => ("zstd", cases::broken_zstd()),
+            _ => ("gzip", cases::broken_gzip()),
         };
         if let Err(error) = self.drain().await {
             return self.interrupted(&error);
@@ -213,8 +206,7 @@ impl ObjectBody {
                 return FetchError::new(
                     ErrorCode::ObjectChanged,
                     "the object was replaced while it was being read",
-                    "The data are as before, and nothing needs a change: the next attempt reads the \
-                     new one.",
+                    cases::object_changed_on_the_way(),
                 );
             }
             Some(Broken::Checksum) => {
@@ -227,12 +219,7 @@ impl ObjectBody {
             ),
             Some(Broken::Cut) | None => "the connection ended before the object did".to_owned(),
         };
-        FetchError::new(
-            ErrorCode::BodyInterrupted,
-            message,
-            "The data are as before. Nothing needs a change unless it lasts; then look at proxies and \
-             gateways between the operator and S3.",
-        )
+        FetchError::new(ErrorCode::BodyInterrupted, message, cases::interrupted())
     }
 
     fn too_large(&self) -> FetchError {
@@ -248,7 +235,7 @@ impl ObjectBody {
         refused(
             ErrorCode::ObjectTooLarge,
             &message,
-            TOO_LARGE_HINT,
+            cases::too_large(),
             self.etag.clone(),
         )
     }
@@ -264,11 +251,8 @@ impl fmt::Debug for ObjectBody {
     }
 }
 
-const TOO_LARGE_HINT: &str = "Raise `maxObjectBytes`, or split the export: a file may hold the newest days \
-     only, since days that it does not name are kept.";
-
 /// An error that the object itself is to blame for, so that meeting it again is no news.
-fn refused(class: ErrorCode, message: &str, hint: &str, etag: Option<String>) -> FetchError {
+fn refused(class: ErrorCode, message: &str, hint: String, etag: Option<String>) -> FetchError {
     FetchError {
         refused_etag: etag,
         ..FetchError::new(class, message, hint)

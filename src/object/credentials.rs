@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::identity::SessionKey;
-use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::fetch::{ErrorCode, FetchError, cases};
 
 /// Credentials out of a Secret, or of a role's session. Debug never shows them.
 #[derive(Clone)]
@@ -65,10 +65,7 @@ impl SecretCredentials {
             return Err(FetchError::new(
                 ErrorCode::SecretInvalid,
                 format!("Secret {namespace}/{name}, key {key}: the value {problem}"),
-                format!(
-                    "Write {key} anew with nothing around it, for instance by \
-                     `kubectl create secret generic --from-literal`, or `echo -n` and `base64`."
-                ),
+                cases::write_secret_key(key),
             ));
         }
         Ok(())

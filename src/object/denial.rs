@@ -3,7 +3,7 @@
 use super::diagnose::Attempt;
 use super::failure::Answer;
 use super::policy;
-use crate::domain::fetch::ReadyPolicy;
+use crate::domain::fetch::{ReadyPolicy, cases};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Denial {
@@ -67,74 +67,42 @@ pub(super) fn remedy(
     let reader = reader.or_else(|| attempt.reader.clone());
     match denial {
         Denial::ListBucket => (
-            format!(
-                "The key {:?} may not exist in bucket {}: compare `key` with the bucket's contents. \
-                 To a reader without s3:ListBucket, S3 says AccessDenied where it would say NoSuchKey.",
-                attempt.object.key, attempt.object.bucket
-            ),
+            cases::key_may_not_exist(&attempt.object.key, &attempt.object.bucket),
             Vec::new(),
         ),
         Denial::OtherOwner => (other_owner(attempt), Vec::new()),
         Denial::Explicit => (
-            format!(
-                "A policy denies this explicitly, and no grant outweighs that: find the Deny statement \
-                 in the policy that the message names, and except {} from it.",
-                reader.unwrap_or_else(|| attempt.who())
-            ),
+            cases::except_from_denial(reader.unwrap_or_else(|| attempt.who())),
             Vec::new(),
         ),
         Denial::Kms { key } => kms(key.as_deref(), reader, attempt),
-        Denial::NotGranted => not_granted(reader, attempt, ""),
-        Denial::NotNamed => not_granted(
-            reader,
-            attempt,
-            " Where that is granted already, compare `key` with the bucket's contents: to a reader \
-             without s3:ListBucket, S3 says AccessDenied for a missing key too.",
-        ),
+        Denial::NotGranted => not_granted(reader, attempt),
+        Denial::NotNamed => {
+            let (hint, policies) = not_granted(reader, attempt);
+            (hint + &cases::granted_already(), policies)
+        }
     }
 }
 
 fn other_owner(attempt: &Attempt<'_>) -> String {
-    format!(
-        "`accountId` {} is not the owner of bucket {}: the same request without it is answered. Correct \
-         `accountId`; where it is right, the bucket is no longer yours, and its contents are somebody else's.",
-        attempt.object.account_id.as_deref().unwrap_or_default(),
-        attempt.object.bucket
-    )
+    let account = attempt.object.account_id.as_deref().unwrap_or_default();
+    cases::other_owner(account, &attempt.object.bucket)
 }
 
-fn not_granted(
-    reader: Option<String>,
-    attempt: &Attempt<'_>,
-    also: &str,
-) -> (String, Vec<ReadyPolicy>) {
+fn not_granted(reader: Option<String>, attempt: &Attempt<'_>) -> (String, Vec<ReadyPolicy>) {
     let object = attempt.object;
     let resource = policy::object_resource(&object.region, &object.bucket, &object.key);
     let Some(reader) = reader else {
-        return (
-            format!(
-                "Grant s3:GetObject on {}/{} to {}; `aws sts get-caller-identity` with its credentials \
-                 tells its ARN.{also}",
-                object.bucket,
-                object.key,
-                attempt.who()
-            ),
-            Vec::new(),
-        );
+        let hint = cases::grant_reading_to_whom(&object.bucket, &object.key, attempt.who());
+        return (hint, Vec::new());
     };
+    let mut hint = cases::grant_reading(&object.bucket, &object.key, &reader);
     let mut policies = vec![policy::bucket_statement(&reader, &resource)];
-    let mut both = "";
     if attempt.is_of_another_account(&reader) {
         policies.push(policy::identity_statement("s3:GetObject", &resource));
-        both = " The reader is of another account than the bucket, so both policies must allow it.";
+        hint += &cases::both_policies();
     }
-    (
-        format!(
-            "Grant s3:GetObject on {}/{} to {reader}: the statement is ready for the bucket's policy.{both}{also}",
-            object.bucket, object.key
-        ),
-        policies,
-    )
+    (hint, policies)
 }
 
 fn kms(
@@ -147,28 +115,16 @@ fn kms(
         |key| format!("KMS key {key}"),
     );
     let Some(reader) = reader else {
-        return (
-            format!(
-                "Grant kms:Decrypt on {key_words} to {}; `aws sts get-caller-identity` with its credentials \
-                 tells its ARN.",
-                attempt.who()
-            ),
-            Vec::new(),
-        );
+        let hint = cases::grant_decrypting_to_whom(key_words, attempt.who());
+        return (hint, Vec::new());
     };
+    let mut hint = cases::grant_decrypting(key_words, &reader);
     let mut policies = vec![policy::key_statement(&reader)];
-    let mut both = "";
     if attempt.is_of_another_account(&reader) {
         policies.extend(key.map(|key| policy::identity_statement("kms:Decrypt", key)));
-        both = " The reader is of another account, so its own policy must allow it too, and the key must \
-                not be the AWS managed one (aws/s3), which can't be shared.";
+        hint += &cases::both_key_policies();
     }
-    (
-        format!(
-            "Grant kms:Decrypt on {key_words} to {reader}: the statement is ready for the key's policy.{both}"
-        ),
-        policies,
-    )
+    (hint, policies)
 }
 
 /// Whom a message of AWS's begins with: `User: ARN is not authorized`.

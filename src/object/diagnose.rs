@@ -17,7 +17,7 @@ use super::identity::not_reached;
 use super::policy;
 use super::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
-use crate::domain::fetch::{ErrorCode, FetchError, presentable};
+use crate::domain::fetch::{ErrorCode, FetchError, cases, presentable};
 
 /// A clock that differs by less is right enough: AWS refuses from 15 minutes on.
 const NO_SKEW: SignedDuration = SignedDuration::from_mins(1);
@@ -103,7 +103,7 @@ pub(super) fn diagnose(failure: &Failure, attempt: &Attempt<'_>) -> FetchError {
         Failure::NotSent(message) => FetchError::new(
             ErrorCode::InvalidRequest,
             format!("the request cannot be made: {message}"),
-            "Check `region`, `bucket`, `key` and `endpoint` for characters that do not belong there, such as spaces.",
+            cases::odd_characters(),
         ),
     }
 }
@@ -177,94 +177,50 @@ fn class_of(answer: &Answer) -> ErrorCode {
 fn hint_for(class: ErrorCode, answer: &Answer, attempt: &Attempt<'_>) -> String {
     let object = attempt.object;
     match class {
-        ErrorCode::NoSuchKey => format!(
-            "There is no {:?} in bucket {}: compare `key` with the bucket's contents. Case counts, and \
-             folders are part of the key.",
-            object.key, object.bucket
-        ),
-        ErrorCode::NoSuchBucket => format!(
-            "There is no bucket {:?} at {}: `bucket` takes the bucket's name, not its ARN or URL.",
-            object.bucket,
-            attempt.address()
-        ),
+        ErrorCode::NoSuchKey => cases::no_such_key(&object.key, &object.bucket),
+        ErrorCode::NoSuchBucket => cases::no_such_bucket(&object.bucket, attempt.address()),
         ErrorCode::PermanentRedirect
         | ErrorCode::AuthorizationHeaderMalformed
         | ErrorCode::IllegalLocationConstraintException => other_region(answer, attempt),
         ErrorCode::InvalidAccessKeyId | ErrorCode::ExpiredToken if attempt.session.is_some() => {
-            format!("{}: it has ended, or was ended. The next attempt asks for another.", attempt.credential(""))
+            cases::session_over(attempt.credential(""))
         }
         ErrorCode::InvalidAccessKeyId if attempt.lacks_session_token => {
-            format!("{}: a key that begins with ASIA is temporary and needs its sessionToken beside it.", attempt.credential("accessKeyId"))
+            cases::lacks_session_token(attempt.credential("accessKeyId"))
         }
-        ErrorCode::InvalidAccessKeyId => format!(
-            "{}: nobody has this access key. It may be deleted or inactive, or belong to another \
-             partition of AWS or another store; write a current pair of keys.",
-            attempt.credential("accessKeyId")
-        ),
-        ErrorCode::SignatureDoesNotMatch => format!(
-            "{}: it is not the one that belongs to the access key. Write the pair anew, both from the \
-             same place.",
-            attempt.credential("secretAccessKey")
-        ),
+        ErrorCode::InvalidAccessKeyId => {
+            cases::unknown_access_key(attempt.credential("accessKeyId"))
+        }
+        ErrorCode::SignatureDoesNotMatch => {
+            cases::other_secret_key(attempt.credential("secretAccessKey"))
+        }
         ErrorCode::RequestTimeTooSkewed => skewed(answer, attempt),
-        ErrorCode::ExpiredToken if attempt.is_from_secret() => format!(
-            "{}: these credentials were temporary and have ended. Write accessKeyId, secretAccessKey and \
-             sessionToken anew, all three together.",
-            attempt.credential("sessionToken")
-        ),
-        ErrorCode::ExpiredToken => "The operator's own credentials have ended. Check what renews them: \
-             the service account's token, the node's role, or the session of a profile."
-            .to_owned(),
-        ErrorCode::InvalidObjectState => format!(
-            "{:?} is archived: restore it, and let the export write to a storage class that can be read \
-             at once.",
-            object.key
-        ),
-        ErrorCode::InvalidRequest if is_about_encryption(answer) => format!(
-            "{:?} is encrypted with a key of the customer's own (SSE-C), which can't be read here: let the \
-             export use SSE-KMS or SSE-S3.",
-            object.key
-        ),
-        ErrorCode::SlowDown => format!(
-            "{} asks for fewer requests. Nothing needs a change unless it lasts; then spread the \
-             schedules of sources that read one bucket.",
-            attempt.address()
-        ),
+        ErrorCode::ExpiredToken if attempt.is_from_secret() => {
+            cases::write_all_three(attempt.credential("sessionToken"))
+        }
+        ErrorCode::ExpiredToken => cases::own_credentials_ended(),
+        ErrorCode::InvalidObjectState => cases::archived(&object.key),
+        ErrorCode::InvalidRequest if is_about_encryption(answer) => {
+            cases::customer_key(&object.key)
+        }
+        ErrorCode::SlowDown => cases::slow_down(attempt.address()),
         ErrorCode::InternalError
         | ErrorCode::ServiceUnavailable
         | ErrorCode::BadGateway
         | ErrorCode::GatewayTimeout
-        | ErrorCode::Timeout => format!(
-            "{} is unavailable at the moment. Nothing needs a change unless it lasts.",
-            attempt.address()
-        ),
-        ErrorCode::ObjectChanged => {
-            "The object was replaced while it was being read. The data are as before, and nothing needs a change."
-                .to_owned()
-        }
+        | ErrorCode::Timeout => cases::unavailable(attempt.address()),
+        ErrorCode::ObjectChanged => cases::object_changed(),
         _ => other_answer(answer, attempt),
     }
 }
 
 fn other_answer(answer: &Answer, attempt: &Attempt<'_>) -> String {
     match answer.code.as_deref() {
-        Some(code) if code.starts_with("KMS.") => {
-            "Enable the KMS key under which the object is encrypted, or cancel its deletion.".to_owned()
-        }
-        Some("InvalidToken") => format!(
-            "{}: it does not belong to the access key. Write accessKeyId, secretAccessKey and sessionToken \
-             anew, all three together.",
-            attempt.credential("sessionToken")
-        ),
-        Some("InvalidBucketName") => "`bucket` takes the bucket's name, not its ARN or URL.".to_owned(),
-        Some(_) => {
-            "The code and the message are S3's own; its documentation lists them under \"Error responses\"."
-                .to_owned()
-        }
-        None => format!(
-            "{} did not answer as S3 does: check that `endpoint` is an S3 endpoint, and `forcePathStyle`.",
-            attempt.address()
-        ),
+        Some(code) if code.starts_with("KMS.") => cases::enable_key(),
+        Some("InvalidToken") => cases::other_session_token(attempt.credential("sessionToken")),
+        Some("InvalidBucketName") => cases::bucket_name(),
+        Some(_) => cases::own_words(),
+        None => cases::not_s3(attempt.address()),
     }
 }
 
@@ -280,15 +236,8 @@ fn other_region(answer: &Answer, attempt: &Attempt<'_>) -> String {
         region.map(str::to_owned)
     });
     match named {
-        Some(region) => format!(
-            "Set `region` to {region}: bucket {} is there, not in {}.",
-            object.bucket, object.region
-        ),
-        None => format!(
-            "Set `region` to the one that bucket {} is in; {} is not it. \
-             `aws s3api get-bucket-location --bucket {}` tells it.",
-            object.bucket, object.region, object.bucket
-        ),
+        Some(region) => cases::set_region(region, &object.bucket, &object.region),
+        None => cases::find_region(&object.bucket, &object.region),
     }
 }
 
@@ -308,23 +257,20 @@ fn regions(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn skewed(answer: &Answer, attempt: &Attempt<'_>) -> String {
-    let advice = "let the node keep time (chrony, systemd-timesyncd)";
     let Some(server) = answer.date else {
-        return format!("The clock of the operator's node is wrong: {advice}.");
+        return cases::clock_wrong();
     };
     let ahead = attempt.now.duration_since(server);
     let apart = SignedDuration::from_secs(ahead.as_secs().abs());
     if apart < NO_SKEW {
-        return format!(
-            "The server's clock and that of the operator's node agree at this moment: {advice}."
-        );
+        return cases::clocks_agree();
     }
     let direction = if ahead.is_positive() {
         "ahead of"
     } else {
         "behind"
     };
-    format!("The clock of the operator's node is {apart:#} {direction} the server's: {advice}.")
+    cases::clock_off(format!("{apart:#}"), direction)
 }
 
 fn is_about_encryption(answer: &Answer) -> bool {

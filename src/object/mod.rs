@@ -53,7 +53,7 @@ pub use self::policy::{Grants, Place, grants};
 use self::tried::Tried;
 use self::web_identity::WebIdentity;
 use crate::domain::data_source::{Identity, S3Object};
-use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::fetch::{ErrorCode, FetchError, cases};
 use crate::domain::tenancy::Ambient;
 use crate::domain::tenancy::endpoints::AllowedEndpoints;
 
@@ -250,16 +250,13 @@ impl Inner {
             (Identity::Secret { name }, None) => Err(FetchError::new(
                 ErrorCode::NoCredentials,
                 format!("the credentials of Secret {namespace}/{name} were not read"),
-                format!(
-                    "Check that Secret {namespace}/{name} has the keys accessKeyId and secretAccessKey, \
-                     and that the operator may read it."
-                ),
+                cases::secret_unread(namespace, name),
             )),
             // A bug: nobody signs in another's name.
             (identity, _) => Err(FetchError::new(
                 ErrorCode::NoCredentials,
                 format!("nobody has signed in as {identity:?} of namespace {namespace}"),
-                "This is a bug of the operator: please report it.",
+                cases::not_signed_in(),
             )),
         }
     }

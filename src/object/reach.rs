@@ -1,5 +1,5 @@
 //! Connections to the endpoints that tenants name: to public addresses, and to hosts that the
-//! operator's list names exactly.
+//! operator's list names exactly. No name leads to the machine's own addresses or to the API server.
 //!
 //! An address is looked at in the moment in which it is connected to: the resolver's answer is what
 //! is checked and what is connected to, so that a name can't lead elsewhere in between. A literal
@@ -165,6 +165,14 @@ impl ResolveDns for GuardedResolver {
                     ResolveDnsError::new(refusal)
                 })?;
             }
+            // Some clusters tell their Pods the API server's name in place of an address.
+            if let Some(Host::Name(api_server)) = &self.allowed.api_server {
+                let ends = self.resolver.resolve_dns(api_server).await?;
+                AllowedEndpoints::keep_apart(&host, &addresses, &ends).map_err(|refusal| {
+                    tracing::warn!(name, "an endpoint is not connected to: {refusal}");
+                    ResolveDnsError::new(refusal)
+                })?;
+            }
             Ok(addresses)
         })
     }
@@ -218,10 +226,14 @@ mod tests {
     fn guarded(patterns: &[&str], resolver: &Scripted) -> GuardedResolver {
         GuardedResolver {
             resolver: SharedDnsResolver::new(resolver.clone()),
-            allowed: Arc::new(AllowedEndpoints {
-                patterns: patterns.iter().map(|text| text.parse().unwrap()).collect(),
-                cluster: Vec::new(),
-            }),
+            allowed: Arc::new(listing(patterns)),
+        }
+    }
+
+    fn listing(patterns: &[&str]) -> AllowedEndpoints {
+        AllowedEndpoints {
+            patterns: patterns.iter().map(|text| text.parse().unwrap()).collect(),
+            ..AllowedEndpoints::default()
         }
     }
 
@@ -243,15 +255,11 @@ mod tests {
 
     #[test]
     fn a_literal_address_is_looked_at_in_every_request() {
-        let listed = [
+        let allowed = listing(&[
             "http://*:*",
             "http://10.0.0.7:9000",
             "http://store.example.com",
-        ];
-        let allowed = AllowedEndpoints {
-            patterns: listed.iter().map(|text| text.parse().unwrap()).collect(),
-            cluster: Vec::new(),
-        };
+        ]);
         for (uri, is_proxied, expected) in [
             (
                 "http://8.8.8.8:9000/counts/a.csv?x-id=GetObject",
@@ -271,6 +279,13 @@ mod tests {
             ("http://store.example.com/a.csv", true, Some(Way::Proxied)),
             ("http://counts.example.com/a.csv", true, None),
             ("http://8.8.8.8/a.csv", true, None),
+            // A wildcard beside a host that is named opens no other port of it, and no other scheme.
+            ("http://store.example.com/a.csv", false, Some(Way::Direct)),
+            ("http://store.example.com:22/a.csv", false, None),
+            ("http://store.example.com:22/a.csv", true, None),
+            ("https://store.example.com/a.csv", true, None),
+            ("http://10.0.0.7:22/counts/a.csv", false, None),
+            ("http://10.0.0.7:22/counts/a.csv", true, None),
         ] {
             assert_eq!(way(uri, is_proxied, &allowed).ok(), expected, "{uri}");
         }
@@ -290,5 +305,58 @@ mod tests {
         // Resolvers of many a system take this for an address.
         let answer = guarded.resolve_dns("0x7f.1").await;
         assert!(answer.is_err(), "{answer:?}");
+    }
+
+    #[tokio::test]
+    async fn no_name_leads_to_the_machine_or_to_the_api_server() {
+        let listed = ["http://store.example.com:9000", "http://*:*"];
+        let api_server = |host: &str| Some(host.parse().unwrap());
+        for (answer, leads_there) in [
+            ("10.0.0.7", true),
+            ("127.0.0.1", true),
+            ("169.254.169.254", false),
+            ("::ffff:169.254.170.23", false),
+            ("fe80::1", false),
+            ("fd00:ec2::254", false),
+            ("168.63.129.16", false),
+            ("100.100.100.200", false),
+            ("10.96.0.1", false),
+            ("::ffff:10.96.0.1", false),
+        ] {
+            let resolver = Scripted::answering(&[&["10.0.0.7", answer]]);
+            let mut guarded = guarded(&listed, &resolver);
+            let mut allowed = listing(&listed);
+            allowed.api_server = api_server("10.96.0.1");
+            guarded.allowed = Arc::new(allowed);
+            let answered = guarded.resolve_dns("store.example.com").await;
+            assert_eq!(answered.is_ok(), leads_there, "{answer}: {answered:?}");
+        }
+        // It has a name: who leads where that leads is refused.
+        let resolver = Scripted::answering(&[
+            &["10.0.0.7"],
+            &["10.0.0.8"],
+            &["10.0.0.7"],
+            &["10.0.0.9", "::ffff:10.0.0.7"],
+        ]);
+        let mut guarded = guarded(&listed, &resolver);
+        let mut allowed = listing(&listed);
+        allowed.api_server = api_server("api.example.net");
+        guarded.allowed = Arc::new(allowed);
+        let answered = guarded.resolve_dns("store.example.com").await.unwrap();
+        assert_eq!(answered, ["10.0.0.7".parse::<IpAddr>().unwrap()]);
+        let refused = guarded.resolve_dns("store.example.com").await.unwrap_err();
+        assert_eq!(
+            refusal(&refused).unwrap().to_string(),
+            "store.example.com leads to the API server's address, to which no name may lead"
+        );
+        // The name itself is nobody's, also where a proxy would resolve it.
+        for is_proxied in [false, true] {
+            let way = way(
+                "http://api.example.net:9000/a.csv",
+                is_proxied,
+                &guarded.allowed,
+            );
+            assert!(way.is_err(), "{way:?}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use tower::{Layer, ServiceExt};
 
 use super::failure::{Failure, Result};
 use crate::args::plugin::ClusterArgs;
+use crate::crd::Pruned;
 
 /// Who a change is by, as `kubectl get --show-managed-fields` shows it.
 const FIELD_MANAGER: &str = "kubectl-sumsq";
@@ -90,7 +91,7 @@ impl Cluster {
         }
     }
 
-    pub(super) fn api<K: Kind>(&self, scope: Scope<'_>) -> Api<K> {
+    pub(super) fn api<K: Kind>(&self, scope: Scope<'_>) -> Api<Pruned<K>> {
         match scope {
             Scope::All => Api::all(self.client.clone()),
             Scope::Namespace(namespace) => Api::namespaced(self.client.clone(), namespace),
@@ -103,7 +104,8 @@ impl Cluster {
 
     pub(super) async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<K> {
         let api = self.api::<K>(Scope::Namespace(namespace));
-        self.bounded(api.get(name)).await
+        let Pruned(object) = self.bounded(api.get(name)).await?;
+        Ok(object)
     }
 
     /// In the order of the API server: by namespace and name.
@@ -118,7 +120,8 @@ impl Cluster {
         };
         let api = self.api::<K>(scope);
         let listed = self.bounded(api.list(&params)).await?;
-        Ok(listed.items)
+        let objects = listed.items.into_iter();
+        Ok(objects.map(|Pruned(object)| object).collect())
     }
 
     /// A merge patch; the object as it is then.
@@ -133,8 +136,10 @@ impl Cluster {
             ..PatchParams::default()
         };
         let api = self.api::<K>(Scope::Namespace(namespace));
-        self.bounded(api.patch(name, &params, &Patch::Merge(patch)))
-            .await
+        let patch = Patch::Merge(patch);
+        let patched = api.patch(name, &params, &patch);
+        let Pruned(object) = self.bounded(patched).await?;
+        Ok(object)
     }
 
     /// Waits for the answer as long as `--request-timeout` says.

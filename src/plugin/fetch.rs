@@ -19,7 +19,7 @@ use super::standing::{find, standing};
 use super::suspend::missing;
 use crate::args::plugin::{FetchNowArgs, Format};
 use crate::crd::data_source::DataSource;
-use crate::crd::{FETCH_REQUESTED_AT, FORCE_FETCH_REQUESTED_AT};
+use crate::crd::{FETCH_REQUESTED_AT, FORCE_FETCH_REQUESTED_AT, Pruned};
 
 pub(super) async fn run(cluster: &Cluster, args: &FetchNowArgs) -> Result<ExitCode> {
     // One token for all: each object has its own echo. Fresh by the nanosecond.
@@ -152,7 +152,7 @@ async fn follow(
     let mut seen = std::pin::pin!(watcher::watch_object(api, &target.name));
     while let Some(event) = seen.next().await {
         let object = match event {
-            Ok(object) => object,
+            Ok(object) => object.map(|Pruned(object)| object),
             Err(error) => match refusal(cluster, &error) {
                 Some(failure) => return Err(failure),
                 // The API server restarts, the network blinks: the watcher tries again.

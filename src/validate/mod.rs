@@ -19,6 +19,7 @@ use crate::domain::data_source::{
     OnIntegrityProblem, S3Object, SourceId, SourceKey,
 };
 use crate::domain::schedule::{Schedule, ScheduleError};
+use crate::domain::status::Reason;
 use crate::domain::tenancy;
 use crate::yaml;
 
@@ -35,7 +36,7 @@ pub struct Defaults {
 /// One thing that another spec has to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecProblem {
-    pub reason: SpecProblemReason,
+    pub reason: Reason,
     /// Such as `spec.schedule`.
     pub field: String,
     /// A sentence that says what to write instead.
@@ -49,24 +50,6 @@ pub fn sentences(problems: &[SpecProblem]) -> String {
         .iter()
         .map(|problem| format!("{}: {}", problem.field, problem.message));
     said.collect::<Vec<_>>().join("; ")
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpecProblemReason {
-    InvalidSchedule,
-    InvalidTimeZone,
-    InvalidSpec,
-}
-
-impl SpecProblemReason {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidSchedule => "InvalidSchedule",
-            Self::InvalidTimeZone => "InvalidTimeZone",
-            Self::InvalidSpec => "InvalidSpec",
-        }
-    }
 }
 
 /// The definitions as `sumsq crd` prints them, each with its name: `agents.sumsq.dev`.
@@ -150,11 +133,9 @@ fn schedule(
     };
     let (reason, field) = match error {
         ScheduleError::InvalidCron { .. } | ScheduleError::NeverFires { .. } => {
-            (SpecProblemReason::InvalidSchedule, "spec.schedule")
+            (Reason::InvalidSchedule, "spec.schedule")
         }
-        ScheduleError::UnknownTimeZone { .. } => {
-            (SpecProblemReason::InvalidTimeZone, "spec.timeZone")
-        }
+        ScheduleError::UnknownTimeZone { .. } => (Reason::InvalidTimeZone, "spec.timeZone"),
     };
     match problems.iter_mut().find(|problem| problem.field == field) {
         Some(told) => told.reason = reason,

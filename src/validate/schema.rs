@@ -8,10 +8,11 @@ use kube::core::cel::{CompiledSchema, KubeCelExt, Validator, compile_schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{SpecProblem, SpecProblemReason};
+use super::SpecProblem;
 use crate::crd;
 use crate::crd::agent::Agent;
 use crate::crd::data_source::{ByteQuantity, DataSource};
+use crate::domain::status::Reason;
 
 pub(super) static DATA_SOURCE: LazyLock<Schema> = LazyLock::new(Schema::of::<DataSource>);
 pub(super) static AGENT: LazyLock<Schema> = LazyLock::new(Schema::of::<Agent>);
@@ -72,7 +73,7 @@ pub(super) fn bytes(quantity: &ByteQuantity) -> Option<u64> {
 
 fn invalid(field: &str, message: &str) -> SpecProblem {
     SpecProblem {
-        reason: SpecProblemReason::InvalidSpec,
+        reason: Reason::InvalidSpec,
         field: field.to_owned(),
         message: message.to_owned(),
     }

@@ -27,7 +27,7 @@ fn named(rules: &Value) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
-fn promtool(folder: &Path, args: &[&str]) {
+pub fn promtool(folder: &Path, args: &[&str]) {
     let output = Command::new(testbed_path("SUMSQ_TEST_PROMTOOL"))
         .args(args)
         .current_dir(folder)

@@ -119,8 +119,8 @@ fn panels() -> Vec<(String, Vec<String>)> {
 }
 
 /// Sources that come in and fail, an experiment that is believed and one that is not.
-async fn story(cluster: &Cluster, namespace: &str) -> Bucket {
-    let bucket = Bucket::create("dashboard").await;
+pub async fn story(cluster: &Cluster, namespace: &str, bucket: &str) -> Bucket {
+    let bucket = Bucket::create(bucket).await;
     let mut counts = DOCUMENT.to_owned();
     for (variation, visitors) in [("A", 90_000), ("B", 60_000)] {
         writeln!(
@@ -200,7 +200,7 @@ async fn every_panel_has_something_to_show() {
         ("sumsq-metrics", controller.port(8081)),
         ("sumsq-report-metrics", report.port(8082)),
     ];
-    let bucket = story(cluster, name).await;
+    let bucket = story(cluster, name, "dashboard").await;
     let prometheus = Prometheus::start(&targets, name, "sumsq-0").await;
 
     let mut missing = panels();

@@ -10,7 +10,7 @@ use crate::support::process::testbed_path;
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/sumsq");
 
 /// That of the test cluster.
-const KUBERNETES: &str = "1.36.2";
+pub const KUBERNETES: &str = "1.36.2";
 
 /// What the chart renders with these values, in YAML.
 pub fn render(values: &str) -> Vec<Value> {

@@ -23,6 +23,7 @@ mod running;
 mod strangers;
 mod taken;
 mod tenants;
+mod walk;
 
 use applied::condition;
 use support::kubernetes::Cluster;

@@ -78,12 +78,21 @@ impl<'c> Pod<'c> {
         open_to(&pod.folder, 0o755);
         for volume in pod.object["spec"]["volumes"].as_array().unwrap() {
             let name = volume["name"].as_str().unwrap();
-            let folder = pod.folder.join(name);
-            fs::create_dir(&folder).unwrap();
+            // A claim's volume is there for the next Pod, too.
+            let claim = volume["persistentVolumeClaim"]["claimName"].as_str();
+            let folder = match claim {
+                Some(claim) => cluster.folder().join("claims").join(namespace).join(claim),
+                None => pod.folder.join(name),
+            };
+            fs::create_dir_all(&folder).unwrap();
             pod.fill(volume, &folder).await;
             pod.volumes.insert(name.to_owned(), folder);
         }
         pod
+    }
+
+    pub fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap()
     }
 
     fn namespace(&self) -> &str {
@@ -319,6 +328,15 @@ impl Running {
     pub async fn get(&self, port: u16, path: &str, token: Option<&str>) -> Option<(u16, String)> {
         let url = format!("http://127.0.0.1:{}{path}", self.port(port));
         get(url, token).await
+    }
+
+    /// The container's first process, on the host.
+    pub fn process(&self) -> String {
+        self.server.process()
+    }
+
+    pub fn log_path(&self) -> &Path {
+        self.server.log_path()
     }
 
     /// A line of `/proc/PID/status`.

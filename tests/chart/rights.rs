@@ -1,7 +1,6 @@
 //! The Roles of the chart hold what the programs do, and nothing else: a story that does everything is
-//! run under them, and then compared with what the API server wrote down.
-//!
-//! Left out are the Roles of `tenantNamespaces`, which `tenants` tells of.
+//! run under them, and then compared with what the API server wrote down. Once for all namespaces, and
+//! once for one alone, with what `tenantNamespaces` and a proxy's "fetch now" add.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +8,12 @@ use serde_json::{Value, json};
 
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::{CHART, documents, of_kind};
-use crate::pods::Pod;
+use crate::pods::{Pod, Running};
 use crate::running::ready;
 use crate::support::kubernetes::{ADMIN_TOKEN, Cluster, Namespace};
 use crate::support::postgres::Postgres;
 use crate::support::process::wait_for;
+use crate::support::s3::S3;
 use crate::{PATIENCE, SETTINGS, condition, start_cluster};
 
 /// What the API server lets every account do.
@@ -22,6 +22,8 @@ const EVERYONES: [&str; 3] = [
     "create selfsubjectaccessreviews.authorization.k8s.io",
     "create selfsubjectrulesreviews.authorization.k8s.io",
 ];
+
+const PROXY_SECRET: &str = "a secret of the proxy and ours";
 
 struct Story<'c> {
     cluster: &'c Cluster,
@@ -132,6 +134,84 @@ impl Story<'_> {
     }
 }
 
+impl Story<'_> {
+    /// A DataSource that reads with an account's role: the operator reads the account, and asks for a
+    /// token of it. That AWS knows no such role comes after that.
+    async fn of_a_tenant(&self) {
+        self.kubectl(&["create", "serviceaccount", "reader"]).await;
+        let role = "eks.amazonaws.com/role-arn=arn:aws:iam::000000000000:role/none";
+        self.kubectl(&["annotate", "serviceaccount", "reader", role])
+            .await;
+        let mut lent = self.bucket.data_source("lent").await;
+        lent["spec"]["source"]["s3"]["serviceAccountName"] = json!("reader");
+        self.apply(&lent).await;
+        self.until("datasource/lent", "Ready", "AssumeRoleFailed")
+            .await;
+    }
+
+    /// Alice may have that one fetched, and the report server does it for her.
+    async fn of_a_fetch_by_the_proxy(&self, report: &Running) {
+        for role in ["sumsq-edit", "sumsq-report-viewer"] {
+            let role_ref = format!("--clusterrole={role}");
+            let args = ["create", "rolebinding", role, &role_ref, "--user=alice"];
+            self.kubectl(&args).await;
+        }
+        let page = format!("/namespaces/{}/data-sources/lent", self.namespace);
+        let shown = wait_for("the button", PATIENCE, async || {
+            let (status, page) = as_alice(report, false, &page, "").await?;
+            (status == 200 && page.contains("Fetch now</button>")).then_some(page)
+        })
+        .await;
+        let (_, word) = shown.split_once("name=\"word\" value=\"").expect("a form");
+        let word = word.split('"').next().unwrap();
+        let fetch = format!("/api/v1{page}/fetch");
+        let (status, said) = as_alice(report, true, &fetch, word).await.unwrap();
+        assert_eq!(status, 202, "{said}");
+        let by = "-o=jsonpath={.metadata.annotations.sumsq\\.dev/fetch-requested-by}";
+        assert_eq!(
+            self.kubectl(&["get", "datasource", "lent", by]).await,
+            "alice"
+        );
+    }
+}
+
+/// Asks the report server as the proxy does for alice; `word` is the form's.
+async fn as_alice(report: &Running, posts: bool, path: &str, word: &str) -> Option<(u16, String)> {
+    let url = format!("http://127.0.0.1:{}{path}", report.port(8080));
+    let word = word.to_owned();
+    let asked = tokio::task::spawn_blocking(move || {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .new_agent();
+        let headers = [
+            ("X-Sumsq-Proxy-Secret", PROXY_SECRET),
+            ("X-Forwarded-User", "alice"),
+            ("X-Sumsq-Form", &word),
+        ];
+        let answer = if posts {
+            let request = headers
+                .into_iter()
+                .fold(agent.post(&url), |request, (name, value)| {
+                    request.header(name, value)
+                });
+            request.send_empty()
+        } else {
+            let request = headers
+                .into_iter()
+                .fold(agent.get(&url), |request, (name, value)| {
+                    request.header(name, value)
+                });
+            request.call()
+        };
+        let mut answer = answer.ok()?;
+        let body = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), body))
+    });
+    asked.await.unwrap()
+}
+
 /// As `verb resource/subresource.group`, of the Roles that are bound to this account.
 fn granted(manifest: &[Value], account: &str) -> BTreeSet<String> {
     let mut granted = BTreeSet::new();
@@ -193,51 +273,98 @@ fn asked(cluster: &Cluster, account: &str) -> (BTreeSet<String>, Vec<String>) {
     (used, refused)
 }
 
+/// A release with these settings beside the usual ones, in a cluster of its own, as definitions are
+/// changed; its operator and its report server run.
+struct Release<'c> {
+    story: Story<'c>,
+    controller: Running,
+    report: Running,
+    _postgres: Postgres,
+}
+
+impl<'c> Release<'c> {
+    async fn install(cluster: &'c Cluster, settings: &str) -> Self {
+        let namespace = cluster.namespace("rights").await;
+        let name = namespace.name().to_owned();
+        let postgres = Postgres::start(&[]).await;
+        let url = postgres.url(&postgres.database());
+        let story = Story {
+            cluster,
+            namespace,
+            bucket: Bucket::create("rights").await,
+        };
+        let literal = format!("--from-literal=url={url}");
+        story
+            .kubectl(&["create", "secret", "generic", "db", &literal])
+            .await;
+        let literal = format!("--from-literal=secret={PROXY_SECRET}");
+        story
+            .kubectl(&["create", "secret", "generic", "proxy", &literal])
+            .await;
+        let settings = settings.replace("NAMESPACE", &name);
+        let settings = format!("{SETTINGS},postgres.existingSecret=db{settings}");
+        let args = ["install", "sumsq", CHART, "-n", &name, "--set", &settings];
+        cluster.helm(&args).await.expect_success();
+        let pod = Pod::of(cluster, &name, "sumsq").await;
+        let controller = pod.start("controller").await;
+        controller.is_ready().await;
+        let reports = Pod::of(cluster, &name, "sumsq-report").await;
+        let report = reports.start("report").await;
+        report.is_ready().await;
+        Self {
+            story,
+            controller,
+            report,
+            _postgres: postgres,
+        }
+    }
+
+    /// Ends both, and compares what they did with what they might have done.
+    async fn compare(self) {
+        assert_eq!(self.report.terminate().await, Some(0));
+        assert_eq!(self.controller.terminate().await, Some(0));
+        let (cluster, name) = (self.story.cluster, self.story.namespace.name());
+        let manifest = ["get", "manifest", "sumsq", "-n", name];
+        let manifest = cluster.helm(&manifest).await.expect_success();
+        let manifest = documents(&manifest);
+        for account in ["sumsq", "sumsq-report"] {
+            let user = format!("system:serviceaccount:{name}:{account}");
+            let (mut done, refused) = asked(cluster, &user);
+            assert_eq!(refused, [""; 0], "{account} lacks a right");
+            done.retain(|what| !EVERYONES.contains(&what.as_str()));
+            let granted = granted(&manifest, account);
+            let unused: Vec<_> = granted.difference(&done).collect();
+            assert!(unused.is_empty(), "{account} has no use for {unused:?}");
+            let more: Vec<_> = done.difference(&granted).collect();
+            assert!(more.is_empty(), "{account} did by others' Roles {more:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_the_roles_allow_is_what_is_done() {
-    // A cluster of its own, as definitions are changed.
     let cluster = start_cluster().await;
-    let namespace = cluster.namespace("rights").await;
-    let name = namespace.name().to_owned();
-    let postgres = Postgres::start(&[]).await;
-    let url = postgres.url(&postgres.database());
-    let story = Story {
-        cluster: &cluster,
-        namespace,
-        bucket: Bucket::create("rights").await,
-    };
-    let literal = format!("--from-literal=url={url}");
-    story
-        .kubectl(&["create", "secret", "generic", "db", &literal])
-        .await;
-    let settings = format!("{SETTINGS},postgres.existingSecret=db");
-    let args = ["install", "sumsq", CHART, "-n", &name, "--set", &settings];
-    cluster.helm(&args).await.expect_success();
-
-    let pod = Pod::of(&cluster, &name, "sumsq").await;
-    let controller = pod.start("controller").await;
-    controller.is_ready().await;
-    let reports = Pod::of(&cluster, &name, "sumsq-report").await;
-    let report = reports.start("report").await;
-    report.is_ready().await;
-    story.of_the_operator().await;
-    let listed = report.get(8080, "/", Some(ADMIN_TOKEN)).await;
+    let release = Release::install(&cluster, "").await;
+    release.story.of_the_operator().await;
+    let listed = release.report.get(8080, "/", Some(ADMIN_TOKEN)).await;
     assert_eq!(listed.map(|(status, _)| status), Some(200));
-    assert_eq!(report.terminate().await, Some(0));
-    assert_eq!(controller.terminate().await, Some(0));
+    release.compare().await;
+}
 
-    let manifest = ["get", "manifest", "sumsq", "-n", &name];
-    let manifest = cluster.helm(&manifest).await.expect_success();
-    let manifest = documents(&manifest);
-    for account in ["sumsq", "sumsq-report"] {
-        let user = format!("system:serviceaccount:{name}:{account}");
-        let (mut done, refused) = asked(&cluster, &user);
-        assert_eq!(refused, [""; 0], "{account} lacks a right");
-        done.retain(|what| !EVERYONES.contains(&what.as_str()));
-        let granted = granted(&manifest, account);
-        let unused: Vec<_> = granted.difference(&done).collect();
-        assert!(unused.is_empty(), "{account} has no use for {unused:?}");
-        let more: Vec<_> = done.difference(&granted).collect();
-        assert!(more.is_empty(), "{account} did by others' Roles {more:?}");
-    }
+#[tokio::test]
+async fn so_it_is_in_one_namespace_with_tenants_behind_a_proxy() {
+    let cluster = start_cluster().await;
+    let sts = S3::shared().await.endpoint();
+    let settings = format!(
+        ",namespace=NAMESPACE,tenantNamespaces={{NAMESPACE}},rbac.userRoles=true,\
+         controller.extraEnv[0].name=AWS_ENDPOINT_URL_STS,controller.extraEnv[0].value={sts},\
+         report.auth.mode=proxy,report.auth.proxy.existingSecret=proxy,\
+         report.auth.proxy.fetchNow=true"
+    );
+    let release = Release::install(&cluster, &settings).await;
+    let story = &release.story;
+    story.of_the_operator().await;
+    story.of_a_tenant().await;
+    story.of_a_fetch_by_the_proxy(&release.report).await;
+    release.compare().await;
 }

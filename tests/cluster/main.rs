@@ -17,6 +17,7 @@ mod full_disk;
 mod kstatus;
 mod large;
 mod lifecycle;
+mod metadata;
 mod metrics;
 mod operator;
 mod plugin;

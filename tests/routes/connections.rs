@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::routing::get;
+use futures::stream;
 use sumsq::http::{HttpLimits, ServerLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -120,29 +122,50 @@ async fn slow_heads_keep_nobody_out() {
     server.stop(PATIENCE).await;
 }
 
-/// Bodies that do not come take no other request's place.
+/// Bodies that do not come take no other request's place, and those of strangers no known reader's.
 #[tokio::test]
 async fn slow_bodies_keep_nobody_out() {
-    let mut site = Guarded::filled().await.site;
-    site = site.with_limits(HttpLimits {
+    let guarded = Guarded::filled().await;
+    guarded.rbac.allow("alice", "patch datasources", "growth");
+    let site = guarded.site.with_limits(HttpLimits {
         requests_in_flight: 8,
-        forms_in_flight: 4,
+        forms_in_flight: 1,
+        sign_ins_in_flight: 4,
         form_within: Duration::from_secs(1),
         ..HttpLimits::default()
     });
     let server = start(site.router(), ServerLimits::default()).await;
-    let head = b"POST /sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\
-                 content-type: application/x-www-form-urlencoded\r\n\r\ntoken=";
+    let send = async |head: &str| {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    };
+    let form = "content-length: 100\r\ncontent-type: application/x-www-form-urlencoded\r\n";
     let mut slow = Vec::new();
     for _ in 0..16 {
-        let mut stream = TcpStream::connect(server.address()).await.unwrap();
-        stream.write_all(head).await.unwrap();
-        slow.push(stream);
+        let head = format!("POST /sign-in HTTP/1.1\r\nhost: x\r\n{form}\r\ntoken=");
+        slow.push(send(&head).await);
     }
-    let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    let sign_in = b"GET /sign-in HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    stream.write_all(sign_in).await.unwrap();
-    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200"));
+    let fetch = "/namespaces/growth/data-sources/internal-conversions/fetch";
+    for (request, headers, status) in [
+        ("GET /sign-in", "", 200),
+        // Of another site's form nothing is waited for, though there were a turn.
+        (
+            "POST /sign-in",
+            &*format!("sec-fetch-site: cross-site\r\n{form}"),
+            403,
+        ),
+        (
+            &*format!("POST {fetch}"),
+            "authorization: Bearer alice\r\ncontent-length: 0\r\n",
+            303,
+        ),
+    ] {
+        let head = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        let said = rest(&mut send(&head).await).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(said.starts_with(&expected), "{request}: {said}");
+    }
     let mut said = Vec::new();
     for mut stream in slow {
         said.push(rest(&mut stream).await[9..12].to_owned());
@@ -150,6 +173,32 @@ async fn slow_bodies_keep_nobody_out() {
     said.sort();
     assert_eq!(said[..4], ["408"; 4]);
     assert_eq!(said[4..], ["503"; 12]);
+    server.stop(PATIENCE).await;
+}
+
+/// Who asks for much and reads none of it does nothing either.
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_makes_room() {
+    // Without an end: no socket's buffer holds all of it.
+    let part = || Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 16 << 10]));
+    let endless = move || async move { Body::from_stream(stream::repeat_with(part)) };
+    let limits = ServerLimits {
+        reader_stalls: Duration::from_millis(200),
+        ..limited(1)
+    };
+    let server = start(here().route("/endless", get(endless)), limits).await;
+    let mut slow = TcpStream::connect(server.address()).await.unwrap();
+    let request = b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n";
+    slow.write_all(request).await.unwrap();
+    let mut begun = [0; 12];
+    slow.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    let other = tokio::time::timeout(PATIENCE, answered(server.address())).await;
+    assert!(other.expect("it makes room").ends_with("here"));
+    // What was on its way may still come, and then there is an end.
+    let mut taken = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, slow.read_to_end(&mut taken)).await;
+    assert!(end.is_ok(), "{} bytes", taken.len());
     server.stop(PATIENCE).await;
 }
 

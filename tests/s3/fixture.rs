@@ -129,7 +129,7 @@ pub(crate) fn setup() -> Setup {
         ambient: Ambient::of(["growth".to_owned()]),
         allowed_endpoints: AllowedEndpoints {
             patterns: allowed(&["http://127.0.0.1:*", "https://127.0.0.1:*", "http://*:*"]),
-            cluster: Vec::new(),
+            ..AllowedEndpoints::default()
         },
         ..Setup::default()
     }

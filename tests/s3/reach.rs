@@ -101,7 +101,7 @@ fn reaching(patterns: &[&str], names: Option<&Names>) -> Setup {
         ambient: Ambient::of(["growth".to_owned()]),
         allowed_endpoints: AllowedEndpoints {
             patterns: allowed(patterns),
-            cluster: Vec::new(),
+            ..AllowedEndpoints::default()
         },
         resolver: names.map(|names| SharedDnsResolver::new(names.clone())),
         ..Setup::default()
@@ -174,6 +174,43 @@ async fn another_tenants_service_is_not_asked() {
     assert_eq!(door.knocked(), 0);
     let object = object(&format!("http://minio.minio.svc:{port}"), "counts", KEY);
     let opened = open(reaching(&listed, Some(&names)), &object).await;
+    assert!(matches!(opened, Ok(Opened::Body(_))), "{opened:?}");
+    assert_eq!(door.knocked(), 1);
+}
+
+/// The door is the API server's: whoever answers for a name that is listed can let it lead there.
+#[tokio::test]
+async fn a_name_that_is_listed_leads_to_a_store_alone() {
+    let door = Door::with_an_object().await;
+    let port = door.port;
+    let listed = [
+        format!("http://store.example.com:{port}"),
+        format!("http://127.0.0.1:{port}"),
+    ];
+    let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+    for (api_server, answers) in [
+        ("127.0.0.1", &[&["127.0.0.1"][..]][..]),
+        ("api.example.net", &[&["127.0.0.1"]]),
+        ("10.96.0.1", &[&["127.0.0.1", "169.254.169.254"]]),
+    ] {
+        let mut setup = reaching(&listed, Some(&Names::answering(answers)));
+        setup.allowed_endpoints.api_server = api_server.parse().ok();
+        let named = object(listed[0], "counts", KEY);
+        let error = refused(setup.clone(), &named).await;
+        let knocked = door.knocked();
+        assert_eq!((error.class.as_str(), knocked), ("AddressNotAllowed", 0));
+        if api_server == "127.0.0.1" {
+            assert_snapshot!(shown(&error, &named), @"
+            AddressNotAllowed (AddressNotAllowed)
+            store.example.com leads to the API server's address, to which no name may lead
+            Metadata services, other link-local addresses and the Kubernetes API server are no stores: no name leads there, not even one that the operator's --allowed-endpoints names. Let the name lead to the store, or `endpoint` name another.
+            ");
+        }
+    }
+    let mut setup = reaching(&listed, None);
+    setup.allowed_endpoints.api_server = "127.0.0.1".parse().ok();
+    let literal = object(listed[1], "counts", KEY);
+    let opened = open(setup, &literal).await;
     assert!(matches!(opened, Ok(Opened::Body(_))), "{opened:?}");
     assert_eq!(door.knocked(), 1);
 }

@@ -10,8 +10,10 @@ use sumsq::domain::agent_day::Day;
 use sumsq::store::Store;
 use sumsq::store::sqlite::Sqlite;
 
-use crate::source;
 use crate::story::import;
+use crate::support::postgres::Postgres as Server;
+use crate::support::process::testbed_path;
+use crate::{open, source};
 
 fn backup(store: &Path, to: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sumsq"))
@@ -144,4 +146,69 @@ async fn what_cannot_be_backed_up_is_told_and_nothing_is_left() {
             .all(|name| !name.to_string_lossy().contains("backup")),
         "{left:?}"
     );
+}
+
+/// The commands of docs/backup.md that begin so, as they stand there.
+fn documented(program: &str) -> Vec<String> {
+    let page = include_str!("../../docs/backup.md");
+    let commands = page.lines().filter_map(|line| line.strip_prefix("    "));
+    let commands = commands.filter(|command| command.split(' ').next() == Some(program));
+    commands.map(str::to_owned).collect()
+}
+
+/// Runs it in bash, as somebody who has written the store's address.
+fn run(command: &str, folder: &Path, database: &str) {
+    let tools = testbed_path("SUMSQ_TEST_POSTGRES_BIN");
+    let path = [&tools, Path::new("/usr/bin"), Path::new("/bin")];
+    let output = Command::new("bash")
+        .args(["-euc", command])
+        .current_dir(folder)
+        .env("PATH", std::env::join_paths(path).unwrap())
+        .env("DATABASE", database)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}\n{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_restored_as_the_page_says() {
+    let server = Server::shared().await;
+    let (lost, new) = (server.database(), server.database());
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&server.url(&lost)).await;
+    import(store.as_ref(), &source("full"), days(1)).await;
+
+    let [dump] = &documented("pg_dump")[..] else {
+        panic!("another backup");
+    };
+    run(dump, folder.path(), &server.url(&lost));
+    // What came later is not in it.
+    import(store.as_ref(), &source("full"), days(2)).await;
+    store.close().await;
+
+    let made = fs::read_dir(folder.path()).unwrap().next().unwrap();
+    let made = made.unwrap().file_name().into_string().unwrap();
+    let [restore] = &documented("pg_restore")[..] else {
+        panic!("another restore");
+    };
+    // The page has a date of its own.
+    let restore = restore.replace("sumsq-2026-11-24.dump", &made);
+    run(&restore, folder.path(), &server.url(&new));
+
+    // It is there as it was, and goes on.
+    let store = open(&server.url(&new)).await;
+    let held = async || {
+        let id = source("full").id;
+        let days = store.agent_days(id, "a", Day::MIN, Day::MAX).await;
+        let days = days.unwrap();
+        let values: std::collections::BTreeSet<_> = days
+            .iter()
+            .flat_map(|day| day.cells.iter().map(|cell| cell.visitors))
+            .collect();
+        (days.len(), values)
+    };
+    assert_eq!(held().await, (400, [1].into()));
+    import(store.as_ref(), &source("full"), days(3)).await;
+    assert_eq!(held().await, (400, [3].into()));
+    store.close().await;
 }

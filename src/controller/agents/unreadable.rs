@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::Context;
 use crate::controller::Error;
+use crate::crd::Pruned;
 use crate::crd::agent::Agent;
 use crate::domain::agent_status::Standing;
 
@@ -40,8 +41,9 @@ pub(super) async fn look(problem: &InvalidObject, context: &Context) -> Result<A
     let InvalidObject { error, metadata } = problem;
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let name = metadata.name.as_deref().unwrap_or_default();
-    let api: Api<Unread> = Api::namespaced(context.shared.client.clone(), namespace);
+    let api: Api<Pruned<Unread>> = Api::namespaced(context.shared.client.clone(), namespace);
     let object = api.get_opt(name).await?;
+    let object = object.map(|Pruned(object)| object);
     let Some(object) = object.filter(|object| object.metadata.uid == metadata.uid) else {
         return Ok(Action::await_change());
     };

@@ -30,7 +30,7 @@ use crate::crd::data_source::DeletionPolicy;
 use crate::domain::data_source::{DataSource as ValidSource, SourceKey};
 use crate::domain::description::{Description, Stall};
 use crate::domain::plan::{CursorUpdate, InFlight, SlotCursor, Waiting};
-use crate::domain::status::{ConditionStatus, Situation, Status, stalled_status, status};
+use crate::domain::status::{ConditionStatus, Reason, Situation, Status, stalled_status, status};
 use crate::ingest::engine::Wanted;
 use crate::ingest::unstored;
 use crate::metrics::SourceGauges;
@@ -134,7 +134,7 @@ async fn reconcile(object: &Known, kept: &Kept, context: &Context) -> Result<Act
             let stalled = Stalled {
                 reason: problems
                     .first()
-                    .map_or("InvalidSpec", |problem| problem.reason.as_str()),
+                    .map_or(Reason::InvalidSpec, |problem| problem.reason),
                 message: &messages.join("; "),
                 history_limit: usize::try_from(kept.history_limit).unwrap_or(1),
                 suspended: kept.suspend,
@@ -217,7 +217,7 @@ fn is_edited(object: &Known, flight: &InFlight) -> bool {
 
 /// Why only another spec helps.
 struct Stalled<'a> {
-    reason: &'static str,
+    reason: Reason,
     message: &'a str,
     history_limit: usize,
     suspended: bool,
@@ -239,7 +239,7 @@ async fn stall<K: Reported>(
     let store = context.shared.engine.store();
     let stored = store.observe(&source, stalled.history_limit).await?;
     let stall = Stall {
-        reason: stalled.reason.to_owned(),
+        reason: stalled.reason.as_str().to_owned(),
         message: stalled.message.to_owned(),
     };
     let description = Description::of_stalled(stored.description.clone(), &key.name, stall);

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Context, Known, Stalled, reconcile, stall};
 use crate::controller::{Error, Shared};
+use crate::crd::Pruned;
 use crate::crd::data_source::{DataSource, DataSourceStatus};
 use crate::domain::fetch::presentable;
+use crate::domain::status::Reason;
 
 /// A DataSource as the API server holds it.
 #[derive(Resource, Debug, Clone, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ pub(super) async fn look(known: &Known, context: &Context) -> Result<Action, Err
     );
     let history_limit = object.spec["historyLimit"].as_u64().unwrap_or(10);
     let stalled = Stalled {
-        reason: "UnreadableSpec",
+        reason: Reason::UnreadableSpec,
         message: &problem,
         history_limit: usize::try_from(history_limit).unwrap_or(1),
         suspended: object.spec["suspend"] == true,
@@ -75,8 +77,9 @@ pub(super) async fn look(known: &Known, context: &Context) -> Result<Action, Err
 /// The object as the API server holds it now; None where it is gone.
 pub(super) async fn whole(shared: &Shared, known: &Known) -> Result<Option<Unread>, kube::Error> {
     let namespace = known.namespace().unwrap_or_default();
-    let api: Api<Unread> = Api::namespaced(shared.client.clone(), &namespace);
+    let api: Api<Pruned<Unread>> = Api::namespaced(shared.client.clone(), &namespace);
     let object = api.get_opt(&known.name_any()).await?;
+    let object = object.map(|Pruned(object)| object);
     Ok(object.filter(|object| object.uid() == known.uid()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::fetch::{ErrorCode, MAX_MESSAGE_CHARS};
+use super::super::fetch::{ErrorCode, MAX_MESSAGE_CHARS, cases};
 use super::super::finding::{Finding, FindingKind, grouped};
 use super::Rejected;
 use super::dates::{Midnights, offset_name};
@@ -78,13 +78,13 @@ impl Rejected {
             .into_iter()
             .find_map(|finding| finding.hint.as_deref());
         let rest = match self.class() {
-            ErrorCode::IntegrityProblem => {
-                "Nothing was imported; with onIntegrityProblem: Warn in the data source the file \
-                 is imported all the same, and its reports say so"
-            }
-            _ => "Nothing was imported; `sumsq check` lists the problems before an upload",
+            ErrorCode::IntegrityProblem => cases::imported_with_warn(),
+            _ => cases::nothing_imported(),
         };
-        first.map_or_else(|| rest.to_owned(), |first| format!("{first}. {rest}"))
+        match first {
+            Some(first) => format!("{first}. {rest}"),
+            None => rest,
+        }
     }
 
     /// The first finding of each kind and column.

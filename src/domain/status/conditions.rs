@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Situation, Stored, shown};
+use super::{Reason, Situation, Stored, shown};
 use crate::domain::data_source::DataSource;
 use crate::domain::fetch::{FetchError, Import, NextStep, Outcome};
 use crate::domain::plan::Waiting;
@@ -25,29 +25,29 @@ pub enum ConditionStatus {
 pub(super) fn ready(source: &DataSource, stored: &Stored, situation: Situation) -> Condition {
     if source.goals.is_empty() {
         return unknown(
-            "NoGoals",
+            Reason::NoGoals,
             "spec.goals is empty: nothing is fetched until it names a goal",
         );
     }
     let Some(newest) = stored.history.first() else {
         return if source.suspend {
             unknown(
-                "Suspended",
+                Reason::Suspended,
                 "suspended before the first fetch; a request by annotation fetches once",
             )
         } else {
-            unknown("NotFetchedYet", "the first fetch is under way")
+            unknown(Reason::NotFetchedYet, "the first fetch is under way")
         };
     };
     if newest.fingerprint != source.fingerprint() {
         return if source.suspend {
             unknown(
-                "SpecChanged",
+                Reason::SpecChanged,
                 "the spec has changed; it is fetched anew when no longer suspended",
             )
         } else {
             unknown(
-                "SpecChanged",
+                Reason::SpecChanged,
                 "the spec has changed; the fetch is under way",
             )
         };
@@ -55,23 +55,23 @@ pub(super) fn ready(source: &DataSource, stored: &Stored, situation: Situation) 
     match &newest.outcome {
         Some(Outcome::Imported(import)) => Condition {
             status: ConditionStatus::True,
-            reason: "Imported",
+            reason: Reason::Imported.as_str(),
             message: imported(import),
         },
         Some(Outcome::NotModified) => Condition {
             status: ConditionStatus::True,
-            reason: "NotModified",
+            reason: Reason::NotModified.as_str(),
             message: "the file is the one that was imported before".to_owned(),
         },
         Some(Outcome::Failed(error)) => failed(error, situation),
-        None => unknown("NotFetchedYet", "the first fetch is under way"),
+        None => unknown(Reason::NotFetchedYet, "the first fetch is under way"),
     }
 }
 
-pub(super) fn unknown(reason: &'static str, message: &str) -> Condition {
+pub(super) fn unknown(reason: Reason, message: &str) -> Condition {
     Condition {
         status: ConditionStatus::Unknown,
-        reason,
+        reason: reason.as_str(),
         message: message.to_owned(),
     }
 }
@@ -120,9 +120,9 @@ pub(super) fn reconciling(
 ) -> Option<Condition> {
     let (reason, message) = match (situation.waiting, situation.in_flight) {
         (Waiting::ForFetch, Some(flight)) if flight.shows(now) => match flight.started_at {
-            Some(at) => ("Fetching", format!("fetching since {}", shown(at))),
+            Some(at) => (Reason::Fetching, format!("fetching since {}", shown(at))),
             None => (
-                "Queued",
+                Reason::Queued,
                 format!("waiting for a worker since {}", shown(flight.queued_at)),
             ),
         },
@@ -130,7 +130,7 @@ pub(super) fn reconciling(
             let at = situation.until.map(shown).unwrap_or_default();
             let failures = stored.failures.max(1);
             (
-                "WaitingForRetry",
+                Reason::WaitingForRetry,
                 format!("failed {failures} times in a row; will be retried at {at}"),
             )
         }
@@ -138,7 +138,7 @@ pub(super) fn reconciling(
     };
     Some(Condition {
         status: ConditionStatus::True,
-        reason,
+        reason: reason.as_str(),
         message,
     })
 }

@@ -206,7 +206,7 @@ fn stalled_still_tells_what_was_fetched() {
         agent_count: 3,
         ..Stored::default()
     };
-    let status = stalled_status(4, 10, "InvalidSchedule", "never fires", &stored);
+    let status = stalled_status(4, 10, Reason::InvalidSchedule, "never fires", &stored);
     let kinds: Vec<_> = status.conditions().iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, ["Ready", "Stalled"]);
     assert_eq!((status.agent_count, status.history.len()), (3, 1));

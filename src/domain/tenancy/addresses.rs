@@ -6,16 +6,27 @@ use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
-/// IANA's registries (RFC 6890 and its successors), and what each is called in a sentence. An
-/// address is what the first network says that holds it.
+const LINK_LOCAL: &str = "a link-local";
+const METADATA: &str = "a metadata service's";
+
+/// What clouds tell their machines from, and lend them their identity by, and IANA's registries (RFC
+/// 6890 and its successors), with what each is called in a sentence. An address is what the first
+/// network says that holds it.
 const SPECIAL: &[(&str, &str)] = &[
+    // Alibaba Cloud's.
+    ("100.100.100.200/32", METADATA),
+    // Azure's: public by IANA, and on every one of its hosts.
+    ("168.63.129.16/32", METADATA),
+    // Scaleway's, AWS's (all that its machines ask: metadata, the credentials of Pods, names, time),
+    // and Google's. Their addresses of IPv4 are link-local.
+    ("fd00:42::42/128", METADATA),
+    ("fd00:ec2::/32", METADATA),
+    ("fd20:ce::254/128", METADATA),
     ("0.0.0.0/8", "an unspecified"),
     ("10.0.0.0/8", "a private"),
     ("100.64.0.0/10", "a carrier's shared (CGNAT)"),
     ("127.0.0.0/8", "a loopback"),
-    // Azure's, which tells machines what they are: public by IANA, and on every one of its hosts.
-    ("168.63.129.16/32", "a metadata service's"),
-    ("169.254.0.0/16", "a link-local"),
+    ("169.254.0.0/16", LINK_LOCAL),
     ("172.16.0.0/12", "a private"),
     ("192.0.0.0/24", "a reserved"),
     ("192.0.2.0/24", "a documentation"),
@@ -34,7 +45,7 @@ const SPECIAL: &[(&str, &str)] = &[
     ("2001:db8::/32", "a documentation"),
     ("3fff::/20", "a documentation"),
     ("fc00::/7", "a private"),
-    ("fe80::/10", "a link-local"),
+    ("fe80::/10", LINK_LOCAL),
     ("fec0::/10", "a private"),
     ("ff00::/8", "a multicast"),
 ];
@@ -76,6 +87,24 @@ pub fn special(address: IpAddr, cluster: &[IpNet]) -> Option<&'static str> {
                 (!is_given_out && carried(v6).is_empty()).then_some("a reserved")
             }),
     }
+}
+
+/// What sort of address it is, where it belongs to the machine itself and never to a store: no name
+/// leads there that anybody means.
+#[must_use]
+pub fn of_the_machine(address: IpAddr) -> Option<&'static str> {
+    special(address, &[]).filter(|kind| [LINK_LOCAL, METADATA].contains(kind))
+}
+
+/// Whether packets for this address may go to that one in the end.
+#[must_use]
+pub fn leads_to(address: IpAddr, end: IpAddr) -> bool {
+    let carried = match address {
+        IpAddr::V4(_) => Vec::new(),
+        IpAddr::V6(v6) => carried(v6),
+    };
+    let end = end.to_canonical();
+    address == end || carried.into_iter().any(|inner| end == IpAddr::V4(inner))
 }
 
 /// The IPv4 addresses to which packets for this one may go in the end.
@@ -152,13 +181,54 @@ mod tests {
             ("::1", Some("a loopback")),
             ("fe80::1", Some("a link-local")),
             ("fec0::1", Some("a private")),
-            ("fd00:ec2::254", Some("a private")),
+            ("fd00:ec2::254", Some("a metadata service's")),
+            ("fd00:ec2::23", Some("a metadata service's")),
+            ("fd00:ec3::254", Some("a private")),
+            ("fd20:ce::254", Some("a metadata service's")),
+            ("100.100.100.200", Some("a metadata service's")),
+            ("100.100.100.201", Some("a carrier's shared (CGNAT)")),
             ("ff02::1", Some("a multicast")),
             ("2001:0:1::1", Some("a reserved")),
             ("4000::1", Some("a reserved")),
             ("64:ff9b:1::8.8.8.8", Some("a private")),
         ] {
             assert_eq!(kind(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn some_are_the_machines_own() {
+        for own in [
+            "169.254.169.254",
+            "169.254.0.1",
+            "168.63.129.16",
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "fe80::1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::100.100.100.200",
+            "2002:a9fe:a9fe::1",
+        ] {
+            assert!(of_the_machine(own.parse().unwrap()).is_some(), "{own}");
+        }
+        for other in ["127.0.0.1", "10.0.0.7", "100.64.0.1", "fd00::7", "8.8.8.8"] {
+            assert_eq!(of_the_machine(other.parse().unwrap()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_carries_an_address_leads_there() {
+        for (address, end, expected) in [
+            ("10.96.0.1", "10.96.0.1", true),
+            ("10.96.0.1", "::ffff:10.96.0.1", true),
+            ("::ffff:10.96.0.1", "10.96.0.1", true),
+            ("64:ff9b::10.96.0.1", "10.96.0.1", true),
+            ("fd00::1", "fd00::1", true),
+            ("fd00::1", "fd00::2", false),
+            ("10.96.0.2", "10.96.0.1", false),
+        ] {
+            let leads = leads_to(address.parse().unwrap(), end.parse().unwrap());
+            assert_eq!(leads, expected, "{address} {end}");
         }
     }
 

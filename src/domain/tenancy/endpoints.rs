@@ -1,7 +1,9 @@
 //! Which addresses of stores a data source may name: [`AllowedEndpoints`].
 //!
 //! A host that the list names exactly is vouched for by whoever runs the operator, wherever it
-//! leads. One that matches a wildcard may be anybody's: it is reached on the public internet alone.
+//! leads but for the machine's own addresses and the API server's: whoever answers for a name may
+//! change what it says, so that only the address itself, in the list, opens those. A host that matches a
+//! wildcard may be anybody's: it is reached on the public internet alone.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,7 +11,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::addresses::special;
+use super::addresses::{leads_to, of_the_machine, special};
 
 /// Ends of names that lead into a network of one's own, by convention or by reservation.
 const INNER_ENDS: &[&str] = &[
@@ -54,6 +56,9 @@ pub enum Refusal {
     NotListed(String),
     #[error("{host} leads to {kind} address")]
     Inside { host: String, kind: &'static str },
+    /// Whether the list names the host or not.
+    #[error("{host} leads to {kind} address, to which no name may lead")]
+    NeverByName { host: String, kind: &'static str },
     #[error(
         "{host} would be asked through a proxy, and nobody could check to which address that leads"
     )]
@@ -75,6 +80,8 @@ pub struct AllowedEndpoints {
     pub patterns: Vec<EndpointPattern>,
     /// Networks of Pods and Services, where they are none that are private anyway.
     pub cluster: Vec<IpNet>,
+    /// Where the operator finds the API server.
+    pub api_server: Option<Host>,
 }
 
 /// `https://minio.minio.svc:9000`, `https://*.example.com`, `http://10.0.0.7:*`, `https://*`.
@@ -130,8 +137,12 @@ impl AllowedEndpoints {
     /// does not open the others, which would lead inside unseen.
     ///
     /// # Errors
-    /// Another scheme or port of a host that the list names.
+    /// Another scheme or port of a host that the list names, and the API server's name.
     pub fn keep_to_what_is_named(&self, address: &Address) -> Result<(), Refusal> {
+        let is_name = matches!(address.host, Host::Name(_));
+        if is_name && self.api_server.as_ref() == Some(&address.host) {
+            return Err(never_by_name(&address.host, API_SERVERS));
+        }
         let is_named = |pattern: &EndpointPattern| {
             matches!(pattern.host, HostPattern::Exactly(_)) && pattern.matches(address)
         };
@@ -144,10 +155,18 @@ impl AllowedEndpoints {
     /// # Errors
     /// Where a connection to this host may not be made to this address.
     pub fn check(&self, host: &Host, address: IpAddr) -> Result<(), Refusal> {
-        if self.names(host) {
-            return Ok(());
+        let (named, is_name) = (self.names(host), matches!(host, Host::Name(_)));
+        let of_nobody_else = match self.api_server {
+            Some(Host::Ip(api_server)) if leads_to(address, api_server) => Some(API_SERVERS),
+            // Where it has a name, who resolves names has to look.
+            _ => of_the_machine(address),
+        };
+        match of_nobody_else {
+            Some(kind) if is_name => return Err(never_by_name(host, kind)),
+            _ if named => return Ok(()),
+            _ => {}
         }
-        match special(address, &self.cluster) {
+        match of_nobody_else.or_else(|| special(address, &self.cluster)) {
             None => Ok(()),
             Some(kind) => Err(Refusal::Inside {
                 host: host.to_string(),
@@ -155,6 +174,28 @@ impl AllowedEndpoints {
             }),
         }
     }
+
+    /// # Errors
+    /// Where the addresses that a name leads to are those of the API server.
+    pub fn keep_apart(
+        host: &Host,
+        addresses: &[IpAddr],
+        api_server: &[IpAddr],
+    ) -> Result<(), Refusal> {
+        let mut ends = api_server.iter();
+        let meets = |end: &IpAddr| addresses.iter().any(|address| leads_to(*address, *end));
+        if ends.any(meets) {
+            return Err(never_by_name(host, API_SERVERS));
+        }
+        Ok(())
+    }
+}
+
+const API_SERVERS: &str = "the API server's";
+
+fn never_by_name(host: &Host, kind: &'static str) -> Refusal {
+    let host = host.to_string();
+    Refusal::NeverByName { host, kind }
 }
 
 impl Address {

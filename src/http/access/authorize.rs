@@ -143,7 +143,7 @@ async fn names(parts: &mut Parts) -> Result<(String, Option<String>), Problem> {
     let (mut namespace, mut name) = (None, None);
     for (key, value) in parameters.iter().flatten() {
         match key {
-            "namespace" if is_name(value, MOST_LABEL, false) => namespace = Some(value.to_owned()),
+            "namespace" if is_namespace(value) => namespace = Some(value.to_owned()),
             "name" if is_name(value, MOST_NAME, true) => name = Some(value.to_owned()),
             "namespace" | "name" => return Err(no_name()),
             _ => {}
@@ -159,6 +159,10 @@ fn no_name() -> Problem {
         "a namespace or data source of that name cannot be: names are lower case letters, digits and \
          dashes",
     )
+}
+
+pub(super) fn is_namespace(text: &str) -> bool {
+    is_name(text, MOST_LABEL, false)
 }
 
 /// A DNS label, or with dots a DNS name.

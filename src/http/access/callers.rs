@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 
+use super::authorize::is_namespace;
 use super::identity::{Action, Identity, Right, Token};
 use super::session;
 use super::{Caller, Known, MOST_SESSION_TOKEN_BYTES, Scope};
@@ -41,7 +42,8 @@ impl Caller {
 
 impl ReportState {
     /// Of all namespaces that the store holds (or of `only` that one), those in which the caller may
-    /// read this.
+    /// read this. Of one that is named the store is not asked: how long it takes would tell whether
+    /// there is such a namespace.
     ///
     /// # Errors
     /// 503 where the store or the API server does not answer.
@@ -59,12 +61,14 @@ impl ReportState {
         if access.allows(known, Right::everywhere(action), now).await? {
             return Ok(Scope::All);
         }
-        let sources = self.store()?.sources().await?;
-        let namespaces: BTreeSet<String> = sources
-            .into_iter()
-            .map(|source| source.key.namespace)
-            .filter(|namespace| only.is_none_or(|only| only == namespace))
-            .collect();
+        let namespaces: BTreeSet<String> = if let Some(only) = only {
+            // What cannot be a name is nothing to ask about.
+            let only = Some(only).filter(|only| is_namespace(only));
+            only.into_iter().map(str::to_owned).collect()
+        } else {
+            let sources = self.store()?.present_sources().await?;
+            sources.into_iter().map(|(_, key)| key.namespace).collect()
+        };
         access.within(known, action, namespaces, now).await
     }
 

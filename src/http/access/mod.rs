@@ -29,7 +29,6 @@ use std::sync::Arc;
 use axum::http::header;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
 use self::answers::{Answer, Answers};
 use self::authorize::{Asking, bearer};
@@ -45,9 +44,7 @@ pub use proxy::{LEAST_SECRET_BYTES, Proxy, Secret};
 pub use reviews::{As, FetchAnswer, KubeReviews, ReviewError, Reviewer};
 pub use session::{LEAST_KEY_BYTES, MOST_SESSION_TOKEN_BYTES, SessionKey};
 
-/// Questions that the API server is asked at once.
-const QUESTIONS_AT_ONCE: usize = 32;
-/// Of one list.
+/// Questions of one list that are asked at once.
 const NAMESPACES_AT_ONCE: usize = 8;
 /// Tokens, and rights, whose answers are kept; of each answer so many.
 const MOST_TOKENS: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
@@ -67,10 +64,10 @@ pub struct Access {
     from: From,
     reviewer: Arc<dyn Reviewer>,
     key: SessionKey,
-    /// By the hash of the token: tokens themselves are not kept.
+    /// By the hash of the token: tokens themselves are not kept. Anybody can send some: those who are
+    /// known wait behind none of them for their rights.
     tokens: Answers<[u8; 32], Reviewed>,
     rights: Answers<(Option<[u8; 32]>, Right), bool>,
-    questions: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
@@ -133,6 +130,11 @@ pub(super) enum Scope {
 }
 
 impl Scope {
+    /// Whether there is nothing that they may see.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Only(namespaces) if namespaces.is_empty())
+    }
+
     pub(super) fn holds(&self, namespace: &str) -> bool {
         match self {
             Self::All => true,
@@ -155,7 +157,6 @@ impl Access {
             key,
             tokens: Answers::at_most(MOST_TOKENS),
             rights: Answers::at_most(MOST_RIGHTS),
-            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
             metrics,
         }
     }
@@ -246,17 +247,15 @@ impl Access {
         allowed.map_err(|error| refusal::not_known(&error))
     }
 
-    /// In its turn, and on a metric.
+    /// On a metric.
     fn counted<V: Answer>(
         &self,
         what: &'static str,
         question: impl Future<Output = Result<V, ReviewError>> + Send + 'static,
     ) -> impl Future<Output = Result<V, ReviewError>> + Send + 'static {
-        let (turns, metrics) = (Arc::clone(&self.questions), Arc::clone(&self.metrics));
+        let metrics = Arc::clone(&self.metrics);
         async move {
-            let turn = turns.acquire_owned().await;
             let answer = question.await;
-            drop(turn);
             let said = match &answer {
                 Ok(answer) if answer.is_yes() => "yes",
                 Ok(_) => "no",

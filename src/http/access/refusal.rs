@@ -43,8 +43,14 @@ pub(super) fn not_by_the_proxy() -> Problem {
 
 /// 503: who may read is not known now.
 pub(super) fn not_known(error: &ReviewError) -> Problem {
-    tracing::warn!(%error, "who may read cannot be asked");
+    // A flood fills no log.
+    if *error != ReviewError::Busy {
+        tracing::warn!(%error, "who may read cannot be asked");
+    }
     Problem::unavailable(match error {
+        ReviewError::Busy => {
+            "too many others ask at once who they are and what they may; try again in a moment"
+        }
         ReviewError::Unreachable(_) => {
             "the Kubernetes API server, which says who may read, does not answer; try again in a moment"
         }

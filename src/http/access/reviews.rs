@@ -38,6 +38,9 @@ pub enum ReviewError {
     /// This server's own ServiceAccount lacks the right to ask.
     #[error("this server may not ask the Kubernetes API server who may read: {0}")]
     NotMine(String),
+    /// It is not asked, since it has enough questions.
+    #[error("too many other questions to the Kubernetes API server are under way")]
+    Busy,
 }
 
 /// What became of a request to fetch.

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use tokio::sync::Semaphore;
 
 use super::handlers::rendered;
 use super::links;
@@ -83,18 +84,48 @@ pub fn own_step(wanted: &str) -> Response {
     }
 }
 
-/// The fields of a form.
+/// The fields of a form that somebody sends who is known.
 pub(super) struct Fields(pub(super) BTreeMap<String, String>);
 
 impl FromRequest<ReportState> for Fields {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ReportState) -> Result<Self, Problem> {
+        Self::read(request, state, &state.forms).await
+    }
+}
+
+/// The fields of the one form that anybody may send.
+pub(super) struct SignInFields(BTreeMap<String, String>);
+
+impl FromRequest<ReportState> for SignInFields {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ReportState) -> Result<Self, Problem> {
+        if !state.signs_in() {
+            return Err(no_sign_in());
+        }
+        let Fields(fields) = Fields::read(request, state, &state.sign_ins).await?;
+        Ok(Self(fields))
+    }
+}
+
+impl Fields {
+    /// # Errors
+    /// 403 for the form of another site, of which nothing is read; 408, 413 and 400 for what is no form
+    /// of ours in time; 503 where the turns are taken.
+    async fn read(
+        request: Request,
+        state: &ReportState,
+        turns: &Semaphore,
+    ) -> Result<Self, Problem> {
+        // Nobody is signed in as somebody else by another site's form, nor kept from it by many.
+        same_site(request.headers())?;
         let limits = state.limits();
         let limit = limits.body_bytes;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let (parts, body) = request.into_parts();
-        let turn = state.forms.try_acquire();
+        let turn = turns.try_acquire();
         let turn =
             turn.map_err(|_| Problem::unavailable("too many forms at once; send it again"))?;
         let read = tokio::time::timeout(limits.form_within, to_bytes(body, most)).await;
@@ -166,13 +197,8 @@ pub(super) async fn sign_in(
     State(state): State<ReportState>,
     extensions: Extensions,
     headers: HeaderMap,
-    Fields(fields): Fields,
+    SignInFields(fields): SignInFields,
 ) -> Result<Response, Problem> {
-    if !state.signs_in() {
-        return Err(no_sign_in());
-    }
-    // Nobody is signed in as somebody else by another site's form.
-    same_site(&headers)?;
     let field = |name| fields.get(name).map_or("", |value| value.trim());
     let next = own(field("next"));
     let token = Token::parse(field("token")).ok_or_else(|| {

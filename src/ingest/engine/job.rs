@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::held::Loss;
 use super::{Asked, Engine, Trouble, lock, warn};
 use crate::domain::data_source::DataSource;
-use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome};
+use crate::domain::fetch::{ErrorCode, FetchError, FetchRecord, Outcome, cases};
 use crate::domain::plan::SHOWN_AFTER;
 use crate::ingest::{Credentials, Ended, Ingest, Known, unstored};
 use crate::store::{BeginFetch, StoreError};
@@ -154,7 +154,7 @@ impl Job {
         let failure = FetchError::new(
             ErrorCode::StoreError,
             "the operator met a bug while it read or stored this file",
-            "nothing was changed; the operator's log has the details: please report them",
+            cases::a_bug(),
         );
         self.remember(failure.clone());
         self.report(&Outcome::Failed(failure));

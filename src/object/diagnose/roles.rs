@@ -1,8 +1,6 @@
 //! The words where STS does not give a role: to a ServiceAccount, or to an identity that assumes
 //! it. With the trust policy to write.
 
-use std::fmt::Write;
-
 use super::super::Timeouts;
 use super::super::denial::named_reader;
 use super::super::failure::{Answer, Failure, IdentityFailure};
@@ -11,9 +9,7 @@ use super::super::policy;
 use super::super::web_identity::WebIdentity;
 use super::unanswered::no_answer_words;
 use crate::domain::data_source::{AssumedRole, Identity, S3Object};
-use crate::domain::fetch::{ErrorCode, FetchError, presentable};
-
-const PASSES: &str = "STS is unavailable at the moment. Nothing needs a change unless it lasts.";
+use crate::domain::fetch::{ErrorCode, FetchError, cases, presentable};
 
 /// What was asked for, and by whom.
 pub(in super::super) struct Refused<'a> {
@@ -45,32 +41,22 @@ pub(in super::super) fn account_refused(
         class => class,
     };
     let who = format!("ServiceAccount {}/{}", account.namespace, account.name);
+    let issuer = claims.map_or("the cluster's issuer", |claims| claims.issuer.as_str());
     let mut hint = match (class, answer.code.as_deref()) {
         (ErrorCode::AssumeRoleFailed, Some("InvalidIdentityToken" | "IDPCommunicationError")) => {
-            format!(
-                "The account of {} needs an OIDC provider (IAM, identity providers) for {} with the \
-                 audience {TOKEN_AUDIENCE}, whose keys AWS can fetch.",
-                account.role_arn,
-                claims.map_or("the cluster's issuer", |claims| claims.issuer.as_str()),
-            )
+            cases::no_oidc_provider(&account.role_arn, issuer, TOKEN_AUDIENCE)
         }
-        (ErrorCode::AssumeRoleFailed, _) => format!(
-            "STS does not give {who} the role {}. It must exist, and its trust policy must allow \
-             sts:AssumeRoleWithWebIdentity to subject {} with audience {TOKEN_AUDIENCE} (the statement \
-             is ready); its account must have an OIDC provider for {}.",
-            account.role_arn,
+        (ErrorCode::AssumeRoleFailed, _) => cases::account_not_trusted(
+            &who,
+            &account.role_arn,
             claims.map_or("of the account", |claims| claims.subject.as_str()),
-            claims.map_or("the cluster's issuer", |claims| claims.issuer.as_str()),
+            TOKEN_AUDIENCE,
+            issuer,
         ),
-        _ => PASSES.to_owned(),
+        _ => cases::sts_unavailable(),
     };
     if let Some(other) = &account.other_audience {
-        _ = write!(
-            hint,
-            " The annotation eks.amazonaws.com/audience says {}, which is not asked for: tokens are for \
-             {TOKEN_AUDIENCE} alone.",
-            presentable(other)
-        );
+        hint += &cases::other_audience(presentable(other), TOKEN_AUDIENCE);
     }
     let mut error = FetchError::new(class, message, hint);
     coded(&mut error, answer);
@@ -99,7 +85,7 @@ pub(in super::super) fn role_refused(failure: &Failure, refused: &Refused<'_>) -
         | ErrorCode::SignatureDoesNotMatch
         | ErrorCode::ExpiredToken => unknown_keys(refused),
         ErrorCode::AssumeRoleFailed => not_trusted(&who, refused),
-        _ => PASSES.to_owned(),
+        _ => cases::sts_unavailable(),
     };
     let mut error = FetchError::new(class, message, hint);
     coded(&mut error, answer);
@@ -123,37 +109,19 @@ fn not_trusted(who: &str, refused: &Refused<'_>) -> String {
     let external_id = refused.role.external_id.as_deref();
     let condition =
         external_id.map_or_else(String::new, |id| format!(" with the external ID {id}"));
-    let made = match (external_id, &refused.object.identity) {
-        (Some(_), Identity::Operator) => {
-            " The operator makes the external ID of this namespace's name and UID: a namespace that is \
-             made anew has another."
-        }
-        _ => "",
-    };
-    format!(
-        "STS does not give {role} to {who}. The role must exist, and its trust policy must allow \
-         sts:AssumeRole to that identity{condition}: the statement is ready. Where the identity is of \
-         another account than the role, its own policy must allow sts:AssumeRole on the role, too.{made}"
-    )
+    let mut hint = cases::not_trusted(role, who, condition);
+    if external_id.is_some() && refused.object.identity == Identity::Operator {
+        hint += &cases::external_id_is_made();
+    }
+    hint
 }
 
 /// Those that ask, not the role's.
 fn unknown_keys(refused: &Refused<'_>) -> String {
     match &refused.object.identity {
-        Identity::Operator => {
-            "STS does not take the operator's own credentials: check what renews \
-                               them, such as the service account's token or the node's role."
-                .to_owned()
-        }
-        Identity::Secret { .. } => format!(
-            "STS does not take the credentials of {}: write accessKeyId and secretAccessKey anew (and \
-             sessionToken, where they are temporary).",
-            whose(refused)
-        ),
-        Identity::ServiceAccount { .. } => format!(
-            "The session of {} has ended, or was ended. The next attempt asks for another.",
-            whose(refused)
-        ),
+        Identity::Operator => cases::sts_refuses_operator(),
+        Identity::Secret { .. } => cases::sts_refuses_secret(whose(refused)),
+        Identity::ServiceAccount { .. } => cases::sts_refuses_account(whose(refused)),
     }
 }
 
@@ -179,8 +147,7 @@ fn no_own_identity(failure: &Failure, refused: &Refused<'_>) -> FetchError {
         format!(
             "no credentials for the operator's own identity, which is to assume the role{told}"
         ),
-        "Give the operator's service account a role (EKS: annotation eks.amazonaws.com/role-arn, or Pod \
-         Identity); or name an identity of your own in `serviceAccountName` or `secretRef`.",
+        cases::no_identity_to_assume(),
     )
 }
 
@@ -192,17 +159,12 @@ fn unasked(failure: &Failure, timeouts: Timeouts) -> FetchError {
             return FetchError::new(
                 ErrorCode::AssumeRoleFailed,
                 format!("STS could not be asked: {}", other.words()),
-                "Check `region`, `roleArn` and `externalId` for characters that do not belong there.",
+                cases::odd_role(),
             );
         }
     };
     let (class, message) = no_answer_words(cause, "STS", timeouts);
-    FetchError::new(
-        class,
-        message,
-        "The operator asks STS for the role, and does not get through: check that network policies, \
-         proxies and routes let it reach sts.REGION.amazonaws.com, or set AWS_ENDPOINT_URL_STS.",
-    )
+    FetchError::new(class, message, cases::sts_unreachable_for_role())
 }
 
 /// What passes by itself and keys that are wrong have a class of their own; all else is that the

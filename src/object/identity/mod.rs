@@ -18,7 +18,7 @@ use super::credentials::SecretCredentials;
 use super::policy;
 use super::{Inner, Objects};
 use crate::domain::data_source::{Identity, S3Object};
-use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::fetch::{ErrorCode, FetchError, cases};
 use crate::domain::tenancy::endpoints::Refusal;
 
 /// Whom the operator's tokens are for: AWS takes them, the Kubernetes API does not.
@@ -73,7 +73,7 @@ impl ServiceAccounts for NoServiceAccounts {
         Err(FetchError::new(
             ErrorCode::ServiceAccountNotFound,
             format!("there is no ServiceAccount {name} in namespace {namespace}"),
-            "there are none without a cluster",
+            cases::no_accounts(),
         ))
     }
 
@@ -167,51 +167,33 @@ fn no_identity_of_its_own(namespace: &str) -> FetchError {
     FetchError::new(
         ErrorCode::AmbientCredentialsRefused,
         format!("the operator's own identity does not read for namespace {namespace}"),
-        format!(
-            "Name whose identity reads: `serviceAccountName`, a ServiceAccount of this namespace with \
-             an AWS role (annotation eks.amazonaws.com/role-arn), or `secretRef`, a Secret labelled \
-             sumsq.dev/credentials: \"true\". Or let who runs the operator add {namespace} to \
-             --ambient-credentials-namespaces: then everybody who may create a DataSource there reads \
-             what the operator can read."
-        ),
+        cases::name_identity(namespace),
     )
 }
 
 /// The words for an endpoint that is not asked.
 pub(super) fn not_reached(refusal: &Refusal) -> FetchError {
     let (class, hint) = match refusal {
-        Refusal::NoAddress(_) => (
-            ErrorCode::EndpointNotAllowed,
-            "`endpoint` takes SCHEME://HOST[:PORT], such as https://minio.example.com:9000."
-                .to_owned(),
-        ),
-        Refusal::OddAddress(_) => (
-            ErrorCode::EndpointNotAllowed,
-            "Write the host's name, or its IP address as four numbers of 0 to 255.".to_owned(),
-        ),
+        Refusal::NoAddress(_) => (ErrorCode::EndpointNotAllowed, cases::endpoint_form()),
+        Refusal::OddAddress(_) => (ErrorCode::EndpointNotAllowed, cases::endpoint_host()),
         Refusal::NotListed(address) => (
             ErrorCode::EndpointNotAllowed,
-            format!(
-                "Only endpoints of AWS's S3, and those that the operator's --allowed-endpoints lists, \
-                 are asked. Who runs the operator can add {address} to it (chart: \
-                 controller.allowedEndpoints)."
-            ),
+            cases::endpoint_not_listed(address),
         ),
         Refusal::Inside { host, .. } => (
             ErrorCode::AddressNotAllowed,
-            format!(
-                "Addresses that are not public are asked only for a host that the operator's \
-                 --allowed-endpoints names exactly, without a wildcard. Who runs the operator can add \
-                 {host} to it. Where the bucket's name stands before a host that is named, set \
-                 `forcePathStyle: true`."
-            ),
+            cases::address_not_public(host),
+        ),
+        Refusal::NeverByName { .. } => (
+            ErrorCode::AddressNotAllowed,
+            "Metadata services, other link-local addresses and the Kubernetes API server are no stores: no \
+             name leads there, not even one that the operator's --allowed-endpoints names. Let the name \
+             lead to the store, or `endpoint` name another."
+                .to_owned(),
         ),
         Refusal::ThroughProxy { host } => (
             ErrorCode::AddressNotAllowed,
-            format!(
-                "A wildcard of the operator's --allowed-endpoints does not do behind a proxy: let who \
-                 runs the operator name {host} there exactly, or except it by NO_PROXY."
-            ),
+            cases::wildcard_behind_proxy(host),
         ),
     };
     FetchError::new(class, refusal.to_string(), hint)

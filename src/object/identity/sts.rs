@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::sessions::{ends, key};
 use super::{ServiceAccount, ServiceAccounts, SessionKey, session_name, sts_region};
 use crate::domain::data_source::{AssumedRole, Identity, S3Object};
-use crate::domain::fetch::{ErrorCode, FetchError};
+use crate::domain::fetch::{ErrorCode, FetchError, cases};
 use crate::object::Inner;
 use crate::object::credentials::{Credentials, SecretCredentials, Session};
 use crate::object::diagnose::roles;
@@ -126,7 +126,7 @@ impl Inner {
             return Err(FetchError::new(
                 ErrorCode::AssumeRoleFailed,
                 format!("STS answered for {role_arn} without credentials"),
-                "Check what AWS_ENDPOINT_URL_STS of the operator names.",
+                cases::check_sts_endpoint(),
             ));
         };
         let now = Timestamp::now();

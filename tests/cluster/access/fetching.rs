@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use ureq::http::Method;
 
-use super::people::{allow, grant, person, roles_of_the_docs};
+use super::people::{allow, grant, person};
+use super::roles::cluster_with_roles;
 use super::server::{Report, SOURCE, filled, reviewer};
 use crate::cluster_with_crds;
 use crate::operator::PATIENCE;
@@ -43,8 +44,7 @@ fn word(page: &str) -> &str {
 
 #[tokio::test]
 async fn a_reader_requests_it_by_their_own_right() {
-    let cluster = cluster_with_crds().await;
-    roles_of_the_docs(cluster).await;
+    let cluster = cluster_with_roles().await;
     let growth = cluster.namespace("growth").await;
     let manifest = include_str!("data_source.yaml");
     cluster
@@ -184,7 +184,6 @@ async fn a_role_of_one_object_fetches_that_one() {
 
 /// A report server behind a proxy, in whose namespace alice edits and the group team reads.
 async fn proxied(cluster: &Cluster) -> (Namespace, Report, PathBuf) {
-    roles_of_the_docs(cluster).await;
     let growth = cluster.namespace("growth").await;
     let manifest = include_str!("data_source.yaml");
     let applied = cluster.apply(growth.name(), manifest).await;
@@ -229,7 +228,7 @@ fn user(name: &str) -> (&str, &str) {
 
 #[tokio::test]
 async fn a_proxy_names_its_readers() {
-    let cluster = cluster_with_crds().await;
+    let cluster = cluster_with_roles().await;
     let (growth, report, folder) = proxied(cluster).await;
     let page = format!("/namespaces/{growth}/data-sources/{SOURCE}");
     for (sent, status) in [
@@ -280,7 +279,7 @@ async fn a_proxy_names_its_readers() {
 
 #[tokio::test]
 async fn behind_a_proxy_the_server_fetches_for_who_may() {
-    let cluster = cluster_with_crds().await;
+    let cluster = cluster_with_roles().await;
     let (growth, report, folder) = proxied(cluster).await;
     let page = format!("/namespaces/{growth}/data-sources/{SOURCE}");
     let alice = [PROOF, user("alice@example.com")];

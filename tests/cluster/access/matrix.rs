@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use ureq::http::Method;
 
-use super::people::{ADMIN, allow, grant, person, roles_of_the_docs};
+use super::people::{ADMIN, allow, grant, person};
+use super::roles::cluster_with_roles;
 use super::server::{AGENT, Report, SOURCE, filled, reviewer};
-use crate::cluster_with_crds;
 use crate::support::kubernetes::{Cluster, Namespace};
 
 /// Of a browser that has signed in.
@@ -27,7 +27,7 @@ async fn users(cluster: &Cluster, growth: &Namespace, report: &Report) -> Vec<Us
     let bearer = |token: &str| vec![("authorization", format!("Bearer {token}"))];
     let mut users: Vec<User> = vec![("nobody", Vec::new()), ("forged", bearer("a.b.c"))];
     for name in [
-        "stranger", "viewer", "sources", "agents", "fetcher", "editor", "all",
+        "stranger", "objects", "viewer", "view", "sources", "agents", "fetcher", "editor", "all",
     ] {
         let token = person(cluster, growth, name).await;
         match name {
@@ -36,6 +36,10 @@ async fn users(cluster: &Cluster, growth: &Namespace, report: &Report) -> Vec<Us
                 let cookie = signed_in(report, &token).await;
                 users.push(("cookie", vec![("cookie", cookie)]));
             }
+            // Data sources and Agents as objects, by kubectl: no report.
+            "objects" => grant(cluster, growth, name, "sumsq-view").await,
+            // As Kubernetes has it for everybody who looks around in a namespace.
+            "view" => grant(cluster, growth, name, "view").await,
             "sources" => allow(cluster, growth, name, "get", "datasources.sumsq.dev/report").await,
             "agents" => allow(cluster, growth, name, "get", "agents.sumsq.dev/report").await,
             "fetcher" => allow(cluster, growth, name, "patch", "datasources.sumsq.dev").await,
@@ -62,8 +66,7 @@ async fn users(cluster: &Cluster, growth: &Namespace, report: &Report) -> Vec<Us
 
 #[tokio::test]
 async fn every_cell() {
-    let cluster = cluster_with_crds().await;
-    roles_of_the_docs(cluster).await;
+    let cluster = cluster_with_roles().await;
     let growth = cluster.namespace("growth").await;
     let ops = cluster.namespace("ops").await;
     let data_source = include_str!("data_source.yaml");
@@ -138,8 +141,7 @@ async fn every_cell() {
 
 #[tokio::test]
 async fn lists_hold_what_their_reader_may_see() {
-    let cluster = cluster_with_crds().await;
-    roles_of_the_docs(cluster).await;
+    let cluster = cluster_with_roles().await;
     let growth = cluster.namespace("growth").await;
     let ops = cluster.namespace("ops").await;
     let site = filled(&[growth.name(), ops.name()]).await;
@@ -181,8 +183,10 @@ async fn lists_hold_what_their_reader_may_see() {
     nobody    /api/v1/data-sources: 401    /api/v1/agents: 401    /: 303
     forged    /api/v1/data-sources: 401    /api/v1/agents: 401    /: 303
     stranger  /api/v1/data-sources: 200    /api/v1/agents: 200    /: 200
+    objects   /api/v1/data-sources: 200    /api/v1/agents: 200    /: 200
     cookie    /api/v1/data-sources: 200 growth   /api/v1/agents: 200 growth   /: 200 growth
     viewer    /api/v1/data-sources: 200 growth   /api/v1/agents: 200 growth   /: 200 growth
+    view      /api/v1/data-sources: 200 growth   /api/v1/agents: 200 growth   /: 200 growth
     sources   /api/v1/data-sources: 200 growth   /api/v1/agents: 200    /: 200 growth
     agents    /api/v1/data-sources: 200    /api/v1/agents: 200 growth   /: 200 growth
     fetcher   /api/v1/data-sources: 200    /api/v1/agents: 200    /: 200
@@ -198,15 +202,14 @@ async fn lists_hold_what_their_reader_may_see() {
         let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
         line.map_or(0, |count| count.parse().unwrap())
     };
-    // Two actions: all and admin everywhere; viewer (asked once for header and cookie) and editor in
-    // growth; sources and agents for one of both.
-    assert_eq!(asked("yes"), 2 * 2 + 2 * 2 + 2, "{metrics}");
+    // Two actions: all and admin everywhere; viewer (asked once for header and cookie), view and editor
+    // in growth; sources and agents for one of both.
+    assert_eq!(asked("yes"), 2 * 2 + 3 * 2 + 2, "{metrics}");
 }
 
 #[tokio::test]
 async fn what_is_forbidden_and_what_is_not_there_read_the_same() {
-    let cluster = cluster_with_crds().await;
-    roles_of_the_docs(cluster).await;
+    let cluster = cluster_with_roles().await;
     let growth = cluster.namespace("growth").await;
     let secret = cluster.namespace("ops").await;
     let site = filled(&[growth.name(), secret.name()]).await;

@@ -4,5 +4,6 @@
 mod fetching;
 mod matrix;
 mod people;
+mod roles;
 mod server;
 mod tokens;

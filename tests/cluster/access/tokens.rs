@@ -14,7 +14,8 @@ use sumsq::http::{ReportState, router};
 use sumsq::metrics::Metrics;
 use tower::ServiceExt;
 
-use super::people::{ADMIN, grant, person, roles_of_the_docs, token};
+use super::people::{ADMIN, grant, person, token};
+use super::roles::cluster_with_roles;
 use super::server::{AGENT, Report, SOURCE, filled, reviewer};
 use crate::cluster_with_crds;
 use crate::fixture::Site;
@@ -109,8 +110,7 @@ fn report_of(namespace: &str) -> String {
 
 #[tokio::test]
 async fn what_is_taken_away_is_felt_within_a_minute() {
-    let cluster = cluster_with_crds().await;
-    roles_of_the_docs(cluster).await;
+    let cluster = cluster_with_roles().await;
     let growth = cluster.namespace("growth").await;
     let account = reviewer(cluster, &growth).await;
     let site = filled(&[growth.name()]).await;

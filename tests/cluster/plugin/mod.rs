@@ -21,7 +21,7 @@ use crate::support::kubernetes::{Cluster, Namespace, Output};
 use crate::support::process::{temporary_folder, testbed_path, wait_for};
 
 /// A person with kubectl, the plugin on PATH, and a kubeconfig.
-struct Person {
+pub struct Person {
     folder: PathBuf,
     path: OsString,
     kubeconfig: PathBuf,
@@ -31,7 +31,7 @@ struct Person {
 
 impl Person {
     /// The cluster's administrator.
-    fn new(cluster: &Cluster, namespace: &Namespace) -> Self {
+    pub fn new(cluster: &Cluster, namespace: &Namespace) -> Self {
         Self::with(cluster.kubeconfig(), namespace.name())
     }
 
@@ -52,7 +52,7 @@ impl Person {
     }
 
     /// `kubectl sumsq ARGS -n NAMESPACE`.
-    async fn sumsq(&self, args: &[&str]) -> Output {
+    pub async fn sumsq(&self, args: &[&str]) -> Output {
         let args = [&["sumsq"], args, &["-n", &self.namespace]].concat();
         self.kubectl(&args).await
     }

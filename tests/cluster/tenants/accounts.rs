@@ -66,6 +66,7 @@ async fn a_tenant_is_led_from_an_account_to_its_import() {
     operator
         .kubectl(&["annotate", "serviceaccount", "counts-reader", &annotation])
         .await;
+    be_odd(&operator).await;
     fetch_now(&operator, "counts").await;
     let status = operator
         .ready_when("counts", "False", "AssumeRoleFailed")
@@ -114,6 +115,28 @@ async fn a_tenant_is_led_from_an_account_to_its_import() {
     operator
         .ready_when("counts", "False", "TokenNotGranted")
         .await;
+}
+
+/// Who may patch the account may write there what the client library cannot read, which it would then
+/// write to the log. That says nothing of the account.
+async fn be_odd(operator: &Operator) {
+    let account = ["serviceaccount", "counts-reader"];
+    let label = [&["label"][..], &account, &["a=b"]].concat();
+    operator.kubectl(&label).await;
+    let manager = json!({"manager": "x", "operation": "Update", "fieldsType": "FieldsV1",
+        "apiVersion": "v1", "time": "9999-12-31T00:00:00Z",
+        "fieldsV1": {"f:metadata": {"f:labels": {"f:a": {}}}}});
+    let odd = json!({"metadata": {"managedFields": [manager]}}).to_string();
+    let patch = [&["patch"][..], &account, &["--type=merge", "-p", &odd]].concat();
+    operator.kubectl(&patch).await;
+    let shown = [
+        &["get"][..],
+        &account,
+        &["--show-managed-fields", "-o", "yaml"],
+    ]
+    .concat();
+    let shown = operator.kubectl(&shown).await;
+    assert!(shown.contains("9999-12-31T00:00:00Z"), "{shown}");
 }
 
 /// Kubernetes' tokens have a list of one audience, which AWS takes for itself; the test's server does

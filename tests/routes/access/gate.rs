@@ -1,12 +1,16 @@
 //! What stands before every route.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::http::{Method, StatusCode};
+use futures::FutureExt;
 use sumsq::http::{StoreSlot, routes};
 
 use super::rbac::Guarded;
 use crate::fixture::Site;
+use crate::server::PATIENCE;
+use crate::support::process::wait_for;
 
 const READ_AGENTS: &str = "get agents/report";
 const READ_SOURCES: &str = "get datasources/report";
@@ -19,15 +23,18 @@ fn path(route: &str) -> String {
         .replace("{name}", "internal-conversions")
 }
 
+/// A store that would be asked would be missed.
+async fn without_a_store() -> Guarded {
+    let mut site = Site::empty().await;
+    let (metrics, clock) = (Arc::clone(&site.metrics), site.state.clock.clone());
+    site.state = sumsq::http::ReportState::new(StoreSlot::default(), metrics, clock);
+    Guarded::over(site)
+}
+
 /// Whatever an answer could tell of the data, by its words or by its time: nothing is looked at first.
 #[tokio::test]
 async fn nothing_is_looked_at_before_who_asks() {
-    let mut site = Site::empty().await;
-    let metrics = std::sync::Arc::clone(&site.metrics);
-    // A store that would be asked would be missed.
-    site.state =
-        sumsq::http::ReportState::new(StoreSlot::default(), metrics, site.state.clock.clone());
-    let guarded = Guarded::over(site);
+    let guarded = without_a_store().await;
     for (method, route) in routes() {
         if !route.contains("{namespace}") {
             continue;
@@ -118,6 +125,80 @@ async fn a_list_is_one_question_for_who_may_everywhere() {
         (seen, asked),
         (vec!["ops".to_owned()], vec![question("ops")])
     );
+}
+
+/// Who names a namespace is told nothing by what is done to answer: neither a question more nor the
+/// store's time.
+#[tokio::test]
+async fn a_forbidden_namespace_costs_what_one_costs_that_is_not_there() {
+    for guarded in [Guarded::filled().await, without_a_store().await] {
+        for (list, body) in [
+            ("agents", r#"{"agents":[]}"#),
+            ("data-sources", r#"{"dataSources":[]}"#),
+        ] {
+            let mut done = Vec::new();
+            for namespace in ["growth", "absent"] {
+                // Nothing is known of this one yet.
+                let stranger = format!("{list}-{namespace}");
+                let address = format!("/api/v1/{list}?namespace={namespace}");
+                let answer = guarded.get(&address, &stranger).await;
+                assert_eq!(
+                    (answer.status, answer.body.as_str()),
+                    (StatusCode::OK, body)
+                );
+                let asked = guarded.rbac.asked();
+                assert_eq!(asked.len(), 3, "{asked:?}");
+                done.push(asked.join(", ").replace(namespace, "NAMESPACE"));
+            }
+            assert_eq!(done[0], done[1]);
+            // What cannot be a name is nothing to ask about.
+            let address = format!("/api/v1/{list}?namespace=A%2Fb");
+            let answer = guarded.get(&address, &format!("{list}-odd")).await;
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (StatusCode::OK, body)
+            );
+            assert_eq!(guarded.rbac.asked().len(), 2);
+        }
+    }
+    // It would be missed.
+    let guarded = without_a_store().await;
+    guarded.rbac.allow("alice", READ_AGENTS, "growth");
+    let answer = guarded
+        .get("/api/v1/agents?namespace=growth", "alice")
+        .await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_flood_of_forged_tokens_holds_up_nobody_who_is_known() {
+    let guarded = Guarded::filled().await;
+    guarded.rbac.allow("alice", READ_AGENTS, "growth");
+    assert_eq!(guarded.get(TESTING, "alice").await.status, 200);
+    let slow = guarded.rbac.slow.write().await;
+    for number in 0..256 {
+        // The client goes away at once, and its question stays.
+        let token = format!("slow-{number}");
+        let asked = guarded.get(TESTING, &token).now_or_never();
+        assert!(asked.is_none(), "{number}");
+    }
+    let one_more = guarded.get(TESTING, "bob").now_or_never();
+    let one_more = one_more.expect("an answer at once");
+    assert_eq!(
+        one_more.problem(),
+        "503 [-] too many others ask at once who they are and what they may; try again in a moment"
+    );
+    assert_eq!(one_more.header("retry-after"), Some("2"));
+    // Rights that alice was never asked about, and all that is known of her once it is over.
+    let elsewhere = TESTING.replace("growth", "ops");
+    assert_eq!(guarded.get(&elsewhere, "alice").await.status, 403);
+    guarded.at(60);
+    assert_eq!(guarded.get(TESTING, "alice").await.status, 200);
+    drop(slow);
+    wait_for("the end of the flood", PATIENCE, async || {
+        (guarded.get(TESTING, "bob").await.status == 403).then_some(())
+    })
+    .await;
 }
 
 /// What was made for one reader is kept, and goes to nobody who may not read it.
@@ -248,9 +329,9 @@ async fn what_is_no_token_asks_nobody() {
 async fn probes_stay_where_they_are_asked() {
     let guarded = Guarded::filled().await;
     let probes = sumsq::http::Probes {
-        metrics: std::sync::Arc::clone(&guarded.site.metrics),
+        metrics: Arc::clone(&guarded.site.metrics),
         store: StoreSlot::holding(guarded.site.store.clone()),
-        readiness: std::sync::Arc::new(|| None),
+        readiness: Arc::new(|| None),
     };
     let loopback = "127.0.0.1".parse().unwrap();
     let router = sumsq::http::router_at(loopback, guarded.site.state.clone(), probes);

@@ -16,13 +16,15 @@ use sumsq::http::access::{
 
 use crate::fixture::{Answer, Site, now};
 
-/// Tokens are their user's name; `forged` is nobody's.
+/// Tokens are their user's name; `forged` is nobody's, and whose begins with `slow` is found out once
+/// `slow` can be read.
 #[derive(Default)]
 pub struct Rbac {
     /// User, action and namespace; `*` is all of them.
     rules: Mutex<Vec<(&'static str, &'static str, &'static str)>>,
     pub asked: Mutex<Vec<String>>,
     pub down: AtomicBool,
+    pub slow: tokio::sync::RwLock<()>,
     pub fetched: Mutex<Vec<String>>,
 }
 
@@ -49,6 +51,9 @@ impl Reviewer for Rbac {
     async fn identify(&self, token: &Token) -> Result<Option<Identity>, ReviewError> {
         self.answers(format!("who is {}", token.expose()))?;
         let user = token.expose().split('.').next().unwrap();
+        if user.starts_with("slow") {
+            drop(self.slow.read().await);
+        }
         Ok((user != "forged").then(|| Identity {
             user: user.to_owned(),
             uid: None,

@@ -3,7 +3,7 @@ use super::*;
 fn allowed(patterns: &[&str]) -> AllowedEndpoints {
     AllowedEndpoints {
         patterns: patterns.iter().map(|text| text.parse().unwrap()).collect(),
-        cluster: Vec::new(),
+        ..AllowedEndpoints::default()
     }
 }
 
@@ -257,5 +257,57 @@ fn a_wildcard_opens_no_other_port_of_a_host_that_is_named() {
         // As a request is sent, with the bucket before the host.
         let kept = allowed.keep_to_what_is_named(&address);
         assert_eq!(kept.is_ok(), expected, "{endpoint}");
+    }
+}
+
+#[test]
+fn only_an_address_in_the_list_opens_the_machine_and_the_api_server() {
+    let mut allowed = allowed(&[
+        "https://store.example.com",
+        "http://169.254.169.254",
+        "https://10.96.0.1",
+        "https://api.example.net",
+        "http://*:*",
+    ]);
+    let api_servers: [Host; 2] = ["10.96.0.1", "api.example.net"].map(|host| host.parse().unwrap());
+    for api_server in api_servers {
+        allowed.api_server = Some(api_server);
+        for (host, address, expected) in [
+            ("store.example.com", "10.0.0.7", Ok(())),
+            ("store.example.com", "169.254.169.254", Err("a link-local")),
+            (
+                "store.example.com",
+                "100.100.100.200",
+                Err("a metadata service's"),
+            ),
+            (
+                "store.example.com",
+                "fd00:ec2::254",
+                Err("a metadata service's"),
+            ),
+            ("169.254.169.254", "169.254.169.254", Ok(())),
+            ("169.254.169.253", "169.254.169.253", Err("a link-local")),
+            ("10.96.0.1", "10.96.0.1", Ok(())),
+        ] {
+            let checked = allowed.check(&host.parse().unwrap(), address.parse().unwrap());
+            let kind = checked.map_err(|refusal| match refusal {
+                Refusal::Inside { kind, .. } | Refusal::NeverByName { kind, .. } => kind,
+                other => panic!("{other}"),
+            });
+            assert_eq!(kind, expected, "{host} {address}");
+        }
+        assert_eq!(allowed.judge("https://10.96.0.1"), Ok(Listed::Exactly));
+    }
+    // The last one had a name, and the list names it to no avail.
+    let refusal = allowed.judge("https://api.example.net").unwrap_err();
+    assert!(matches!(refusal, Refusal::NeverByName { .. }), "{refusal}");
+    allowed.api_server = Some("10.96.0.1".parse().unwrap());
+    let host = "store.example.com".parse().unwrap();
+    for inside in ["10.96.0.1", "::ffff:10.96.0.1", "64:ff9b::10.96.0.1"] {
+        let refusal = allowed.check(&host, inside.parse().unwrap()).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "store.example.com leads to the API server's address, to which no name may lead"
+        );
     }
 }
