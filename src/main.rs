@@ -23,10 +23,22 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // The chain is printed here and nowhere else.
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", said(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error with its causes. Some crates' errors tell their causes themselves: they are not told again.
+fn said(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        match said.as_str() {
+            "" => cause,
+            earlier if earlier.contains(&cause) => said,
+            earlier => format!("{earlier}: {cause}"),
+        }
+    })
 }
 
 /// `kubectl sumsq`. Where no symbolic link is called kubectl_complete-sumsq, a script of two lines
@@ -63,5 +75,21 @@ fn start_tracing(args: &Args) {
     match args.log_format {
         LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let deepest = anyhow::anyhow!("no such file");
+        let tells = deepest.context("cannot read x: no such file");
+        let error = tells.context("no cluster").context("cannot start");
+        assert_eq!(
+            said(&error),
+            "cannot start: no cluster: cannot read x: no such file"
+        );
     }
 }
