@@ -45,30 +45,30 @@ impl Server {
             .map(std::borrow::Cow::into_owned);
         match (code.as_deref(), &error) {
             // disk_full
-            (Some("53100"), _) => StoreError::Full(error),
+            (Some("53100"), _) => StoreError::Full(error.into()),
             // read_only_sql_transaction
             (Some("25006"), _) => StoreError::ReadOnly {
                 address,
-                source: error,
+                source: error.into(),
             },
             // query_canceled, lock_not_available, idle_in_transaction_session_timeout
             (Some("57014" | "55P03" | "25P03"), _) => StoreError::TooSlow {
                 address,
-                source: Some(error),
+                source: Some(error.into()),
             },
             // invalid_catalog_name
             (Some("3D000"), _) => StoreError::NoDatabase {
                 address,
-                source: error,
+                source: error.into(),
             },
             // invalid_authorization_specification, invalid_password, insufficient_privilege
             (Some("28000" | "28P01" | "42501"), _) => StoreError::Refused {
                 address,
-                source: error,
+                source: error.into(),
             },
             (Some(code), _) if is_connection_lost(code) => StoreError::Unreachable {
                 address,
-                source: error,
+                source: error.into(),
             },
             (
                 None,
@@ -79,9 +79,9 @@ impl Server {
                 | sqlx::Error::WorkerCrashed,
             ) => StoreError::Unreachable {
                 address,
-                source: error,
+                source: error.into(),
             },
-            _ => StoreError::Database(error),
+            _ => StoreError::Database(error.into()),
         }
     }
 }

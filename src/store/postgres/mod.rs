@@ -241,7 +241,7 @@ impl Postgres {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
                 self.server.failure(error)
             }
-            other => StoreError::Migrate(other),
+            other => StoreError::Migrate(other.into()),
         }
     }
 }

@@ -20,7 +20,7 @@ impl WriterLock {
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Open {
             path: shown(path),
-            source: error.into(),
+            source: sqlx::Error::from(error).into(),
         };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
