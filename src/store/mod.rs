@@ -160,6 +160,10 @@ pub trait Store: Send + Sync + 'static {
         before: Option<Uuid>,
     ) -> Result<Vec<FetchRecord>, StoreError>;
 
+    /// Until the database refuses this process's login: a password that was changed reaches a process
+    /// only by its next start. Never, where there is no login.
+    async fn turned_away(&self);
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -298,6 +302,8 @@ pub enum StoreError {
     #[error("the database at {address} refuses the user, the password, or what the user may do")]
     Refused {
         address: String,
+        /// It does not let this user in with this password, whatever is asked of it.
+        login: bool,
         #[source]
         source: Cause<sqlx::Error>,
     },

@@ -287,6 +287,10 @@ impl Relational for Postgres {
         &self.tenure
     }
 
+    async fn turned_away(&self) {
+        self.server.turned_away().await;
+    }
+
     async fn close(&self) {
         self.pool.close().await;
     }
