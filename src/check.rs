@@ -17,6 +17,7 @@ use crate::domain::data_source::DataSource;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::object::decompressed;
 use crate::validate::{self, Defaults};
+use crate::yaml;
 
 /// The manifest or the file could not be read at all: usage.
 const USAGE: u8 = 2;
@@ -49,13 +50,30 @@ struct Report {
 /// 2 where there is nothing to check.
 pub async fn run(args: &CheckArgs) -> ExitCode {
     match source(args) {
-        Ok(source) => against(&args.file, &source, args.output).await,
+        Ok(source) => against(&args.file, &source, args.output.into()).await,
         Err(message) => unusable(&message),
     }
 }
 
+/// How what was found is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Printed {
+    Text,
+    Json,
+    Yaml,
+}
+
+impl From<Output> for Printed {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Text => Self::Text,
+            Output::Json => Self::Json,
+        }
+    }
+}
+
 /// The same against a data source that is known already.
-pub async fn against(file: &Path, source: &DataSource, output: Output) -> ExitCode {
+pub async fn against(file: &Path, source: &DataSource, output: Printed) -> ExitCode {
     match check(file, source).await {
         Ok(report) => {
             print(&report, output);
@@ -232,11 +250,15 @@ fn shown(file: &Path) -> String {
     }
 }
 
-fn print(report: &Report, output: Output) {
+fn print(report: &Report, output: Printed) {
     match output {
-        Output::Text => print!("{}", report.to_text()),
-        Output::Json => match serde_json::to_string_pretty(report) {
+        Printed::Text => print!("{}", report.to_text()),
+        Printed::Json => match serde_json::to_string_pretty(report) {
             Ok(json) => println!("{json}"),
+            Err(error) => eprintln!("error: {error}"),
+        },
+        Printed::Yaml => match yaml::to_string(report) {
+            Ok(yaml) => print!("{yaml}"),
             Err(error) => eprintln!("error: {error}"),
         },
     }

@@ -41,6 +41,7 @@ pub struct Metrics {
     access_reviews: IntCounterVec,
     tls_reads: IntCounterVec,
     tls_stale: IntGauge,
+    report_serving: IntGaugeVec,
     http_requests: IntCounterVec,
     http_duration: HistogramVec,
     /// Fetches that wait for a worker.
@@ -169,6 +170,17 @@ impl Metrics {
                         "Requests that were answered, by the route's template.",
                     ),
                     &["route", "method", "status"],
+                )?,
+            )?,
+            // Of no label, so that a process that serves no reports has no such series.
+            report_serving: book.keep(
+                Report,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "sumsq_report_serving",
+                        "1 while the report server has the store open, 0 before that.",
+                    ),
+                    &[],
                 )?,
             )?,
             http_duration: book.keep(
@@ -304,6 +316,13 @@ impl Metrics {
         if !succeeded {
             self.reconcile_errors.inc();
         }
+    }
+
+    /// Whether this process, a report server, has the store open.
+    pub fn report_is_serving(&self, serving: bool) {
+        let none: [&str; 0] = [];
+        let series = self.report_serving.with_label_values(&none);
+        series.set(i64::from(serving));
     }
 
     /// One request was answered. `route` is a template, never an address.

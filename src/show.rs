@@ -18,6 +18,7 @@ use crate::domain::report::{self, terminal};
 use crate::roots;
 use crate::store::Store;
 use crate::store::report_data::AgentSources;
+use crate::yaml;
 
 /// There is no such agent, or a filter takes no such value: usage.
 const USAGE: u8 = 2;
@@ -248,6 +249,7 @@ fn print(report: &TestingReport, output: ShowOutput) -> Result<ExitCode> {
     let text = match output {
         ShowOutput::Text => terminal::testing_text(report, colour),
         ShowOutput::Json => serde_json::to_string_pretty(report)? + "\n",
+        ShowOutput::Yaml => yaml::to_string(report)?,
         ShowOutput::Csv => report::csv::testing_csv(report),
     };
     // A reader that has seen enough (`| head`) is no error.

@@ -39,8 +39,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "local", "ingest", "store", "object", "metrics", "validate", "crd", "domain", "args",
         ],
     ),
-    ("check", &["args", "object", "validate", "crd", "domain"]),
-    ("show", &["args", "roots", "store", "domain"]),
+    (
+        "check",
+        &["args", "object", "validate", "crd", "domain", "yaml"],
+    ),
+    ("show", &["args", "roots", "store", "domain", "yaml"]),
     (
         "plugin",
         &[

@@ -237,3 +237,15 @@ fn files_that_are_due_at_once_take_turns_and_share_the_memory() {
     // 56 files more at the same time, or rows that are kept, would be 90 MiB.
     assert!(of_many < of_few + (32 << 10), "{of_few} KiB, {of_many} KiB");
 }
+
+#[test]
+fn a_file_of_many_parts_takes_no_more_memory_than_its_parts() {
+    // 2 MB and 53 MB, which come in seven parts.
+    let (small, large) = (folder(4), folder(100));
+    let (of_small, of_large) = (peak_of(1, small.path()), peak_of(1, large.path()));
+    println!("{of_small} KiB for a small file, {of_large} KiB for a large one");
+    assert!(
+        of_large < of_small + (48 << 10),
+        "{of_small} KiB, {of_large} KiB"
+    );
+}

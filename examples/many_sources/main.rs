@@ -199,6 +199,11 @@ impl Load {
         let day = Requests::now(&self.client).await?.since(&before);
         let each = day.writes() / f64::from(sources);
         tell("slot: writes per source", format!("{each:.2}   {day}"));
+        let asked = day.all() / f64::from(sources);
+        tell(
+            "a day of one slot: requests per source",
+            format!("{asked:.2}"),
+        );
         tell_cpu(cpu, &day);
         let imported = operator.imported().await?;
         tell("imported", imported);

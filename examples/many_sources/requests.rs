@@ -7,7 +7,8 @@ use anyhow::Result;
 use axum::http::Request;
 use kube::Client;
 
-/// The operator's. Lists and watches are not counted: they are this program's, too.
+/// What is read of the API server by the operator, or by the CronJob controller. Lists and watches are not
+/// counted: they are this program's, too.
 const RESOURCES: [&str; 7] = [
     "datasources",
     "agents",
@@ -59,6 +60,10 @@ impl Requests {
         self.cpu_seconds
     }
 
+    pub fn all(&self) -> f64 {
+        self.asked.values().sum()
+    }
+
     pub fn writes(&self) -> f64 {
         let writes = self
             .asked
@@ -76,7 +81,13 @@ fn kind(series: &str) -> Option<String> {
         labels[start..].split('"').next()
     };
     let (verb, resource) = (label("verb")?, label("resource")?);
-    if !RESOURCES.contains(&resource) || matches!(verb, "LIST" | "WATCH") {
+    let is_ours = match verb {
+        "LIST" | "WATCH" => false,
+        "GET" => RESOURCES.contains(&resource),
+        // The API server's own, by which it says that it is there. Nobody else elects.
+        _ => resource != "leases",
+    };
+    if !is_ours {
         return None;
     }
     Some(match label("subresource").filter(|name| !name.is_empty()) {

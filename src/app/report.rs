@@ -26,6 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     let shutdown = shutdown_signal()?;
     let metrics = Arc::new(Metrics::new()?);
+    metrics.report_is_serving(false);
     let store = StoreSlot::default();
     let probes = Probes {
         metrics: Arc::clone(&metrics),
@@ -34,7 +35,7 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     };
     let tls = tls(&args, &metrics)?;
     let mut state = ReportState::new(store.clone(), Arc::clone(&metrics), system_clock());
-    match access(&args, metrics).await? {
+    match access(&args, Arc::clone(&metrics)).await? {
         Some(access) => state = state.with_access(Arc::new(access)),
         None => tell_who_reads(args.listen),
     }
@@ -44,7 +45,10 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     // A certificate that is changed is followed for as long as there is something to serve.
     let following = tls.map(|tls| tokio::spawn(tls.follow()));
     tokio::select! {
-        opened = open(&args.store.address, &store, &shutdown) => opened?,
+        opened = open(&args.store.address, &store, &shutdown) => {
+            opened?;
+            metrics.report_is_serving(true);
+        }
         () = shutdown.cancelled() => {}
     }
     let served = tokio::select! {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 
-pub use self::format::{DetailFormat, ListFormat, ObjectFormat, ReportFormat, WideFormat};
+pub use self::format::{FileFormat, Format, ReportFormat};
 pub use self::name::{CalledAs, Kind, ResourceName};
-use super::{BearerToken, FilterArgs, Output, STYLES, duration};
+use super::{BearerToken, FilterArgs, STYLES, duration};
 
 /// See and steer sumsq from kubectl: what is wrong, why, and what to do about it.
 ///
@@ -52,6 +52,14 @@ pub struct ClusterArgs {
     /// The kubeconfig's context [default: its current one]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
+
+    /// The kubeconfig's cluster [default: the context's]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+
+    /// The kubeconfig's user [default: the context's]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
 
     /// The kubeconfig [default: as KUBECONFIG says, else ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -139,8 +147,13 @@ Of an Agent: NotTrustworthy, Unused, NoData, Pending, Trustworthy. `why` tells m
 Examples:
   kubectl sumsq status -A
   kubectl sumsq status -n growth -o wide --watch
+  kubectl sumsq status counts agent/checkout -n growth
   kubectl sumsq status -A -o json | jq -r '.dataSources[] | select(.health == \"Failing\") | .name'")]
 pub struct StatusArgs {
+    /// DataSources, and Agents as agent/NAME [default: all]
+    #[arg(value_name = "NAME", conflicts_with_all = ["all_namespaces", "selector"])]
+    pub names: Vec<ResourceName>,
+
     /// Of every namespace
     #[arg(long, short = 'A')]
     pub all_namespaces: bool,
@@ -155,7 +168,7 @@ pub struct StatusArgs {
 
     /// How it is printed [default: a table]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<ListFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -177,7 +190,7 @@ pub struct WhyArgs {
 
     /// How it is printed [default: in sentences]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<DetailFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -197,7 +210,7 @@ pub struct FetchNowArgs {
     pub select: SelectArgs,
 
     /// Wait until it has ended, and say what came of it
-    #[arg(long, short)]
+    #[arg(long)]
     pub wait: bool,
 
     /// Read the file although it is the one that was imported last
@@ -211,7 +224,7 @@ pub struct FetchNowArgs {
 
     /// How it is printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -229,7 +242,7 @@ pub struct HistoryArgs {
 
     /// How it is printed [default: a table]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<WideFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -301,7 +314,7 @@ pub struct SuspendArgs {
 
     /// How it is printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -317,7 +330,7 @@ pub struct ResumeArgs {
 
     /// How it is printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<ObjectFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -337,9 +350,9 @@ pub struct CheckAgainstArgs {
     #[arg(long, value_name = "NAME")]
     pub data_source: ResourceName,
 
-    /// How it is printed
-    #[arg(long, short, value_enum, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
+    /// How it is printed [default: in sentences]
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<FileFormat>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -372,7 +385,7 @@ pub struct PolicyArgs {
 
     /// How it is printed [default: with a word on each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
-    pub output: Option<DetailFormat>,
+    pub output: Option<Format>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -421,9 +434,59 @@ fn kubectl_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::fmt::Write;
+
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+
+    /// What `-o` takes of each command, and what no command takes.
+    #[test]
+    fn every_command_prints_as_kubectl_prints() {
+        let mut matrix = String::new();
+        for command in [
+            "status",
+            "status counts",
+            "why counts",
+            "history counts",
+            "fetch counts",
+            "fetch counts --wait",
+            "suspend counts",
+            "resume counts",
+            "policy counts",
+            "report checkout",
+            "check counts.csv --data-source counts",
+        ] {
+            let takes = |format: &str| {
+                let words = ["kubectl-sumsq"].into_iter().chain(command.split(' '));
+                PluginArgs::try_parse_from(words.chain(["-o", format])).is_ok()
+            };
+            let formats = ["wide", "json", "yaml", "name", "csv", "jsonpath={.status}"];
+            let formats: Vec<_> = formats.into_iter().filter(|format| takes(format)).collect();
+            writeln!(matrix, "{command}: {}", formats.join(" ")).unwrap();
+        }
+        insta::assert_snapshot!(matrix, @r"
+        status: wide json yaml name
+        status counts: wide json yaml name
+        why counts: wide json yaml name
+        history counts: wide json yaml name
+        fetch counts: wide json yaml name
+        fetch counts --wait: wide json yaml name
+        suspend counts: wide json yaml name
+        resume counts: wide json yaml name
+        policy counts: wide json yaml name
+        report checkout: wide json yaml csv
+        check counts.csv --data-source counts: wide json yaml
+        ");
+    }
+
+    #[test]
+    fn w_is_watch_as_with_kubectl_and_nothing_else() {
+        let parse = |words: &str| PluginArgs::try_parse_from(words.split(' '));
+        let status = parse("kubectl-sumsq status -w").unwrap();
+        assert!(matches!(status.command, PluginCommand::Status(args) if args.watch));
+        assert!(parse("kubectl-sumsq fetch counts -w").is_err());
+    }
 
     #[test]
     fn the_definition_is_sound() {

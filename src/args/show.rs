@@ -201,6 +201,8 @@ pub enum ShowOutput {
     Text,
     /// The report's JSON, as a report server sends it.
     Json,
+    /// The same.
+    Yaml,
     /// A row per comparison.
     Csv,
 }

@@ -159,3 +159,19 @@ fn an_agent_has_one_series_or_none() {
         assert_eq!(series(reason), Vec::from_iter(expected), "{reason:?}");
     }
 }
+
+#[test]
+fn only_a_report_server_says_whether_it_serves() {
+    let metrics = Metrics::new().unwrap();
+    let said = || {
+        let text = metrics.encode().unwrap();
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix("sumsq_report_serving "));
+        line.map(str::to_owned)
+    };
+    assert_eq!(said(), None);
+    metrics.report_is_serving(false);
+    assert_eq!(said().as_deref(), Some("0"));
+    metrics.report_is_serving(true);
+    assert_eq!(said().as_deref(), Some("1"));
+}

@@ -1,10 +1,11 @@
 //! The object's bytes as they are stored, over as many requests as it takes.
 //!
 //! A body that is cut goes on where it stopped, so that a reset at 99% does not start over. A large
-//! object is asked for in parts, several at a time. All of it bears the ETag of the first answer
+//! object is asked for in parts, several at a time where memory for them is left. All of it bears the ETag of the first answer
 //! (`If-Match`): an object that is replaced in between is never mixed with the one before. Answers
 //! to such requests have no checksum, so that of the whole is compared here.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use aws_smithy_checksums::http::HttpChecksum;
 use aws_smithy_types::{base64, byte_stream::ByteStream};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{Failure, chain};
@@ -26,8 +28,10 @@ use crate::domain::data_source::S3Object;
 /// From here on an object comes in parts.
 const LARGE_BYTES: u64 = 32 << 20;
 const PART_BYTES: u64 = 8 << 20;
-/// Parts that wait in memory or are under way, besides the one that is read.
+/// Parts of an object that wait in memory or are under way, besides the one that is read.
 const PARTS_AHEAD: usize = 3;
+/// The same of all objects together, however many are read at the same time.
+const MOST_PARTS_AHEAD: usize = 6;
 /// Requests in a row that bring less than [`PROGRESS_BYTES`]: then it is given up.
 const MOST_FUTILE: u32 = 4;
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -47,6 +51,17 @@ pub(super) enum Broken {
     Changed,
 }
 
+/// Memory for parts that come before they are read, shared by all downloads. One that gets none reads
+/// on without: the bytes of its next part as they come.
+#[derive(Debug, Clone)]
+pub(super) struct PartsAhead(Arc<Semaphore>);
+
+impl Default for PartsAhead {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_PARTS_AHEAD)))
+    }
+}
+
 /// One state of an object.
 pub(super) struct Download {
     client: Client,
@@ -56,6 +71,7 @@ pub(super) struct Download {
     /// As stored.
     length: Option<u64>,
     checksum: Option<Checksum>,
+    ahead: PartsAhead,
 }
 
 /// What the bytes must add up to, in base64.
@@ -66,9 +82,15 @@ struct Checksum {
 
 impl Download {
     /// Of the object that was answered with.
-    pub(super) fn of(answer: &GetObjectOutput, client: Client, object: S3Object) -> Self {
+    pub(super) fn of(
+        answer: &GetObjectOutput,
+        client: Client,
+        object: S3Object,
+        ahead: PartsAhead,
+    ) -> Self {
         Self {
             client,
+            ahead,
             object,
             etag: answer.e_tag().map(str::to_owned),
             length: answer
@@ -108,18 +130,19 @@ impl Download {
         length: u64,
     ) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
         let download = Arc::new(self);
-        let first = Segment::of(Arc::clone(&download), 0, Some(PART_BYTES), Some(first));
-        let parts = parts(PART_BYTES..length).map(move |part| {
-            let segment = Segment::of(Arc::clone(&download), part.start, Some(part.end), None);
-            // On its own, so that it also comes while others are made sense of.
-            AbortOnDropHandle::new(tokio::spawn(segment.try_collect::<Vec<Bytes>>()))
-        });
-        let parts = stream::iter(parts)
-            .buffered(PARTS_AHEAD)
-            .map(|joined| joined.unwrap_or(Err(Broken::Cut)))
-            .map_ok(|chunks| stream::iter(chunks.into_iter().map(Ok)))
-            .try_flatten();
-        first.chain(parts)
+        let parts = Parts {
+            left: parts(PART_BYTES..length),
+            first: Some(
+                Segment::of(Arc::clone(&download), 0, Some(PART_BYTES), Some(first)).boxed(),
+            ),
+            ahead: VecDeque::new(),
+            download,
+        };
+        stream::unfold(parts, |mut parts| async move {
+            let part = parts.next().await?;
+            Some((part, parts))
+        })
+        .flatten()
     }
 
     /// The bytes from `start` on, of the same state of the object.
@@ -154,11 +177,70 @@ impl Download {
     }
 }
 
-fn parts(whole: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+fn parts(whole: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
     let starts = whole
         .clone()
         .step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
     starts.map(move |start| start..(start + PART_BYTES).min(whole.end))
+}
+
+type Part = BoxStream<'static, Result<Bytes, Broken>>;
+
+/// The parts of an object, in order.
+struct Parts<I> {
+    download: Arc<Download>,
+    first: Option<Part>,
+    /// Not asked for yet.
+    left: I,
+    ahead: VecDeque<Ahead>,
+}
+
+/// A part that comes while others are made sense of.
+struct Ahead {
+    fetched: AbortOnDropHandle<Result<Vec<Bytes>, Broken>>,
+    /// Until its bytes have been taken.
+    room: OwnedSemaphorePermit,
+}
+
+impl<I: Iterator<Item = Range<u64>>> Parts<I> {
+    async fn next(&mut self) -> Option<Part> {
+        let part = match self.first.take() {
+            Some(first) => Some(first),
+            None => match self.ahead.pop_front() {
+                Some(ahead) => Some(ahead.part().await),
+                None => (self.left.next()).map(|part| Segment::whole(&self.download, part).boxed()),
+            },
+        };
+        self.ask_ahead();
+        part
+    }
+
+    fn ask_ahead(&mut self) {
+        while self.ahead.len() < PARTS_AHEAD
+            && let Ok(room) = Arc::clone(&self.download.ahead.0).try_acquire_owned()
+            && let Some(part) = self.left.next()
+        {
+            let segment = Segment::whole(&self.download, part);
+            let fetched = AbortOnDropHandle::new(tokio::spawn(segment.try_collect()));
+            self.ahead.push_back(Ahead { fetched, room });
+        }
+    }
+}
+
+impl Ahead {
+    async fn part(self) -> Part {
+        let room = self.room;
+        match self.fetched.await.unwrap_or(Err(Broken::Cut)) {
+            Ok(chunks) => {
+                let held = chunks.into_iter().map(move |chunk| {
+                    _ = &room;
+                    Ok(chunk)
+                });
+                stream::iter(held).boxed()
+            }
+            Err(broken) => stream::iter([Err(broken)]).boxed(),
+        }
+    }
 }
 
 /// Consecutive bytes, by one request or, where that breaks, by several.
@@ -176,6 +258,14 @@ struct Segment {
 }
 
 impl Segment {
+    /// By requests of its own.
+    fn whole(
+        download: &Arc<Download>,
+        part: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, Broken>> + Send + use<> {
+        Self::of(Arc::clone(download), part.start, Some(part.end), None)
+    }
+
     fn of(
         download: Arc<Download>,
         at: u64,

@@ -43,7 +43,7 @@ use self::credentials::Credentials;
 pub use self::credentials::{SecretCredentials, Session};
 use self::denial::{Denial, denial};
 use self::diagnose::{Attempt, diagnose};
-use self::download::Download;
+use self::download::{Download, PartsAhead};
 use self::failure::{Answer, Failure, IdentityFailure};
 use self::identity::Sessions;
 pub use self::identity::{
@@ -74,6 +74,7 @@ struct Inner {
     sessions: Sessions,
     ambient: Ambient,
     timeouts: Timeouts,
+    ahead: PartsAhead,
 }
 
 /// What the operator lends to whom. By default nothing: its own identity to no namespace, and no
@@ -144,6 +145,7 @@ impl Objects {
                 sessions: Sessions::new(),
                 ambient: setup.ambient,
                 timeouts: setup.timeouts,
+                ahead: PartsAhead::default(),
             }),
         }
     }
@@ -223,7 +225,8 @@ impl Objects {
         if etag.is_some() && answer.e_tag() == etag {
             return Ok(Opened::NotModified);
         }
-        let download = Download::of(&answer, client, object.clone());
+        let ahead = self.inner.ahead.clone();
+        let download = Download::of(&answer, client, object.clone(), ahead);
         let stall = self.inner.timeouts.stall;
         ObjectBody::new(download, answer.body, max_object_bytes, stall).map(Opened::Body)
     }

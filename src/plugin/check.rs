@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::cluster::Cluster;
 use super::failure::{Failure, Result};
 use super::names;
-use crate::args::plugin::CheckAgainstArgs;
-use crate::check;
+use crate::args::plugin::{CheckAgainstArgs, FileFormat};
+use crate::check::{self, Printed};
 use crate::validate::{self, Defaults};
 
 pub(super) async fn run(cluster: &Cluster, args: &CheckAgainstArgs) -> Result<ExitCode> {
@@ -17,10 +17,18 @@ pub(super) async fn run(cluster: &Cluster, args: &CheckAgainstArgs) -> Result<Ex
         default_time_zone: "UTC".to_owned(),
     };
     match validate::data_source(&source, "", &defaults) {
-        Ok(source) => Ok(check::against(&args.file, &source, args.output).await),
+        Ok(source) => Ok(check::against(&args.file, &source, printed(args.output)).await),
         Err(problems) => Err(Failure::usage(format!(
             "error: DataSource {name}: {}",
             validate::sentences(&problems)
         ))),
+    }
+}
+
+fn printed(format: Option<FileFormat>) -> Printed {
+    match format {
+        None | Some(FileFormat::Wide) => Printed::Text,
+        Some(FileFormat::Json) => Printed::Json,
+        Some(FileFormat::Yaml) => Printed::Yaml,
     }
 }

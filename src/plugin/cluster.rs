@@ -199,7 +199,8 @@ async fn load(args: &ClusterArgs) -> Result<Config> {
         Ok(kubeconfig) => kubeconfig,
         Err(error) => {
             // In a Pod there is none, and a ServiceAccount instead.
-            let asked_for = args.kubeconfig.is_some() || args.context.is_some();
+            let named = [&args.context, &args.cluster, &args.user];
+            let asked_for = args.kubeconfig.is_some() || named.iter().any(|name| name.is_some());
             return match Config::incluster() {
                 Ok(config) if !asked_for => Ok(config),
                 _ => Err(unreadable(&error)),
@@ -209,19 +210,36 @@ async fn load(args: &ClusterArgs) -> Result<Config> {
     if let Some(name) = &args.context
         && !kubeconfig.contexts.iter().any(|known| known.name == *name)
     {
-        return Err(unknown_context(name, &kubeconfig));
+        let known = kubeconfig.contexts.iter().map(|known| &*known.name);
+        return Err(unknown("context", name, known));
+    }
+    if let Some(name) = &args.cluster
+        && !kubeconfig.clusters.iter().any(|known| known.name == *name)
+    {
+        let known = kubeconfig.clusters.iter().map(|known| &*known.name);
+        return Err(unknown("cluster", name, known));
+    }
+    if let Some(name) = &args.user
+        && !kubeconfig
+            .auth_infos
+            .iter()
+            .any(|known| known.name == *name)
+    {
+        let known = kubeconfig.auth_infos.iter().map(|known| &*known.name);
+        return Err(unknown("auth info", name, known));
     }
     let options = KubeConfigOptions {
         context: args.context.clone(),
-        ..KubeConfigOptions::default()
+        cluster: args.cluster.clone(),
+        user: args.user.clone(),
     };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     config.map_err(|error| unreadable(&error))
 }
 
-fn unknown_context(name: &str, kubeconfig: &Kubeconfig) -> Failure {
-    let failure = Failure::new(format!("error: context \"{name}\" does not exist"));
-    let known = kubeconfig.contexts.iter().map(|known| known.name.as_str());
+/// As kubectl says it of each of them.
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Failure {
+    let failure = Failure::new(format!("error: {what} \"{name}\" does not exist"));
     match super::names::nearest(name, known) {
         Some(near) => failure.with_hint(format!("did you mean {near}?")),
         None => failure,

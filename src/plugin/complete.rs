@@ -154,6 +154,8 @@ impl<'a> Line<'a> {
         match id {
             "namespace" => self.cluster.namespace = Some(value),
             "context" => self.cluster.context = Some(value),
+            "cluster" => self.cluster.cluster = Some(value),
+            "user" => self.cluster.user = Some(value),
             "kubeconfig" => self.cluster.kubeconfig = Some(value.into()),
             "as_user" => self.cluster.as_user = Some(value),
             "as_group" => self.cluster.as_group.push(value),
@@ -198,7 +200,9 @@ impl<'a> Line<'a> {
     async fn values(&self, arg: &Arg) -> (Vec<Choice>, u8) {
         let choices = match arg.get_id().as_str() {
             "namespace" | "operator_namespace" => self.namespaces().await,
-            "context" => self.contexts(),
+            "context" => self.configured(|known| names(known.contexts, |one| one.name)),
+            "cluster" => self.configured(|known| names(known.clusters, |one| one.name)),
+            "user" => self.configured(|known| names(known.auth_infos, |one| one.name)),
             // Of a report it is one that holds the agent; all are near enough.
             "data_source" => self.data_sources().await,
             _ if arg.get_value_hint() == ValueHint::FilePath => return (Vec::new(), FILES),
@@ -217,7 +221,7 @@ impl<'a> Line<'a> {
             }
             "fetch" | "suspend" | "resume" => self.unnamed(self.data_sources().await),
             "history" | "policy" if first => self.data_sources().await,
-            "why" => {
+            "why" | "status" => {
                 let (mut sources, agents) =
                     tokio::join!(self.data_sources(), self.agents("agent/"));
                 sources.extend(agents);
@@ -320,17 +324,19 @@ impl<'a> Line<'a> {
         names.map(|name| Choice::new(name, None)).collect()
     }
 
-    fn contexts(&self) -> Vec<Choice> {
+    /// What the kubeconfig names.
+    fn configured(&self, of: impl FnOnce(Kubeconfig) -> Vec<String>) -> Vec<Choice> {
         let read = match &self.cluster.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => Kubeconfig::read(),
         };
-        let contexts = read
-            .map(|kubeconfig| kubeconfig.contexts)
-            .unwrap_or_default();
-        let names = contexts.into_iter().map(|context| context.name);
+        let names = read.map(of).unwrap_or_default().into_iter();
         names.map(|name| Choice::new(name, None)).collect()
     }
+}
+
+fn names<T>(all: Vec<T>, name: impl Fn(T) -> String) -> Vec<String> {
+    all.into_iter().map(name).collect()
 }
 
 fn possible(arg: &Arg) -> Vec<Choice> {

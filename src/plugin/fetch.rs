@@ -17,7 +17,7 @@ use super::output::{Data, Tone, print, toned_text};
 use super::select::{Target, print_done, print_objects, targets};
 use super::standing::{find, standing};
 use super::suspend::missing;
-use crate::args::plugin::FetchNowArgs;
+use crate::args::plugin::{FetchNowArgs, Format};
 use crate::crd::data_source::DataSource;
 use crate::crd::{FETCH_REQUESTED_AT, FORCE_FETCH_REQUESTED_AT, Pruned};
 
@@ -79,8 +79,8 @@ pub(super) async fn run(cluster: &Cluster, args: &FetchNowArgs) -> Result<ExitCo
 }
 
 fn tell_objects(args: &FetchNowArgs, objects: &[DataSource]) -> Result<()> {
-    match args.output.map(Data::try_from) {
-        Some(Ok(format)) if !objects.is_empty() => print_objects(objects, format),
+    match Data::asked_for(args.output) {
+        Some(format) if !objects.is_empty() => print_objects(objects, format),
         _ => Ok(()),
     }
 }
@@ -89,7 +89,7 @@ fn tell_objects(args: &FetchNowArgs, objects: &[DataSource]) -> Result<()> {
 fn tell_end(target: &Target, object: &DataSource, text: &str, ok: bool, args: &FetchNowArgs) {
     if !ok {
         eprintln!("{target}: {text}");
-    } else if args.output.is_none() {
+    } else if matches!(args.output, None | Some(Format::Wide)) {
         let word = toned_text("fetched", Tone::Good);
         print(&format!("{target}: {word}: {text}\n"));
     } else {
@@ -218,7 +218,7 @@ fn timed_out(target: &Target, timeout: Duration, last: Option<&DataSource>) -> F
     let said = standing.map(|standing| format!("{}: {}", standing.reason, standing.message));
     failure.with_hint(format!(
         "is the operator running, and does it watch this namespace? kubectl get pods -A -l \
-         app.kubernetes.io/name=sumsq{}",
+         app.kubernetes.io/part-of=sumsq{}",
         said.map(|said| format!("\nstatus says {said}"))
             .unwrap_or_default()
     ))

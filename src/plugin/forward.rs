@@ -19,8 +19,9 @@ use tokio_util::task::TaskTracker;
 use super::cluster::{Cluster, Scope};
 use super::failure::{Failure, Result};
 
-/// Its own Pods, or the operator's, beside whom it is.
-const SELECTOR: &str = "app.kubernetes.io/name in (sumsq, sumsq-report)";
+/// All Pods of the chart: its own, or the operator's, beside whom it is. Another label than the
+/// selectors', so that it is the same under every `nameOverride`.
+const SELECTOR: &str = "app.kubernetes.io/part-of=sumsq";
 /// The container that serves reports.
 const CONTAINER: &str = "report";
 /// Names of its port, where the Pod tells it.

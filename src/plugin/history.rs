@@ -10,17 +10,19 @@ use serde::Serialize;
 use super::cluster::Cluster;
 use super::failure::Result;
 use super::names;
-use super::output::{Data, Tone, age, data, instant, or_none, print, table, table_text, toned};
-use crate::args::plugin::{HistoryArgs, WideFormat};
+use super::output::{
+    Data, Tone, age, data, data_source_name, instant, or_none, print, table, table_text, toned,
+};
+use crate::args::plugin::{Format, HistoryArgs};
 use crate::crd::data_source::{DataSource, FetchResult, HistoryEntry};
 
 pub(super) async fn run(cluster: &Cluster, args: &HistoryArgs) -> Result<()> {
     let name = names::of_data_source(&args.name)?;
     let source = names::data_source(cluster, name).await?;
-    let text = match args.output {
-        Some(WideFormat::Json) => data(&Document::of(&source), Data::Json)?,
-        Some(WideFormat::Yaml) => data(&Document::of(&source), Data::Yaml)?,
-        format => tables(&source, format == Some(WideFormat::Wide), Timestamp::now()),
+    let text = match (Data::asked_for(args.output), args.output) {
+        (Some(format), _) => data(&Document::of(&source), format)?,
+        (None, Some(Format::Name)) => data_source_name(&source.name_any()),
+        (None, format) => tables(&source, format == Some(Format::Wide), Timestamp::now()),
     };
     print(&text);
     Ok(())

@@ -58,7 +58,7 @@ async fn carry_out(args: PluginArgs) -> Result<ExitCode> {
     }
     let cluster = Cluster::connect(&args.cluster).await?;
     match args.command {
-        PluginCommand::Status(args) => status::run(&cluster, &args).await?,
+        PluginCommand::Status(args) => return status::run(&cluster, &args).await,
         PluginCommand::History(args) => history::run(&cluster, &args).await?,
         PluginCommand::Policy(args) => policy::run(&cluster, &args).await?,
         PluginCommand::Why(args) => return why::run(&cluster, &args).await,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::failure::{Failure, Result};
-use crate::args::plugin::{DetailFormat, ObjectFormat};
+use crate::args::plugin::Format;
 use crate::yaml;
 
 /// How urgent it is, by which it is coloured.
@@ -27,25 +27,25 @@ pub(super) enum Data {
     Yaml,
 }
 
-impl From<DetailFormat> for Data {
-    fn from(format: DetailFormat) -> Self {
-        match format {
-            DetailFormat::Json => Self::Json,
-            DetailFormat::Yaml => Self::Yaml,
+impl Data {
+    /// None: it is for people.
+    pub(super) fn asked_for(format: Option<Format>) -> Option<Self> {
+        match format? {
+            Format::Json => Some(Self::Json),
+            Format::Yaml => Some(Self::Yaml),
+            Format::Wide | Format::Name => None,
         }
     }
 }
 
-impl TryFrom<ObjectFormat> for Data {
-    type Error = ();
+/// As `-o name` has it.
+pub(super) fn data_source_name(name: &str) -> String {
+    format!("datasource.sumsq.dev/{name}\n")
+}
 
-    fn try_from(format: ObjectFormat) -> std::result::Result<Self, ()> {
-        match format {
-            ObjectFormat::Json => Ok(Self::Json),
-            ObjectFormat::Yaml => Ok(Self::Yaml),
-            ObjectFormat::Name => Err(()),
-        }
-    }
+/// The same of an Agent.
+pub(super) fn agent_name(name: &str) -> String {
+    format!("agent.sumsq.dev/{name}\n")
 }
 
 /// Whether standard output takes colour: a terminal, and nobody who asked for none.

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::cluster::Cluster;
 use super::failure::{Failure, Result};
 use super::names;
-use super::output::{Data, data, print};
-use crate::args::plugin::{PolicyArgs, PolicyKind};
+use super::output::{Data, data, data_source_name, print};
+use crate::args::plugin::{Format, PolicyArgs, PolicyKind};
 use crate::crd::data_source::{DataSource, S3};
 use crate::domain::fetch::ReadyPolicy;
 use crate::object::{Grants, Place, grants};
@@ -20,9 +20,10 @@ pub(super) async fn run(cluster: &Cluster, args: &PolicyArgs) -> Result<()> {
     let name = names::of_data_source(&args.name)?;
     let source = names::data_source(cluster, name).await?;
     let policies = Policies::of(&source, args)?;
-    let text = match (args.only, args.output) {
+    let text = match (args.only, Data::asked_for(args.output)) {
         (Some(only), _) => data(&policies.document(only), Data::Json)?,
-        (None, Some(format)) => data(&policies.listed(), format.into())?,
+        (None, Some(format)) => data(&policies.listed(), format)?,
+        (None, None) if args.output == Some(Format::Name) => data_source_name(name),
         (None, None) => policies.text(),
     };
     print(&text);

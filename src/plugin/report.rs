@@ -118,8 +118,9 @@ async fn ask(
     token: Option<String>,
 ) -> anyhow::Result<ExitCode> {
     let output = match args.output {
-        None => ShowOutput::Text,
+        None | Some(ReportFormat::Wide) => ShowOutput::Text,
         Some(ReportFormat::Json) => ShowOutput::Json,
+        Some(ReportFormat::Yaml) => ShowOutput::Yaml,
         Some(ReportFormat::Csv) => ShowOutput::Csv,
     };
     let (server, filter) = (server.to_owned(), args.filter.clone());

@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use super::cluster::Cluster;
 use super::failure::{Failure, Result};
 use super::names;
-use super::output::{Data, data, print};
-use crate::args::plugin::{ObjectFormat, SelectArgs};
+use super::output::{Data, data, data_source_name, print};
+use crate::args::plugin::{Format, SelectArgs};
 use crate::crd::data_source::DataSource;
 
 /// Namespace and name.
@@ -70,12 +70,12 @@ pub(super) fn print_objects(objects: &[DataSource], format: Data) -> Result<()> 
 }
 
 /// `datasource.sumsq.dev/counts suspended`, or the name alone.
-pub(super) fn print_done(object: &DataSource, done: &str, format: Option<ObjectFormat>) {
+pub(super) fn print_done(object: &DataSource, done: &str, format: Option<Format>) {
     let name = object.name_any();
     match format {
-        None => print(&format!("datasource.sumsq.dev/{name} {done}\n")),
-        Some(ObjectFormat::Name) => print(&format!("datasource.sumsq.dev/{name}\n")),
+        None | Some(Format::Wide) => print(&format!("datasource.sumsq.dev/{name} {done}\n")),
+        Some(Format::Name) => print(&data_source_name(&name)),
         // Printed together at the end.
-        Some(ObjectFormat::Json | ObjectFormat::Yaml) => {}
+        Some(Format::Json | Format::Yaml) => {}
     }
 }

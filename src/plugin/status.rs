@@ -1,9 +1,11 @@
 //! `kubectl sumsq status`: the health of all at a glance, what needs attention first.
 
 use std::fmt::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::Cell;
+use futures::future::join_all;
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -13,10 +15,12 @@ use serde::Serialize;
 use super::cluster::{Cluster, Scope};
 use super::failure::Result;
 use super::output::{
-    Data, age, colour, counted, data, instant, or_none, print, table, table_text, toned, until,
+    Data, age, agent_name, colour, counted, data, data_source_name, instant, or_none, print, table,
+    table_text, toned, until,
 };
 use super::standing::{AgentStanding, Health, Standing, Trust, agent_standing, standing};
-use crate::args::plugin::{ListFormat, StatusArgs};
+use super::why::{Subject, find};
+use crate::args::plugin::{Format, StatusArgs};
 use crate::crd::agent::Agent;
 use crate::crd::data_source::DataSource;
 
@@ -25,22 +29,22 @@ const REFRESH: Duration = Duration::from_secs(10);
 /// Changes that come together are shown together.
 const SETTLE: Duration = Duration::from_millis(300);
 
-pub(super) async fn run(cluster: &Cluster, args: &StatusArgs) -> Result<()> {
-    let first = Overview::read(cluster, args).await?;
+pub(super) async fn run(cluster: &Cluster, args: &StatusArgs) -> Result<ExitCode> {
+    let (first, code) = Overview::read(cluster, args).await?;
     print(&first.text(args)?);
     if !args.watch {
-        return Ok(());
+        return Ok(code);
     }
     let scope = cluster.scope(args.all_namespaces);
     let mut changes = changes(cluster, scope);
     loop {
         let news = tokio::time::timeout(REFRESH, changes.next()).await;
         if matches!(news, Ok(None)) {
-            return Ok(());
+            return Ok(code);
         }
         // What else has changed by then is seen with it.
         while let Ok(Some(())) = tokio::time::timeout(SETTLE, changes.next()).await {}
-        let text = Overview::read(cluster, args).await?.text(args)?;
+        let text = Overview::read(cluster, args).await?.0.text(args)?;
         // On a terminal it takes the place of the one before.
         let before = if colour() { "\u{1b}[2J\u{1b}[H" } else { "\n" };
         print(&format!("{before}{text}"));
@@ -72,14 +76,36 @@ struct Overview {
 }
 
 impl Overview {
-    async fn read(cluster: &Cluster, args: &StatusArgs) -> Result<Self> {
+    /// And 1 where something that is named is not there, which is told.
+    async fn read(cluster: &Cluster, args: &StatusArgs) -> Result<(Self, ExitCode)> {
+        if !args.names.is_empty() {
+            return Ok(Self::of_named(cluster, args).await);
+        }
         let scope = cluster.scope(args.all_namespaces);
         let selector = args.selector.as_deref();
         let (sources, agents) = tokio::join!(
             cluster.list::<DataSource>(scope, selector),
             cluster.list::<Agent>(scope, selector),
         );
-        Ok(Self::of(sources?, agents?, Timestamp::now()))
+        let all = Self::of(sources?, agents?, Timestamp::now());
+        Ok((all, ExitCode::SUCCESS))
+    }
+
+    async fn of_named(cluster: &Cluster, args: &StatusArgs) -> (Self, ExitCode) {
+        let (mut sources, mut agents) = (Vec::new(), Vec::new());
+        let mut code = ExitCode::SUCCESS;
+        let found = join_all(args.names.iter().map(|name| find(cluster, name))).await;
+        for found in found {
+            match found {
+                Ok(Subject::Source(source)) => sources.push(*source),
+                Ok(Subject::Agent(agent)) => agents.push(*agent),
+                Err(failure) => {
+                    failure.tell();
+                    code = ExitCode::from(failure.code);
+                }
+            }
+        }
+        (Self::of(sources, agents, Timestamp::now()), code)
     }
 
     fn of(sources: Vec<DataSource>, agents: Vec<Agent>, now: Timestamp) -> Self {
@@ -108,20 +134,21 @@ impl Overview {
     }
 
     fn text(&self, args: &StatusArgs) -> Result<String> {
-        match args.output {
-            Some(ListFormat::Json) => data(&self.document(), Data::Json),
-            Some(ListFormat::Yaml) => data(&self.document(), Data::Yaml),
-            Some(ListFormat::Name) => Ok(self.names()),
-            format => Ok(self.tables(args.all_namespaces, format == Some(ListFormat::Wide))),
+        // What is named and is not there was told already.
+        let nothing = self.sources.is_empty() && self.agents.is_empty();
+        match (Data::asked_for(args.output), args.output) {
+            _ if nothing && !args.names.is_empty() => Ok(String::new()),
+            (Some(format), _) => data(&self.document(), format),
+            (None, Some(Format::Name)) => Ok(self.names()),
+            (None, format) => Ok(self.tables(args.all_namespaces, format == Some(Format::Wide))),
         }
     }
 
     fn names(&self) -> String {
         let sources = self.sources.iter();
-        let sources =
-            sources.map(|(source, _)| format!("datasource.sumsq.dev/{}\n", source.name_any()));
+        let sources = sources.map(|(source, _)| data_source_name(&source.name_any()));
         let agents = self.agents.iter();
-        let agents = agents.map(|(agent, _)| format!("agent.sumsq.dev/{}\n", agent.name_any()));
+        let agents = agents.map(|(agent, _)| agent_name(&agent.name_any()));
         sources.chain(agents).collect()
     }
 

@@ -9,7 +9,7 @@ use super::failure::{Failure, Result};
 use super::names;
 use super::output::Data;
 use super::select::{Target, print_done, print_objects, targets};
-use crate::args::plugin::{ObjectFormat, SelectArgs};
+use crate::args::plugin::{Format, SelectArgs};
 use crate::crd::data_source::DataSource;
 
 /// Sets `spec.suspend` of each; one that fails does not hold up the others.
@@ -17,7 +17,7 @@ pub(super) async fn run(
     cluster: &Cluster,
     select: &SelectArgs,
     suspend: bool,
-    output: Option<ObjectFormat>,
+    output: Option<Format>,
 ) -> Result<ExitCode> {
     let done = if suspend { "suspended" } else { "resumed" };
     let mut objects = Vec::new();
@@ -39,7 +39,7 @@ pub(super) async fn run(
             }
         }
     }
-    if let Some(Ok(format)) = output.map(Data::try_from)
+    if let Some(format) = Data::asked_for(output)
         && !objects.is_empty()
     {
         print_objects(&objects, format)?;

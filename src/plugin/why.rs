@@ -13,9 +13,9 @@ use serde::Serialize;
 use super::cluster::Cluster;
 use super::failure::Result;
 use super::names;
-use super::output::{data, instant, print};
+use super::output::{Data, agent_name, data, data_source_name, instant, print};
 use super::standing::{AgentStanding, Health, Standing, Trust, agent_standing, standing};
-use crate::args::plugin::{Kind, ResourceName, WhyArgs};
+use crate::args::plugin::{Format, Kind, ResourceName, WhyArgs};
 use crate::crd::agent::Agent;
 use crate::crd::data_source::{DataSource, FetchError};
 
@@ -37,13 +37,21 @@ pub(super) async fn run(cluster: &Cluster, args: &WhyArgs) -> Result<ExitCode> {
         }
     }
     let explained: Vec<_> = subjects.iter().map(|subject| subject.why(now)).collect();
-    match (args.output, &*explained) {
+    match (Data::asked_for(args.output), &*explained) {
         (_, []) => {}
-        (None, all) => print(&all.iter().map(Why::text).collect::<Vec<_>>().join("\n")),
-        (Some(format), [one]) if args.names.len() == 1 => print(&data(one, format.into())?),
-        (Some(format), all) => print(&data(&List { items: all }, format.into())?),
+        (None, all) => print(&told(all, args.output)),
+        (Some(format), [one]) if args.names.len() == 1 => print(&data(one, format)?),
+        (Some(format), all) => print(&data(&List { items: all }, format)?),
     }
     Ok(code)
+}
+
+/// For people, or names alone.
+fn told(all: &[Why<'_>], output: Option<Format>) -> String {
+    if output == Some(Format::Name) {
+        return all.iter().map(Why::name).collect();
+    }
+    all.iter().map(Why::text).collect::<Vec<_>>().join("\n")
 }
 
 /// All that needs attention, most urgent first.
@@ -62,19 +70,18 @@ async fn everything(cluster: &Cluster, args: &WhyArgs, now: Timestamp) -> Result
         .filter(Why::needs_attention)
         .collect();
     explained.sort_by_key(Why::urgency);
-    match args.output {
-        Some(format) => print(&data(&List { items: &explained }, format.into())?),
-        None if subjects.is_empty() => print("No DataSources and no Agents found.\n"),
-        None if explained.is_empty() => print("Nothing needs attention.\n"),
-        None => {
-            let texts: Vec<_> = explained.iter().map(Why::text).collect();
-            print(&texts.join("\n"));
-        }
+    match (Data::asked_for(args.output), args.output) {
+        (Some(format), _) => print(&data(&List { items: &explained }, format)?),
+        (None, Some(Format::Name)) => print(&told(&explained, args.output)),
+        (None, _) if subjects.is_empty() => print("No DataSources and no Agents found.\n"),
+        (None, _) if explained.is_empty() => print("Nothing needs attention.\n"),
+        (None, _) => print(&told(&explained, args.output)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn find(cluster: &Cluster, name: &ResourceName) -> Result<Subject> {
+/// What a name names.
+pub(super) async fn find(cluster: &Cluster, name: &ResourceName) -> Result<Subject> {
     if name.kind == Some(Kind::Agent) {
         return Ok(Subject::of_agent(names::agent(cluster, &name.name).await?));
     }
@@ -89,7 +96,7 @@ async fn find(cluster: &Cluster, name: &ResourceName) -> Result<Subject> {
     }
 }
 
-enum Subject {
+pub(super) enum Subject {
     Source(Box<DataSource>),
     Agent(Box<Agent>),
 }
@@ -151,6 +158,13 @@ impl Why<'_> {
     fn text(&self) -> &str {
         match self {
             Self::Source { text, .. } | Self::Agent { text, .. } => text,
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Source { detail, .. } => data_source_name(&detail.name),
+            Self::Agent { detail, .. } => agent_name(&detail.name),
         }
     }
 

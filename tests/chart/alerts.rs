@@ -13,7 +13,8 @@ const TESTS: &str = include_str!("alerts.test.yaml");
 
 /// The groups of the PrometheusRule, as a file of rules.
 fn rules(values: &str) -> Value {
-    let values = format!("metrics: {{prometheusRule: {{enabled: true}}}}\n{values}");
+    let runbooks = "runbookUrl: \"https://example.com/v{{ .Chart.AppVersion }}/runbooks/\"";
+    let values = format!("metrics: {{prometheusRule: {{enabled: true, {runbooks}}}}}\n{values}");
     let documents = render_in("sumsq", &values);
     let rules = of_kind(&documents, "PrometheusRule")[0];
     json!({"groups": rules["spec"]["groups"]})
@@ -83,8 +84,14 @@ fn each_is_tested_both_ways_and_has_its_page() {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks");
     for (name, rule) in &rules {
         let url = rule["annotations"]["runbook_url"].as_str().unwrap();
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(url);
-        let page = std::fs::read_to_string(page).unwrap_or_else(|_| panic!("no page {url}"));
+        let begin = concat!(
+            "https://example.com/v",
+            env!("CARGO_PKG_VERSION"),
+            "/runbooks/"
+        );
+        let page = url.strip_prefix(begin).expect(url);
+        let page =
+            std::fs::read_to_string(pages.join(page)).unwrap_or_else(|_| panic!("no page {url}"));
         let heading = format!("# {name}\n");
         assert!(page.starts_with(&heading), "{url}");
         for part in ["## What it means", "## How to look", "## What to do"] {
@@ -97,4 +104,25 @@ fn each_is_tested_both_ways_and_has_its_page() {
     });
     let listed: BTreeSet<String> = listed.filter(|name| name != "README").collect();
     assert_eq!(listed, all.iter().map(|name| (*name).to_owned()).collect());
+}
+
+/// A link that leads nowhere is worse than none.
+#[test]
+fn without_an_address_of_the_pages_there_is_no_link() {
+    let documents = render_in("sumsq", "metrics: {prometheusRule: {enabled: true}}");
+    let rules = of_kind(&documents, "PrometheusRule")[0].to_string();
+    assert!(rules.contains("SumsqNoLeader"), "{rules}");
+    assert!(!rules.contains("runbook_url"), "{rules}");
+}
+
+#[test]
+fn without_a_report_server_nobody_misses_it() {
+    let with = rules("");
+    let without = rules("report: {enabled: false}");
+    let (with, without) = (named(&with), named(&without));
+    let gone: Vec<_> = with
+        .keys()
+        .filter(|name| !without.contains_key(*name))
+        .collect();
+    assert_eq!(gone, [&"SumsqCertificateStale", &"SumsqReportServerDown"]);
 }

@@ -71,6 +71,22 @@ impl Release<'_> {
         !spec["properties"]["historyLimit"].is_null()
     }
 
+    /// The DataSource, after a write that has nothing to do with its spec.
+    async fn write(&self) -> Value {
+        let token = format!("written={:?}", std::time::Instant::now());
+        let args = [
+            "-n",
+            self.namespace.name(),
+            "annotate",
+            "--overwrite",
+            "dsrc",
+            "counts",
+            &token,
+        ];
+        self.cluster.kubectl(&args).await.expect_success();
+        self.get("datasource", "counts").await.unwrap()
+    }
+
     /// All that is labelled as this release's, but for what is not of this namespace.
     async fn left(&self) -> Vec<String> {
         let kinds = "deployments,replicasets,services,serviceaccounts,secrets,configmaps,roles,\
@@ -91,7 +107,8 @@ impl Release<'_> {
     }
 }
 
-/// The chart as an older version may have been: with a definition that lacks a field.
+/// The chart as an older version may have been: with a definition that lacks a field, and without a
+/// block of values.
 fn older_chart() -> PathBuf {
     let folder = temporary_folder("older-chart");
     let copied = std::process::Command::new("cp")
@@ -112,7 +129,28 @@ fn older_chart() -> PathBuf {
         "historyLimit:\n",
         "historyLength:\n",
     );
+    let values = std::fs::read_to_string(chart.join("values.yaml")).unwrap();
+    let (before, rest) = values.split_once("# Who may connect to the Pods").unwrap();
+    let (block, after) = rest.split_once("# PodDisruptionBudgets").unwrap();
+    assert!(block.contains("\nnetworkPolicy:\n"), "{block}");
+    let without = format!("{before}# PodDisruptionBudgets{after}");
+    std::fs::write(chart.join("values.yaml"), without).unwrap();
+    std::fs::remove_file(chart.join("templates/networkpolicies.yaml")).unwrap();
     chart
+}
+
+/// Back to the older chart by an upgrade: the older program, and the newer definitions, by which no
+/// write drops what the older one does not know.
+async fn goes_back_by_an_upgrade(release: &Release<'_>, older_path: &str) {
+    let back = ["upgrade", "sumsq", older_path, "--reset-then-reuse-values"];
+    release.helm(&back).await;
+    let deployment = release.get("deployment", "sumsq").await.unwrap();
+    let label = "helm.sh/chart";
+    assert_eq!(deployment["metadata"]["labels"][label], "sumsq-0.0.9");
+    let definition = release.get("crd", "datasources.sumsq.dev").await.unwrap();
+    assert_eq!(definition["metadata"]["labels"][label], "sumsq-0.1.0");
+    assert!(release.knows_history_limit().await);
+    assert_eq!(release.write().await["spec"]["historyLimit"], 5);
 }
 
 #[tokio::test]
@@ -145,16 +183,23 @@ async fn definitions_come_with_the_chart_and_stay_without_it() {
     });
     release.apply(&source).await.expect_success();
 
-    // A newer chart: newer definitions, other settings, the same key, and all objects as they were.
-    release
-        .helm(&[
-            "upgrade",
-            "sumsq",
-            CHART,
-            "--set",
-            "controller.concurrency=8",
-        ])
-        .await;
+    // A newer chart: newer definitions, other settings, the same key, and all objects as they were. Its
+    // new values have their defaults; Helm's older flag knows of none.
+    let upgrade = [
+        "upgrade",
+        "sumsq",
+        CHART,
+        "--set",
+        "controller.concurrency=8",
+    ];
+    let without_defaults = [
+        &upgrade[..],
+        &["--reuse-values", "-n", release.namespace.name()],
+    ];
+    let refused = cluster.helm(&without_defaults.concat()).await;
+    assert!(!refused.status.success() && refused.stderr.contains("networkPolicy"));
+    let reset = [&upgrade[..], &["--reset-then-reuse-values"]].concat();
+    release.helm(&reset).await;
     assert!(release.knows_history_limit().await);
     assert_eq!(release.setting("SUMSQ_CONCURRENCY").await["value"], "8");
     assert_eq!(release.cookie_key().await, key, "sessions go on");
@@ -177,7 +222,9 @@ async fn definitions_come_with_the_chart_and_stay_without_it() {
     let volume = release.get("pvc", "sumsq").await;
     assert!(volume.is_some(), "the old store is kept");
 
-    // And back, twice, to the settings and the definitions of then.
+    goes_back_by_an_upgrade(&release, older_path).await;
+
+    // And back by revisions, twice, to the settings and the definitions of then.
     release.helm(&["rollback", "sumsq", "2"]).await;
     let deployment = release.get("deployment", "sumsq").await.unwrap();
     assert_eq!(deployment["spec"]["strategy"], json!({"type": "Recreate"}));
@@ -186,7 +233,12 @@ async fn definitions_come_with_the_chart_and_stay_without_it() {
     release.helm(&["rollback", "sumsq", "1"]).await;
     assert!(!release.knows_history_limit().await);
     assert_eq!(release.setting("SUMSQ_CONCURRENCY").await["value"], "4");
-    assert!(release.get("datasource", "counts").await.is_some());
+    // As docs/upgrading.md warns.
+    wait_for("the older definition", PATIENCE, async || {
+        let written = release.write().await;
+        written["spec"]["historyLimit"].is_null().then_some(())
+    })
+    .await;
 
     release.helm(&["upgrade", "sumsq", CHART]).await;
     release.helm(&["uninstall", "sumsq"]).await;

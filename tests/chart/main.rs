@@ -7,22 +7,25 @@ mod buckets;
 mod support;
 
 mod alerts;
+mod applied;
 mod consistent;
 mod dashboard;
 mod helm;
 mod life;
 mod matrix;
+mod notes;
 mod pod_security;
 mod pods;
 mod reference;
 mod render;
 mod rights;
 mod running;
+mod strangers;
 mod taken;
 mod tenants;
 mod walk;
 
-use serde_json::Value;
+use applied::condition;
 use support::kubernetes::Cluster;
 use tokio::sync::OnceCell;
 
@@ -47,23 +50,4 @@ async fn start_cluster() -> Cluster {
     let wait = [&["wait", "--for=condition=Established"][..], &crds].concat();
     cluster.kubectl(&wait).await.expect_success();
     cluster
-}
-
-/// Some, where an object's condition has this reason.
-async fn condition(
-    cluster: &Cluster,
-    namespace: &str,
-    object: &str,
-    kind: &str,
-    reason: &str,
-) -> Option<()> {
-    let args = ["-n", namespace, "get", object, "-o", "json"];
-    let found = cluster.kubectl(&args).await;
-    let found = found.status.success().then_some(found.stdout)?;
-    let found: Value = serde_json::from_str(&found).unwrap();
-    let conditions = found["status"]["conditions"].as_array()?;
-    let condition = conditions
-        .iter()
-        .find(|condition| condition["type"] == kind)?;
-    (condition["reason"] == reason).then_some(())
 }

@@ -14,7 +14,7 @@ pub const MATRIX: &[(&str, &str)] = &[
             "postgres: {existingSecret: db, passwordKey: password, caSecret: ca}
 replicas: 2
 shards: 2
-report: {replicas: 3}
+report: {replicas: 3, postgres: {existingSecret: db-reader, urlKey: address}}
 topologySpreadConstraints:
   - {maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}",
         ),
@@ -29,6 +29,7 @@ report: {enabled: false}",
             "loopback",
             "report: {auth: {mode: none}}
 persistence: {existingClaim: counts}
+podSecurityContext: {runAsUser: null, runAsGroup: null, fsGroup: null}
 controller:
   ingestMemoryMiB: 256
   spillDir: /spill
@@ -59,7 +60,30 @@ report:
 networkPolicy:
   enabled: true
   reportFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
-  egress: {s3: {to: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [443, 9000]}}",
+controller: {allowedEndpoints: [\"https://minio.storage.svc:9000\", \"https://*.r2.cloudflarestorage.com\"]}
+report: {service: {type: NodePort}, tls: {endsBefore: true}}",
+        ),
+        (
+            "with_company",
+            "controller:
+  extraEnv: [{name: SSL_CERT_FILE, value: /etc/authorities/ca.crt}]
+  extraVolumes: [{name: authorities, configMap: {name: our-authorities}}]
+  extraVolumeMounts: [{name: authorities, mountPath: /etc/authorities, readOnly: true}]
+  extraContainers: [{name: tunnel, image: registry.example.com/tunnel}]
+report:
+  extraVolumes: [{name: proxy-config, secret: {secretName: oauth2-proxy}}]
+  extraVolumeMounts: [{name: authorities, mountPath: /etc/authorities, readOnly: true}]
+  extraContainers:
+    - name: oauth2-proxy
+      image: quay.io/oauth2-proxy/oauth2-proxy
+      volumeMounts: [{name: proxy-config, mountPath: /etc/proxy}]",
+        ),
+        (
+            "fenced_in_with_peers",
+            "networkPolicy:
+  enabled: true
+  egress: {s3: {to: [{ipBlock: {cidr: 192.0.2.0/24}}], ports: [443, 9000]}}
+controller: {allowedEndpoints: [\"http://127.0.0.1:*\"]}",
         ),
         (
             "pods_of_their_own_kind",

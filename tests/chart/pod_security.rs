@@ -8,7 +8,7 @@ use crate::helm::{CHART, container, entry};
 use crate::support::kubernetes::{Cluster, Namespace, Output};
 use crate::support::process::wait_for;
 
-async fn restricted(cluster: &Cluster, prefix: &str) -> Namespace {
+pub async fn restricted(cluster: &Cluster, prefix: &str) -> Namespace {
     let namespace = cluster.namespace(prefix).await;
     let label = |mode: &str| format!("pod-security.kubernetes.io/{mode}=restricted");
     let labels = [label("enforce"), label("warn"), label("audit")];

@@ -20,24 +20,27 @@ use crate::support::process::{Server, ServerCommand, free_port, temporary_folder
 /// The user and the group of the chart's Pods.
 const USER: u32 = 65_532;
 
+/// What the tests' own binary is linked to; the released one is to nothing.
+const LIBRARIES: &str = "/usr/lib /usr/lib64 /lib /lib64";
+
 /// Makes a root of the binary and the libraries it is linked to, mounts the volumes, and closes it.
-/// `$1` is the root, `$2` the binary, `$3` how the user is changed; then a source, a target and ro or
-/// rw for each volume, and after `--` the environment and the command.
+/// `$1` is the root, `$2` the binary, `$3` how the user is changed, `$4` the libraries' folders; then a
+/// source, a target and ro or rw for each volume, and after `--` the environment and the command.
 const ROOT: &str = r#"
 set -e
-root=$1; binary=$2; user=$3; shift 3
+root=$1; binary=$2; user=$3; libraries=$4; shift 4
 mount -t tmpfs -o mode=0755 image "$root"
 bind() {
     mount --bind "$1" "$root$2"
     [ "$3" = rw ] || mount -o remount,bind,ro "$root$2"
 }
-for folder in /usr/lib /usr/lib64 /lib /lib64; do
+for folder in $libraries; do
     if [ -L "$folder" ]; then cp -P "$folder" "$root$folder"
     elif [ -d "$folder" ]; then mkdir -p "$root$folder"; bind "$folder" "$folder" ro
     fi
 done
 mkdir -p "$root/etc" "$root/dev" "$root/proc"
-for file in /etc/hosts /dev/null /dev/urandom; do touch "$root$file"; bind "$file" "$file" rw; done
+for file in /etc/hosts /dev/full /dev/null /dev/random /dev/urandom /dev/zero; do touch "$root$file"; bind "$file" "$file" rw; done
 mount --rbind /proc "$root/proc"
 touch "$root/sumsq"; bind "$binary" /sumsq ro
 while [ "$1" != -- ]; do
@@ -182,6 +185,17 @@ impl<'c> Pod<'c> {
 
     /// Starts a container. Its ports are others than it says, as it shares the host's network.
     pub async fn start(&self, name: &'static str) -> Running {
+        let binary = Path::new(env!("CARGO_BIN_EXE_sumsq"));
+        self.start_program(name, binary, LIBRARIES).await
+    }
+
+    /// The same with another binary, and the folders of libraries that it needs: a static one none.
+    pub async fn start_program(
+        &self,
+        name: &'static str,
+        binary: &Path,
+        libraries: &str,
+    ) -> Running {
         let container = entry(&self.object["spec"]["containers"], "name", name).clone();
         self.is_restricted(&container);
         let mut ports = BTreeMap::new();
@@ -196,8 +210,7 @@ impl<'c> Pod<'c> {
         } else {
             format!("--user --map-user={USER} --map-group={USER}")
         };
-        let (own, binary) = (is_root(), env!("CARGO_BIN_EXE_sumsq"));
-        let own: &[&str] = if own {
+        let own: &[&str] = if is_root() {
             &["--mount"]
         } else {
             &["--mount", "--map-root-user"]
@@ -206,7 +219,8 @@ impl<'c> Pod<'c> {
             .args(own)
             .args(["sh", "-c", ROOT, "sh"])
             .arg(&root)
-            .args([binary, &change]);
+            .arg(binary)
+            .args([&change, libraries]);
         for mount in container["volumeMounts"].as_array().unwrap() {
             let text = |field: &str| mount[field].as_str().unwrap();
             let access = if mount["readOnly"] == true {

@@ -178,6 +178,14 @@ fn what_does_not_go_together_is_refused_with_a_reason() {
             "needs TLS",
         ),
         (
+            "report: {service: {type: LoadBalancer}}".to_owned(),
+            "go over the network in the clear",
+        ),
+        (
+            "report: {postgres: {existingSecret: reader}}".to_owned(),
+            "set that as well",
+        ),
+        (
             "report: {tls: {existingSecret: t, certManager: {enabled: true, issuerRef: {name: i}}}}"
                 .to_owned(),
             "choose one",

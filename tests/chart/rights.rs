@@ -3,6 +3,7 @@
 //! once for one alone, with what `tenantNamespaces` and a proxy's "fetch now" add.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -329,10 +330,17 @@ impl<'c> Release<'c> {
         let manifest = documents(&manifest);
         for account in ["sumsq", "sumsq-report"] {
             let user = format!("system:serviceaccount:{name}:{account}");
+            let granted = granted(&manifest, account);
+            // A watch is written down when its connection has ended; what is missing then is named below.
+            let written = wait_for("all of it", PATIENCE, async || {
+                granted.is_subset(&asked(cluster, &user).0).then_some(())
+            });
+            tokio::time::timeout(Duration::from_secs(10), written)
+                .await
+                .ok();
             let (mut done, refused) = asked(cluster, &user);
             assert_eq!(refused, [""; 0], "{account} lacks a right");
             done.retain(|what| !EVERYONES.contains(&what.as_str()));
-            let granted = granted(&manifest, account);
             let unused: Vec<_> = granted.difference(&done).collect();
             assert!(unused.is_empty(), "{account} has no use for {unused:?}");
             let more: Vec<_> = done.difference(&granted).collect();

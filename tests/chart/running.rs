@@ -1,11 +1,12 @@
 //! The Pods of the chart, run: who they are, what they may write, and whether their probes answer.
 
+pub use crate::applied::ready;
 use crate::buckets::{Bucket, DOCUMENT};
 use crate::helm::CHART;
 use crate::pods::{Pod, Running};
-use crate::support::kubernetes::{ADMIN_TOKEN, Cluster};
+use crate::support::kubernetes::ADMIN_TOKEN;
 use crate::support::process::wait_for;
-use crate::{PATIENCE, SETTINGS, cluster, condition};
+use crate::{PATIENCE, SETTINGS, cluster};
 
 /// Who it runs as, and that it can write nowhere but into its volumes.
 fn is_confined(container: &Running, writable: &[&str]) {
@@ -72,33 +73,4 @@ async fn beside_each_other_on_sqlite() {
 
     assert_eq!(report.terminate().await, Some(0));
     assert_eq!(controller.terminate().await, Some(0));
-}
-
-/// A DataSource that reads the bucket with keys from a Secret, once it has.
-pub async fn ready(cluster: &Cluster, namespace: &str, bucket: &Bucket) {
-    let secret = ["create", "secret", "generic", "keys", "-n", namespace];
-    let keys = [
-        "--from-literal=accessKeyId=test",
-        "--from-literal=secretAccessKey=test",
-    ];
-    let secret = [&secret[..], &keys].concat();
-    cluster.kubectl(&secret).await.expect_success();
-    let label = [
-        "label",
-        "secret",
-        "keys",
-        "sumsq.dev/credentials=true",
-        "-n",
-        namespace,
-    ];
-    cluster.kubectl(&label).await.expect_success();
-    let mut source = bucket.data_source("counts").await;
-    source["spec"]["source"]["s3"]["secretRef"] = serde_json::json!({"name": "keys"});
-    let source = source.to_string();
-    let applied = cluster.apply(namespace, &source);
-    applied.await.expect_success();
-    wait_for("the import", PATIENCE, async || {
-        condition(cluster, namespace, "datasource/counts", "Ready", "Imported").await
-    })
-    .await;
 }

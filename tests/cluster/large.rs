@@ -62,5 +62,5 @@ async fn a_large_file_is_imported_in_bounded_memory() {
         newest["completedAt"],
         peak / 1024
     );
-    assert!(peak < 512 * 1024, "{peak} KiB");
+    assert!(peak < 256 * 1024, "{peak} KiB");
 }

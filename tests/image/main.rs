@@ -1,6 +1,22 @@
 //! What `release/build` makes: a static program that needs nothing beside it, the image that holds
 //! nothing else, and what both are made of. The first test to ask builds it.
 
+#[allow(dead_code, reason = "the chart's tests ask it for more")]
+#[path = "../chart/applied.rs"]
+mod applied;
+#[allow(dead_code, reason = "the cluster's tests ask it for more")]
+#[path = "../cluster/buckets.rs"]
+mod buckets;
+#[allow(dead_code, reason = "the chart's tests ask it for more")]
+#[path = "../chart/helm.rs"]
+mod helm;
+mod in_pod;
+#[allow(dead_code, reason = "the chart's tests ask it for more")]
+#[path = "../chart/pods.rs"]
+mod pods;
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +26,7 @@ use std::sync::LazyLock;
 use insta::assert_snapshot;
 use serde_json::Value;
 
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 const MIB: u64 = 1 << 20;
 
 /// May be passed on in a program under Apache-2.0; each asks for no more than its text beside it.
@@ -44,6 +61,8 @@ static RELEASE: LazyLock<Release> = LazyLock::new(|| {
             .env("PATH", format!("{tools}:{path}"))
             // Cargo tells tests what their own build was told.
             .env_remove("SUMSQ_COMMIT")
+            // As in a container's job: the files are another user's.
+            .env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
             .current_dir(env!("CARGO_MANIFEST_DIR")),
     );
     let architecture = if cfg!(target_arch = "aarch64") {
@@ -173,13 +192,66 @@ fn every_crate_has_a_licence_that_lets_it_be_passed_on() {
     }
 }
 
+/// The release's image with another architecture written on it, as an archive in `dist`. Nobody runs it.
+fn for_another_architecture(dist: &Path) -> &'static str {
+    let other = ["arm64", "amd64"][usize::from(RELEASE.architecture == "arm64")];
+    let layout = dist.join("layout");
+    unpack(&RELEASE.archive("oci.tar"), &layout);
+    let blobs = layout.join("blobs/sha256");
+    let mut path = layout.join("index.json");
+    let mut text = fs::read_to_string(&path).unwrap();
+    // index -> manifest -> config, and back with the digests that change with it.
+    let mut chain = Vec::new();
+    for next in [Some("/manifests/0/digest"), Some("/config/digest"), None] {
+        let document: Value = serde_json::from_str(&text).unwrap();
+        chain.push((path.clone(), text.clone()));
+        if let Some(pointer) = next {
+            let digest = document.pointer(pointer).unwrap().as_str().unwrap();
+            path = blobs.join(digest.strip_prefix("sha256:").unwrap());
+            text = fs::read_to_string(&path).unwrap();
+        }
+    }
+    let own = RELEASE.architecture;
+    let mut change = (
+        format!("\"architecture\":\"{own}\""),
+        format!("\"architecture\":\"{other}\""),
+    );
+    for (path, text) in chain.into_iter().rev() {
+        assert!(text.contains(&change.0), "{text}");
+        let changed = text.replace(&change.0, &change.1);
+        fs::write(&path, changed).unwrap();
+        if path.starts_with(&blobs) {
+            let sum = text_of(Command::new("sha256sum").arg(&path));
+            let sum = sum.split(' ').next().unwrap().to_owned();
+            let before = path.file_name().unwrap().to_str().unwrap().to_owned();
+            fs::rename(&path, blobs.join(&sum)).unwrap();
+            change = (before, sum);
+        }
+    }
+    let name = format!("sumsq-{}-linux-{other}.oci.tar", env!("CARGO_PKG_VERSION"));
+    done(
+        Command::new("tar")
+            .args(["--create", "--file"])
+            .arg(dist.join(name))
+            .arg("--directory")
+            .arg(&layout)
+            .args(["blobs", "index.json", "oci-layout"]),
+    );
+    other
+}
+
 #[test]
 fn images_of_several_architectures_are_published_as_one() {
     let folder = tempfile::tempdir().unwrap();
+    let dist = folder.path().join("dist");
+    fs::create_dir(&dist).unwrap();
+    let own = RELEASE.archive("oci.tar");
+    fs::copy(&own, dist.join(own.file_name().unwrap())).unwrap();
+    let other = for_another_architecture(&dist);
     let to = format!("oci:{}", folder.path().join("layout").display());
     let publish = |version: &str| {
         Command::new("release/publish-image")
-            .arg(&RELEASE.folder)
+            .arg(&dist)
             .args([&to, version])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
@@ -190,10 +262,27 @@ fn images_of_several_architectures_are_published_as_one() {
     let digest = digest.trim().strip_prefix("digest=sha256:").unwrap();
     let blob = folder.path().join("layout/blobs/sha256").join(digest);
     let index: Value = serde_json::from_slice(&fs::read(blob).unwrap()).unwrap();
-    assert_eq!(
-        index["manifests"][0]["platform"]["architecture"],
-        RELEASE.architecture
-    );
+    let listed = index["manifests"].as_array().unwrap();
+    let platforms: BTreeSet<_> = listed
+        .iter()
+        .map(|manifest| {
+            let platform = &manifest["platform"];
+            assert_eq!(platform["os"], "linux");
+            platform["architecture"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(platforms, BTreeSet::from([RELEASE.architecture, other]));
+    // Each leads to an image of that architecture.
+    for manifest in listed {
+        let blob = |digest: &Value| -> Value {
+            let hash = digest.as_str().unwrap().strip_prefix("sha256:").unwrap();
+            let blob = folder.path().join("layout/blobs/sha256").join(hash);
+            serde_json::from_slice(&fs::read(blob).unwrap()).unwrap()
+        };
+        let image = blob(&manifest["digest"]);
+        let config = blob(&image["config"]["digest"]);
+        assert_eq!(config["architecture"], manifest["platform"]["architecture"]);
+    }
 
     let none = publish("9.9.9");
     let said = String::from_utf8(none.stderr).unwrap();
@@ -236,7 +325,19 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
     let label =
         |name: &str| &config["config"]["Labels"][format!("org.opencontainers.image.{name}")];
     assert_eq!(label("version"), version);
-    assert_eq!(label("revision").as_str().unwrap().len(), 40);
+    let commit = text_of(
+        Command::new("git")
+            .args(["rev-parse", "HEAD"])
+            .current_dir(env!("CARGO_MANIFEST_DIR")),
+    );
+    assert_eq!(label("revision"), commit.trim());
+    // What `kind load image-archive`, podman and skopeo name it by, and what a Pod with the chart's
+    // default image asks for.
+    let named = &index["manifests"][0]["annotations"];
+    let name = format!("docker.io/library/sumsq:{version}");
+    assert_eq!(named["org.opencontainers.image.ref.name"], name);
+    assert_eq!(named["io.containerd.image.name"], name);
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
 
     let root = folder.path().join("root");
     let mut files = BTreeSet::new();
@@ -258,20 +359,26 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
     assert!(compressed < 20 * MIB, "{compressed} bytes to pull");
 
     // And there it does the whole job.
-    let certificate = rcgen::generate_simple_self_signed(["reports.internal".to_owned()]).unwrap();
-    let (pem, key) = (
-        folder.path().join("cert.pem"),
-        folder.path().join("key.pem"),
-    );
-    fs::write(&pem, certificate.cert.pem()).unwrap();
-    fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
-    let said = text_of(
-        Command::new("tests/image/in_empty_root")
-            .arg(&root)
-            .env("CERTIFICATE", &pem)
-            .env("KEY", &key)
-            .current_dir(env!("CARGO_MANIFEST_DIR")),
-    );
+    let (authority, authority_key) = support::postgres::authority();
+    let others = another_authority();
+    let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let hosts = ["reports.internal".to_owned()];
+    let certificate = rcgen::CertificateParams::new(hosts).unwrap();
+    let certificate = certificate.signed_by(&key, &issuer).unwrap();
+    let mut run = Command::new("tests/image/in_empty_root");
+    run.arg(&root).current_dir(env!("CARGO_MANIFEST_DIR"));
+    for (variable, pem) in [
+        ("CERTIFICATE", certificate.pem()),
+        ("KEY", key.serialize_pem()),
+        ("AUTHORITY", authority.pem()),
+        ("OTHERS", others.pem()),
+    ] {
+        let path = folder.path().join(format!("{variable}.pem"));
+        fs::write(&path, pem).unwrap();
+        run.env(variable, path);
+    }
+    let said = text_of(&mut run);
     assert_snapshot!(
         said.trim()
             .lines()
@@ -281,16 +388,29 @@ fn the_image_holds_nothing_else_and_runs_as_nobody() {
     );
 }
 
+/// One that has signed nothing here, and is called otherwise.
+fn another_authority() -> rcgen::Certificate {
+    let mut parameters = rcgen::CertificateParams::default();
+    let name = rcgen::DnType::CommonName;
+    parameters.distinguished_name.push(name, "another");
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    parameters.self_signed(&key).unwrap()
+}
+
 /// Without what differs from run to run.
 fn redacted(line: &str) -> String {
     let version = format!("sumsq {} (", env!("CARGO_PKG_VERSION"));
     if let Some(commit) = line.strip_prefix(&version) {
         let commit = commit.trim_end_matches(')').trim_end_matches(", changed");
         assert!(
-            commit.len() == 12 && commit.chars().all(|c| c.is_ascii_hexdigit()),
+            commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit()),
             "{line}"
         );
         return "sumsq VERSION (COMMIT)".to_owned();
+    }
+    if let Some((_, logged)) = line.split_once("Z ERROR ") {
+        return format!("TIME ERROR {logged}");
     }
     for (before, instead) in [("imported in ", "N ms"), (" at path ", "...")] {
         if let Some((start, _)) = line.split_once(before) {

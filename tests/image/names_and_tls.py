@@ -1,4 +1,4 @@
-"""A name server that knows one name, and an HTTPS server whose certificate nobody vouches for."""
+"""A name server that knows one name, and an HTTPS server that knows no report."""
 
 import fcntl
 import socket
@@ -8,6 +8,11 @@ import sys
 import threading
 
 KNOWN = b"\x07reports\x08internal\x00"
+BODY = b'{"title": "Not Found", "detail": "the certificate was good, and here is no report"}'
+ANSWER = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: application/problem+json\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+)
 A = 1
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
@@ -34,7 +39,10 @@ def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
     while True:
         client, _ = listener.accept()
         try:
-            context.wrap_socket(client, server_side=True).close()
+            with context.wrap_socket(client, server_side=True) as connection:
+                while not connection.recv(65536).endswith(b"\r\n\r\n"):
+                    pass
+                connection.sendall(ANSWER)
         except OSError:
             client.close()
 

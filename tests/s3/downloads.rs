@@ -76,6 +76,46 @@ async fn a_large_object_comes_in_parts() {
     assert_eq!(whole.received(), LARGE as u64);
 }
 
+/// Whoever gets no memory for parts that come ahead reads on without.
+#[tokio::test]
+async fn many_large_objects_at_once_share_what_comes_ahead() {
+    const OBJECTS: usize = 8;
+    let stored = noise(LARGE);
+    let bucket = Bucket::new().await;
+    bucket.put(KEY, &stored).await;
+    let rules = [
+        get(json!({"headers": {"range": ""}})),
+        get(json!({"response": with_length(json!({}), stored.len())})),
+    ];
+    let object = bucket.behind(&rules).await;
+    let objects = objects().await;
+    let mut bodies = Vec::new();
+    for _ in 0..OBJECTS {
+        let opened = objects
+            .open(&object, "growth", Some(&root()), None, LIMIT)
+            .await;
+        bodies.push((body(opened), Vec::with_capacity(LARGE)));
+    }
+    // Into the second part of each.
+    for (body, got) in &mut bodies {
+        while got.len() <= 9 << 20 {
+            got.extend_from_slice(&body.next().await.unwrap().unwrap());
+        }
+    }
+    let fired = Microburst::shared().await.fired().await;
+    let of_ours = |event: &&Value| event.to_string().contains(&bucket.name);
+    let fired: Vec<&Value> = fired.as_array().unwrap().iter().filter(of_ours).collect();
+    // One whole object each by the last rule, and parts by the one before.
+    let parts = fired.len() - OBJECTS;
+    assert!((1..=OBJECTS + 6).contains(&parts), "{fired:#?}");
+    for (mut body, mut got) in bodies {
+        while let Some(chunk) = body.next().await.unwrap() {
+            got.extend_from_slice(&chunk);
+        }
+        assert!(got == stored);
+    }
+}
+
 #[tokio::test]
 async fn each_part_is_gone_on_with_by_itself() {
     let stored = noise(LARGE);

@@ -385,6 +385,39 @@ async fn a_reader_waits_for_the_writer_and_never_writes() {
     );
 }
 
+/// With the very statements of docs/store.md.
+#[tokio::test]
+async fn a_role_that_may_only_read_is_enough_for_reports() {
+    let server = Server::shared().await;
+    let database = server.database();
+    let role = format!("reader_{database}");
+    let documented = include_str!("../../docs/store.md")
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.ends_with("sumsq_reader;"));
+    let grants: Vec<&str> = documented.collect();
+    assert_eq!(grants.len(), 3, "{grants:?}");
+    server.say(&database, &format!("CREATE ROLE {role} LOGIN"));
+    let grants = grants.join(" ").replace("sumsq_reader", &role);
+    server.say(&database, &grants);
+    let url = server.url(&database);
+    let store = open(&url).await;
+    let source = source("granted");
+    import(&store, &source, vec![("a", 1, 1)]).await;
+    // Of a role without a password nobody asks for one there.
+    let reader_url = server.socket_url(&database);
+    let reader_url = reader_url.replacen("postgres@", &format!("{role}@"), 1);
+    let reader = Postgres::open_read_only(&reader_url).await.unwrap();
+    assert_eq!(visitors(&reader, &source).await, [1]);
+    let writer = Postgres::open(&reader_url).await;
+    assert!(writer.is_err() || writer.unwrap().set_reader(source.id, "arn").await.is_err());
+    reader.close().await;
+    server.say(
+        &database,
+        &format!("DROP OWNED BY {role}; DROP ROLE {role}"),
+    );
+}
+
 #[tokio::test]
 async fn tls_is_verified_where_the_address_asks_for_it() {
     let server = Server::start_with_tls().await;

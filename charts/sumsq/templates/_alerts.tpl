@@ -17,10 +17,14 @@
 {{- if and (eq $rule.alert "SumsqVolumeFilling") $.Values.postgres.existingSecret -}}
 {{- $skipped = true -}}
 {{- end -}}
+{{- if and (has $rule.alert (list "SumsqReportServerDown" "SumsqCertificateStale")) (not $.Values.report.enabled) -}}
+{{- $skipped = true -}}
+{{- end -}}
 {{- if not $skipped -}}
 {{- $_ := set $rule "labels" (merge (dict) $settings.alertLabels $rule.labels) -}}
-{{- $folder := default "docs/runbooks" $settings.runbookUrl | trimSuffix "/" -}}
-{{- $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" $folder $rule.alert) -}}
+{{- with tpl $settings.runbookUrl $ | trimSuffix "/" -}}
+{{- $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" . $rule.alert) -}}
+{{- end -}}
 {{- $rules = append $rules $rule -}}
 {{- end -}}
 {{- end -}}

@@ -6,6 +6,9 @@
 {{- if or (gt (int .Values.replicas) 1) (gt (int .Values.shards) 1) -}}
 {{- fail "replicas and shards beyond 1 need PostgreSQL, which several operators can share: set postgres.existingSecret. With SQLite there is one operator, on one volume." -}}
 {{- end -}}
+{{- if $report.postgres.existingSecret -}}
+{{- fail "report.postgres is another way into the store of postgres.existingSecret: set that as well." -}}
+{{- end -}}
 {{- if eq $placement "Deployment" -}}
 {{- fail "report.placement=Deployment needs PostgreSQL: set postgres.existingSecret. An SQLite store is read through memory that is shared with its writer, on the writer's node, so that its report server runs beside it (Sidecar)." -}}
 {{- end -}}
@@ -25,6 +28,10 @@
 {{- if and (eq .mode "proxy") .proxy.clientCaSecret (not (include "sumsq.tlsSecret" $)) -}}
 {{- fail "report.auth.proxy.clientCaSecret needs TLS, in which client certificates are shown: set report.tls.existingSecret or report.tls.certManager.enabled." -}}
 {{- end -}}
+{{- end -}}
+{{- $exposed := ne $report.service.type "ClusterIP" -}}
+{{- if and $exposed (include "sumsq.reportAsks" .) (not (include "sumsq.tlsSecret" .)) (not $report.tls.endsBefore) -}}
+{{- fail (printf "report.service.type=%s would have people's tokens go over the network in the clear: set report.tls.existingSecret or report.tls.certManager.enabled, or, where what is in front of the Service speaks TLS to them, report.tls.endsBefore." $report.service.type) -}}
 {{- end -}}
 {{- with $report.tls -}}
 {{- if and .existingSecret .certManager.enabled -}}

@@ -27,6 +27,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "sumsq.commonLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{/* Whatever nameOverride says: by this `kubectl sumsq` and people find the Pods. */ -}}
+app.kubernetes.io/part-of: sumsq
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
@@ -123,6 +125,11 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* What the report server speaks: https or http. */}}
+{{- define "sumsq.scheme" -}}
+{{- ternary "https" "http" (ne (include "sumsq.tlsSecret" .) "") -}}
+{{- end -}}
+
 {{- define "sumsq.cookieSecret" -}}
 {{- default (printf "%s-cookie-key" (include "sumsq.reportName" .)) .Values.report.auth.cookieKey.existingSecret -}}
 {{- end -}}
@@ -168,4 +175,49 @@ version, kind, name. Empty: no.
 {{- if and (eq (get $annotations "helm.sh/resource-policy") "keep") (eq (get $annotations "meta.helm.sh/release-name") $root.Release.Name) -}}
 true
 {{- end -}}
+{{- end -}}
+
+{{/*
+Whether this release makes the policy that holds the operator to tokens for AWS; empty: no. It belongs to
+no namespace: an installation for one namespace, which may lack the right to make it, makes it only where
+it asks for tokens.
+*/}}
+{{- define "sumsq.tokenPolicy" -}}
+{{- $known := semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}
+{{- if and .Values.rbac.create $known (or .Values.tenantNamespaces (not .Values.namespace)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/*
+Containers of somebody else's beside the operator. The Pod's token is the operator's, which may read
+Secrets: in its place they find an empty folder, unless they mount something of their own there. Context:
+list of containers.
+*/}}
+{{- define "sumsq.strangers" -}}
+{{- $token := "/var/run/secrets/kubernetes.io/serviceaccount" -}}
+{{- $strangers := list -}}
+{{- range . -}}
+{{- $mounts := .volumeMounts | default list -}}
+{{- $own := false -}}
+{{- range $mounts -}}
+{{- if eq (trimSuffix "/" .mountPath) $token -}}{{- $own = true -}}{{- end -}}
+{{- end -}}
+{{- if not $own -}}
+{{- $mounts = append $mounts (dict "name" "no-token" "mountPath" $token "readOnly" true) -}}
+{{- end -}}
+{{- $strangers = append $strangers (merge (dict "volumeMounts" $mounts) .) -}}
+{{- end -}}
+{{- toYaml $strangers -}}
+{{- end -}}
+
+{{/* Containers beside the operator that are not the operator, by name and separated by commas. */}}
+{{- define "sumsq.besideTheOperator" -}}
+{{- $names := list -}}
+{{- if eq (include "sumsq.reportPlacement" .) "Sidecar" -}}
+{{- $names = append $names "report" -}}
+{{- range .Values.report.extraContainers -}}{{- $names = append $names .name -}}{{- end -}}
+{{- end -}}
+{{- range .Values.controller.extraContainers -}}{{- $names = append $names .name -}}{{- end -}}
+{{- join "," $names -}}
 {{- end -}}

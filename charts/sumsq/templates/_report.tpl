@@ -10,7 +10,7 @@
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   args: [report]
   env:
-    {{- include "sumsq.storeEnv" . | nindent 4 }}
+    {{- include "sumsq.storeEnv" (list . (ternary .Values.report.postgres .Values.postgres (ne .Values.report.postgres.existingSecret ""))) | nindent 4 }}
     {{- if not $open }}
     # Within the Pod alone: who may `kubectl port-forward` may read.
     {{- end }}
@@ -131,6 +131,12 @@
       mountPath: /var/run/secrets/kubernetes.io/serviceaccount
       readOnly: true
     {{- end }}
+    {{- with .Values.report.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- with .Values.report.extraContainers }}
+{{ if $sidecar }}{{ include "sumsq.strangers" . }}{{ else }}{{ toYaml . }}{{ end }}
+{{- end }}
 {{- end -}}
 
 {{- define "sumsq.reportVolumes" -}}
@@ -181,10 +187,9 @@
       - {key: token, path: token}
       - {key: ca.crt, path: ca.crt}
       - {key: namespace, path: namespace}
-{{- else }}
-- name: no-token
-  emptyDir:
-    sizeLimit: 1Mi
 {{- end }}
+{{- end }}
+{{- with .Values.report.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}

@@ -1,17 +1,22 @@
-{{/* Where the store is, for every container that opens it. */}}
+{{/*
+Where the store is, for every container that opens it. Context: root, and the block of values that names
+the Secret with the address: `postgres`, or `report.postgres` where that names one.
+*/}}
 {{- define "sumsq.storeEnv" -}}
-{{- with .Values.postgres -}}
+{{- $root := index . 0 -}}
+{{- $login := index . 1 -}}
+{{- with $root.Values.postgres -}}
 {{- if .existingSecret -}}
 - name: SUMSQ_STORE
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret | quote }}
-      key: {{ .urlKey | quote }}
-{{- with .passwordKey }}
+      name: {{ $login.existingSecret | quote }}
+      key: {{ $login.urlKey | quote }}
+{{- with $login.passwordKey }}
 - name: PGPASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ $.Values.postgres.existingSecret | quote }}
+      name: {{ $login.existingSecret | quote }}
       key: {{ . | quote }}
 {{- end }}
 {{- if .caSecret }}
@@ -20,7 +25,7 @@
 {{- end }}
 {{- else -}}
 - name: SUMSQ_STORE
-  value: {{ $.Values.controller.store | quote }}
+  value: {{ $root.Values.controller.store | quote }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

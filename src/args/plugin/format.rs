@@ -1,35 +1,24 @@
-//! How an answer is printed (`-o`): what each command knows.
+//! How an answer is printed (`-o`): the same words for every command, and CSV for a report.
 
 use clap::ValueEnum;
 
-/// Of a list.
+/// Of what is about objects of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ListFormat {
+pub enum Format {
+    // More columns, where there are more. (No help text: kubectl's own formats have none.)
     Wide,
     Json,
     Yaml,
+    // Resource and name alone.
     Name,
 }
 
-/// Of a table about one object.
+/// Of what is about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WideFormat {
+pub enum FileFormat {
+    /// For people, as with no -o.
+    #[value(alias = "text")]
     Wide,
-    Json,
-    Yaml,
-}
-
-/// Of objects that were changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ObjectFormat {
-    Json,
-    Yaml,
-    Name,
-}
-
-/// Of what is told in words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DetailFormat {
     Json,
     Yaml,
 }
@@ -37,8 +26,12 @@ pub enum DetailFormat {
 /// Of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
+    /// For people, as with no -o.
+    Wide,
     /// As the report server sends it.
     Json,
+    /// The same.
+    Yaml,
     /// A row per comparison.
     Csv,
 }

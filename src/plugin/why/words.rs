@@ -130,13 +130,13 @@ fn remedy(text: &mut String, source: &DataSource, found: &Standing, newest: Opti
         }
         (Health::Overdue, _) => {
             "Look whether the operator runs, and whether it watches this namespace:\nkubectl get \
-             pods -A -l app.kubernetes.io/name=sumsq"
+             pods -A -l app.kubernetes.io/part-of=sumsq"
                 .into()
         }
         (Health::Pending, _) if ["NotSeen", "SpecNotSeen"].contains(&&*found.reason) => {
             "Where this lasts for more than some seconds, look whether the operator runs, and \
              whether it watches this namespace:\nkubectl get pods -A -l \
-             app.kubernetes.io/name=sumsq"
+             app.kubernetes.io/part-of=sumsq"
                 .into()
         }
         _ => String::new(),

@@ -16,6 +16,9 @@ use crate::support::kubernetes::Cluster;
 use crate::support::process::wait_for;
 use crate::{PATIENCE, SETTINGS, condition, start_cluster};
 
+/// As the chart names the one that cert-manager fills.
+const TLS_SECRET: &str = "sumsq-report-tls";
+
 /// Names of the pages, in order.
 fn pages() -> Vec<String> {
     let files = std::fs::read_dir(checkout("docs/runbooks")).unwrap();
@@ -124,6 +127,15 @@ async fn installed<'c>(cluster: &'c Cluster, person: &mut Person<'_>) -> Node<'c
     patch(&[], json!({"spec": {"volumeName": "somewhere"}})).await;
     let bound = json!({"status": {"phase": "Bound", "capacity": {"storage": "8Gi"}}});
     patch(&["--subresource=status"], bound).await;
+    let certificate = rcgen::generate_simple_self_signed(["sumsq-report".to_owned()]).unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": TLS_SECRET},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": certificate.cert.pem(),
+            "tls.key": certificate.signing_key.serialize_pem()},
+    });
+    let secret = cluster.apply(NAMESPACE, &secret.to_string()).await;
+    secret.expect_success();
     let node = Node::run(cluster, person).await;
 
     let args = ["create", "namespace", "growth"];
@@ -151,7 +163,7 @@ async fn installed<'c>(cluster: &'c Cluster, person: &mut Person<'_>) -> Node<'c
 }
 
 /// What stands for the words in capitals of this command.
-fn meant(name: &str, command: &str) -> [(&'static str, &'static str); 5] {
+fn meant(name: &str, command: &str) -> [(&'static str, &'static str); 6] {
     let object = match name {
         "SumsqExperimentNotTrustworthy.md" => "lopsided",
         "SumsqStoreFull.md" if command.contains(" purge ") => "gone",
@@ -159,6 +171,7 @@ fn meant(name: &str, command: &str) -> [(&'static str, &'static str); 5] {
         _ => "refused",
     };
     [
+        ("SECRET", TLS_SECRET),
         ("NAMESPACE", "growth"),
         ("NAME", object),
         ("CODE", "lopsided"),

@@ -106,7 +106,7 @@ async fn a_fetch_is_waited_for_by_its_token() {
         .await;
     insta::assert_snapshot!(person.told(&silence), @r"
     stderr: error: timed out: the fetch of growth/counts has not ended within 2 s
-    hint: is the operator running, and does it watch this namespace? kubectl get pods -A -l app.kubernetes.io/name=sumsq
+    hint: is the operator running, and does it watch this namespace? kubectl get pods -A -l app.kubernetes.io/part-of=sumsq
     status says Imported: 2 agents, 8 rows, 2026-11-01 to 2026-11-02
     exit: 1
     ");

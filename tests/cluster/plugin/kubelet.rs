@@ -56,7 +56,7 @@ impl Kubelet {
     pub async fn run_report(&self, cluster: &Cluster, namespace: &Namespace, port: u16) {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "sumsq", "labels": {"app.kubernetes.io/name": "sumsq"}},
+            "metadata": {"name": "sumsq", "labels": {"app.kubernetes.io/part-of": "sumsq"}},
             "spec": {
                 "nodeName": self.name,
                 "containers": [

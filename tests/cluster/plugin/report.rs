@@ -57,7 +57,7 @@ async fn a_report_is_read_through_the_api_server() {
         ])
         .await;
     insta::assert_snapshot!(person.told(&nobody), @r"
-    stderr: error: there is no Pod of sumsq in namespace growth (app.kubernetes.io/name in (sumsq, sumsq-report))
+    stderr: error: there is no Pod of sumsq in namespace growth (app.kubernetes.io/part-of=sumsq)
     hint: where the report server has an address of its own, name it by --server; the chart serves reports unless report.enabled is false
     exit: 1
     ");
@@ -78,6 +78,12 @@ async fn a_report_is_read_through_the_api_server() {
         assert_eq!(report["agent"], "banner", "{name}");
         assert_eq!(report["trustworthy"], false);
     }
+    let formats = ["json", "yaml"].map(async |format| {
+        let report = person.sumsq(&["report", "checkout", "-o", format]).await;
+        serde_yaml::from_str::<Value>(&report.expect_success()).unwrap()
+    });
+    let [json, yaml] = formats;
+    assert_eq!(json.await, yaml.await);
     // Both ways say the same.
     let url = format!("http://{}", server.address());
     let filters = [

@@ -108,6 +108,21 @@ async fn everything_is_told_at_a_glance_and_explained() {
     What to do: kubectl sumsq why
     exit: 0
     "#);
+    let some = ["status", "counts", "pricing", "agent/checkot"];
+    let some = person.sumsq(&some).await;
+    insta::assert_snapshot!(person.told(&some), @r#"
+    DATA SOURCE   HEALTH   REASON   SINCE   LAST SUCCESS   NEXT FETCH   AGENTS
+    counts   Healthy   Imported   AGE   AGE   in AGE   2
+
+    AGENT   HEALTH   REASON   SINCE   VISITORS   DAYS
+    pricing   NoData   NoData   AGE   <none>   <none>
+
+    1 data source: 1 healthy. 1 agent: 1 no data.
+    stderr: Error from server (NotFound): agents.sumsq.dev "checkot" not found
+    hint: did you mean checkout?
+    exit: 1
+    "#);
+    every_format(&person).await;
     let names = person.sumsq(&["status", "-o", "name"]).await;
     insta::assert_snapshot!(person.told(&names), @r"
     datasource.sumsq.dev/leap-days
@@ -435,4 +450,115 @@ fn merge(into: &mut Value, patch: Value) {
         }
         value => *into = value,
     }
+}
+
+/// What each command that only reads prints in each format: the words, and for programs, what they read.
+async fn every_format(person: &Person) {
+    let csv = person.folder.join("counts.csv");
+    std::fs::write(&csv, counts()).unwrap();
+    let csv = csv.to_str().unwrap();
+    let mut told = String::new();
+    for (command, formats) in [
+        (vec!["status", "counts"], "wide json yaml name"),
+        (vec!["why", "counts"], "wide json yaml name"),
+        (vec!["history", "counts"], "wide json yaml name"),
+        (vec!["policy", "counts"], "wide json yaml name"),
+        (vec!["resume", "counts"], "wide json yaml name"),
+        (
+            vec!["check", csv, "--data-source", "counts"],
+            "wide json yaml",
+        ),
+    ] {
+        let mut json = Value::Null;
+        for format in formats.split(' ') {
+            let printed = person
+                .sumsq(&[&command[..], &["-o", format]].concat())
+                .await;
+            let printed = printed.expect_success();
+            match format {
+                "json" => json = serde_json::from_str(&printed).unwrap(),
+                "yaml" => {
+                    let yaml: Value = serde_yaml::from_str(&printed).unwrap();
+                    assert_eq!(yaml, json, "{command:?}");
+                    let fields = json.as_object().unwrap().keys();
+                    let fields = fields.map(String::as_str).collect::<Vec<_>>();
+                    _ = writeln!(told, "{} yaml: {}", command[0], fields.join(" "));
+                }
+                _ => {
+                    let first = printed.lines().next().unwrap();
+                    let first = person.redacted(first).replace(csv, "counts.csv");
+                    _ = writeln!(told, "{} {format}: {}", command[0], first.trim());
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(told, @r"
+    status wide: DATA SOURCE   HEALTH   REASON   SINCE   LAST SUCCESS   NEXT FETCH   AGENTS   SCHEDULE   READER   MESSAGE
+    status yaml: agents dataSources
+    status name: datasource.sumsq.dev/counts
+    why wide: dsrc/counts in growth is healthy (for AGE)
+    why yaml: attempts error health kind lastSuccessTime message name namespace nextFetchTime nextRetryTime reason since suspended warnings
+    why name: datasource.sumsq.dev/counts
+    history wide: STARTED   TOOK   TRIGGER   RESULT   TRIES   AGENTS   ROWS   CHANGED   WARNINGS   BYTES   AT   ID   MESSAGE
+    history yaml: history name namespace
+    history name: datasource.sumsq.dev/counts
+    policy wide: dsrc/counts in growth reads s3://com.my-company.counts/exports/counts.csv as
+    policy yaml: bucket crossesAccounts key name namespace policies reader
+    policy name: datasource.sumsq.dev/counts
+    resume wide: datasource.sumsq.dev/counts resumed (no change)
+    resume yaml: apiVersion kind metadata spec status
+    resume name: datasource.sumsq.dev/counts
+    check wide: counts.csv: 0 warnings; would be imported by DataSource counts
+    check yaml: accepted agentDays agents dataSource file firstDay lastDay problemCount problems rows warningCount warnings
+    ");
+}
+
+/// As kubectl takes the parts of a context one by one.
+#[tokio::test]
+async fn cluster_and_user_may_be_others_than_the_context_s() {
+    let cluster = cluster_with_crds().await;
+    let namespace = cluster.namespace("plugin-user").await;
+    let path = cluster.folder().join("parts.kubeconfig");
+    let read = std::fs::read_to_string(cluster.kubeconfig()).unwrap();
+    let mut parts: Value = serde_yaml::from_str(&read).unwrap();
+    let (there, admin) = (parts["clusters"][0].clone(), parts["users"][0].clone());
+    // Of the context neither is any good.
+    let away = json!({"name": "away", "cluster": {"server": "http://127.0.0.1:1"}});
+    let nobody = json!({"name": "nobody", "user": {"token": "nonsense"}});
+    parts["clusters"] = json!([away, {"name": "there", "cluster": there["cluster"]}]);
+    parts["users"] = json!([nobody, {"name": "admin", "user": admin["user"]}]);
+    parts["contexts"] = json!([{"name": "c", "context": {"cluster": "away", "user": "nobody"}}]);
+    parts["current-context"] = json!("c");
+    std::fs::write(&path, parts.to_string()).unwrap();
+    let person = Person::with(&path, namespace.name());
+    let mut told = String::new();
+    for flags in [
+        "--cluster=there",
+        "--cluster=there --user=admin",
+        "--cluster=ther",
+        "--user=admn",
+    ] {
+        let args: Vec<_> = ["status"].into_iter().chain(flags.split(' ')).collect();
+        let output = person.sumsq(&args).await;
+        _ = write!(told, "> {flags}\n{}\n\n", person.told(&output));
+    }
+    insta::assert_snapshot!(told, @r#"
+    > --cluster=there
+    stderr: error: You must be logged in to the server (Unauthorized)
+    exit: 1
+
+    > --cluster=there --user=admin
+    No DataSources and no Agents found.
+    exit: 0
+
+    > --cluster=ther
+    stderr: error: cluster "ther" does not exist
+    hint: did you mean there?
+    exit: 1
+
+    > --user=admn
+    stderr: error: auth info "admn" does not exist
+    hint: did you mean admin?
+    exit: 1
+    "#);
 }
