@@ -114,7 +114,7 @@ impl Process {
         self.metrics.leads(shard, false);
         let shutdown = &self.shutdown;
         let mut lists = controller::Lists::new(&self.client, &self.scope());
-        let leading = self.unless_turned_away(self.lead());
+        let leading = Box::pin(self.unless_turned_away(self.lead()));
         let leading = lists.while_waiting(shutdown.run_until_cancelled(leading));
         let Some(post) = leading.await else {
             return Ok(());

@@ -49,7 +49,7 @@ pub trait Relational: Send + Sync + 'static {
 
     /// As [`Store::turned_away`].
     async fn turned_away(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Writes everything out and closes.
