@@ -289,9 +289,15 @@ pub struct ReportOfArgs {
     )]
     pub token: Option<BearerToken>,
 
-    /// Where the operator is installed [default: found by its label, in all namespaces]
-    #[arg(long, env = "SUMSQ_OPERATOR_NAMESPACE", value_name = "NAMESPACE")]
-    pub operator_namespace: Option<String>,
+    /// Where the operator is installed. The report server is looked for there alone: whoever may create
+    /// Pods elsewhere could have one that looks the same, and is shown your token
+    #[arg(
+        long,
+        env = "SUMSQ_OPERATOR_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "sumsq-system"
+    )]
+    pub operator_namespace: String,
 
     /// How it is printed [default: in sentences and a table]
     #[arg(long, short, value_enum, value_name = "FORMAT")]

@@ -59,7 +59,7 @@ impl Forward {
     /// To a report server that shows `namespace`.
     pub(super) async fn open(
         cluster: &Cluster,
-        operator_namespace: Option<&str>,
+        operator_namespace: &str,
         namespace: &str,
     ) -> Result<Self> {
         let server = ReportPod::find(cluster, operator_namespace, namespace).await?;
@@ -159,33 +159,27 @@ impl std::fmt::Display for ReportPod {
 }
 
 impl ReportPod {
-    async fn find(
-        cluster: &Cluster,
-        operator_namespace: Option<&str>,
-        namespace: &str,
-    ) -> Result<Self> {
-        let scope = operator_namespace.map_or(Scope::All, Scope::Namespace);
+    async fn find(cluster: &Cluster, operator_namespace: &str, namespace: &str) -> Result<Self> {
+        // The caller's token goes to what is found, so that others' Pods are not looked at.
+        let scope = Scope::Namespace(operator_namespace);
         let listed = cluster.list::<Pod>(scope, Some(SELECTOR)).await;
-        let pods = listed.map_err(|failure| {
-            if operator_namespace.is_some() || failure.hint.is_some() {
-                return failure;
-            }
-            failure.with_hint(
-                "name the operator's namespace by --operator-namespace, or a report server by \
-                 --server",
-            )
+        let elsewhere = "--operator-namespace says where the operator is, and --server names a report \
+                         server by its address";
+        let pods = listed.map_err(|failure| match failure.hint {
+            Some(_) => failure,
+            None => failure.with_hint(elsewhere),
         })?;
         if let Some(found) = Self::best(&pods, namespace) {
             return Ok(found);
         }
-        let place = operator_namespace
-            .map(|namespace| format!(" in namespace {namespace}"))
-            .unwrap_or_default();
-        let said = if pods.is_empty() {
-            format!("error: there is no Pod of sumsq{place} ({SELECTOR})")
-        } else {
-            format!("error: no Pod{place} that serves reports of namespace {namespace} is ready")
-        };
+        if pods.is_empty() {
+            let said = format!("error: there is no Pod of sumsq in namespace {operator_namespace}");
+            return Err(Failure::new(format!("{said} ({SELECTOR})")).with_hint(elsewhere));
+        }
+        let said = format!(
+            "error: no Pod in namespace {operator_namespace} that serves reports of namespace \
+             {namespace} is ready"
+        );
         Err(Failure::new(said).with_hint(
             "where the report server has an address of its own, name it by --server; the chart \
              serves reports unless report.enabled is false",

@@ -23,12 +23,7 @@ pub(super) async fn run(cluster: &Cluster, args: &ReportOfArgs) -> Result<ExitCo
             .await
             .map_err(|error| failure(&error));
     }
-    let forward = Forward::open(
-        cluster,
-        args.operator_namespace.as_deref(),
-        &agent.namespace,
-    )
-    .await?;
+    let forward = Forward::open(cluster, &args.operator_namespace, &agent.namespace).await?;
     match ask(args, agent, &forward.url(), token).await {
         Ok(code) => Ok(code),
         // Why the connection went nowhere says more than that it did.

@@ -182,12 +182,16 @@ async fn a_role_of_one_object_fetches_that_one() {
     }
 }
 
-/// A report server behind a proxy, in whose namespace alice edits and the group team reads.
-async fn proxied(cluster: &Cluster) -> (Namespace, Report, PathBuf) {
+/// A report server behind a proxy: in the first namespace alice edits and the group team reads, in the
+/// second one carol edits.
+async fn proxied(cluster: &Cluster) -> ([Namespace; 2], Report, PathBuf) {
     let growth = cluster.namespace("growth").await;
+    let tills = cluster.namespace("tills").await;
     let manifest = include_str!("data_source.yaml");
-    let applied = cluster.apply(growth.name(), manifest).await;
-    applied.expect_success();
+    for namespace in [&growth, &tills] {
+        let applied = cluster.apply(namespace.name(), manifest).await;
+        applied.expect_success();
+    }
     let account = reviewer(cluster, &growth).await;
     let folder = temporary_folder("secret");
     let secret = folder.join("secret");
@@ -198,16 +202,17 @@ async fn proxied(cluster: &Cluster) -> (Namespace, Report, PathBuf) {
         "--proxy-secret",
         secret.to_str().unwrap(),
     ];
-    let site = filled(&[growth.name()]).await;
+    let site = filled(&[growth.name(), tills.name()]).await;
     let report = Report::start(&account, site, &flags).await;
-    for (name, role, subject) in [
-        ("alice", "edit", "--user=alice@example.com"),
-        ("team", "sumsq-report-viewer", "--group=team"),
+    for (namespace, name, role, subject) in [
+        (&growth, "alice", "edit", "--user=alice@example.com"),
+        (&growth, "team", "sumsq-report-viewer", "--group=team"),
+        (&tills, "carol", "edit", "--user=carol"),
     ] {
         let role = format!("--clusterrole={role}");
         let args = [
             "-n",
-            growth.name(),
+            namespace.name(),
             "create",
             "rolebinding",
             name,
@@ -216,7 +221,7 @@ async fn proxied(cluster: &Cluster) -> (Namespace, Report, PathBuf) {
         ];
         cluster.kubectl(&args).await.expect_success();
     }
-    (growth, report, folder)
+    ([growth, tills], report, folder)
 }
 
 const PROOF: (&str, &str) = ("X-Sumsq-Proxy-Secret", SECRET);
@@ -229,7 +234,7 @@ fn user(name: &str) -> (&str, &str) {
 #[tokio::test]
 async fn a_proxy_names_its_readers() {
     let cluster = cluster_with_roles().await;
-    let (growth, report, folder) = proxied(cluster).await;
+    let ([growth, _], report, folder) = proxied(cluster).await;
     let page = format!("/namespaces/{growth}/data-sources/{SOURCE}");
     for (sent, status) in [
         (&[PROOF, user("alice@example.com")][..], 200),
@@ -280,7 +285,7 @@ async fn a_proxy_names_its_readers() {
 #[tokio::test]
 async fn behind_a_proxy_the_server_fetches_for_who_may() {
     let cluster = cluster_with_roles().await;
-    let (growth, report, folder) = proxied(cluster).await;
+    let ([growth, tills], report, folder) = proxied(cluster).await;
     let page = format!("/namespaces/{growth}/data-sources/{SOURCE}");
     let alice = [PROOF, user("alice@example.com")];
     // The server has no right to patch, and says how it is done.
@@ -307,8 +312,28 @@ async fn behind_a_proxy_the_server_fetches_for_who_may() {
         annotations["sumsq.dev/fetch-requested-by"],
         "alice@example.com"
     );
-    // Whose right it is counts, not the server's.
-    let bob = [PROOF, user("bob"), TEAM, ("X-Sumsq-Form", word(&shown))];
-    assert_eq!(report.ask(Method::POST, &fetch, &bob, "").await.status, 403);
+    // Whose right it is counts, not the server's: carol's forms are her own, and she may read here.
+    let server = format!("--serviceaccount={growth}:report");
+    let binding = ["-n", tills.name(), "create", "rolebinding", "report"];
+    let binding = [&binding[..], &["--clusterrole=sumsq-edit", &server]].concat();
+    cluster.kubectl(&binding).await.expect_success();
+    let carol = [PROOF, user("carol"), TEAM];
+    let hers = format!("/namespaces/{tills}/data-sources/{SOURCE}");
+    let shown = wait_for("her right", PATIENCE, async || {
+        let shown = report.ask(Method::GET, &hers, &carol, "").await.body;
+        shown.contains("Fetch now</button>").then_some(shown)
+    })
+    .await;
+    let with_word = [&carol[..], &[("X-Sumsq-Form", word(&shown))]].concat();
+    let at_hers = format!("/api/v1{hers}/fetch");
+    let answer = report.ask(Method::POST, &at_hers, &with_word, "").await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let shown = report.ask(Method::GET, &page, &carol, "").await;
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    let refused = report.ask(Method::POST, &fetch, &with_word, "").await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    assert!(!refused.body.contains("form"), "{}", refused.body);
+    let after = source(cluster, &growth).await["metadata"]["annotations"].clone();
+    assert_eq!(after, annotations);
     fs::remove_dir_all(&folder).unwrap();
 }

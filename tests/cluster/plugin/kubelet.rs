@@ -52,8 +52,14 @@ impl Kubelet {
     }
 
     /// A Pod on this node that is ready, and that serves reports as the chart has it, on a port of
-    /// this machine.
-    pub async fn run_report(&self, cluster: &Cluster, namespace: &Namespace, port: u16) {
+    /// this machine; it says that it shows the namespace `shown`.
+    pub async fn run_report(
+        &self,
+        cluster: &Cluster,
+        namespace: &Namespace,
+        shown: &str,
+        port: u16,
+    ) {
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "sumsq", "labels": {"app.kubernetes.io/part-of": "sumsq"}},
@@ -61,7 +67,7 @@ impl Kubelet {
                 "nodeName": self.name,
                 "containers": [
                     {"name": "controller", "image": "sumsq", "env": [
-                        {"name": "SUMSQ_NAMESPACE", "value": namespace.name()},
+                        {"name": "SUMSQ_NAMESPACE", "value": shown},
                     ]},
                     {"name": "report", "image": "sumsq", "env": [
                         {"name": "SUMSQ_LISTEN", "value": format!("127.0.0.1:{port}")},
@@ -80,8 +86,8 @@ impl Kubelet {
         patch_status(cluster, namespace.name(), "pod/sumsq", &status).await;
     }
 
-    /// The node and its Pod go; there is no kubelet to let them go by itself.
-    pub async fn stop(self, cluster: &Cluster, namespace: &Namespace) {
+    /// There is no kubelet to let the Pod go by itself.
+    pub async fn remove(&self, cluster: &Cluster, namespace: &Namespace) {
         let pod = [
             "-n",
             namespace.name(),
@@ -92,6 +98,11 @@ impl Kubelet {
             "--grace-period=0",
         ];
         cluster.kubectl(&pod).await.expect_success();
+    }
+
+    /// The node and its Pod go.
+    pub async fn stop(self, cluster: &Cluster, namespace: &Namespace) {
+        self.remove(cluster, namespace).await;
         cluster
             .kubectl(&["delete", "node", &self.name])
             .await

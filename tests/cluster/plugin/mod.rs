@@ -79,6 +79,7 @@ impl Person {
             .env("HOME", &self.folder)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", self.folder.join("cache"))
+            .env("SUMSQ_OPERATOR_NAMESPACE", &self.namespace)
             .env_remove("SUMSQ_SERVER")
             .env_remove("SUMSQ_TOKEN")
             .env_remove("SUMSQ_TOKEN_FILE")

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use serde_json::{Value, json};
 use sumsq::http::{self, ReportState, Server, StoreSlot};
 use sumsq::metrics::Metrics;
@@ -47,25 +48,25 @@ async fn a_report_is_read_through_the_api_server() {
         .apply(&agent("hero-banner", json!({"code": "banner"})))
         .await;
 
-    // Nobody serves reports yet.
-    let nobody = person
-        .sumsq(&[
-            "report",
-            "checkout",
-            "--operator-namespace",
-            namespace.name(),
-        ])
+    // Nobody serves reports yet, but somebody's Pod looks as if it did: it is shown no token.
+    let kubelet = Kubelet::start(cluster, "plugin-report").await;
+    let tenant = cluster.namespace("plugin-decoy").await;
+    let decoy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = decoy.local_addr().unwrap().port();
+    kubelet
+        .run_report(cluster, &tenant, namespace.name(), port)
         .await;
+    let nobody = person.sumsq(&["report", "checkout"]).await;
     insta::assert_snapshot!(person.told(&nobody), @r"
     stderr: error: there is no Pod of sumsq in namespace growth (app.kubernetes.io/part-of=sumsq)
-    hint: where the report server has an address of its own, name it by --server; the chart serves reports unless report.enabled is false
+    hint: --operator-namespace says where the operator is, and --server names a report server by its address
     exit: 1
     ");
 
     let server = report_server(&operator).await;
-    let kubelet = Kubelet::start(cluster, "plugin-report").await;
+    let port = server.address().port();
     kubelet
-        .run_report(cluster, &namespace, server.address().port())
+        .run_report(cluster, &namespace, namespace.name(), port)
         .await;
     person.documented("report checkout").await;
     // An Agent's name is as good as the code.
@@ -150,35 +151,25 @@ async fn a_report_is_read_through_the_api_server() {
         .await;
     let reader = Person::with(&reader, namespace.name());
     let mut told = String::new();
-    for args in [
-        &["report", "checkout"][..],
-        &[
-            "report",
-            "checkout",
-            "--operator-namespace",
-            namespace.name(),
-        ],
-    ] {
-        let said = reader
-            .told(&reader.sumsq(args).await)
-            .replace(&port, "PORT");
-        _ = write!(
-            told,
-            "> {}\n{said}\n\n",
-            args.join(" ").replace(namespace.name(), "growth")
-        );
+    for more in [&[][..], &["--operator-namespace", "sumsq-system"]] {
+        let args = [&["report", "checkout"], more].concat();
+        let said = reader.told(&reader.sumsq(&args).await);
+        let said = said.replace(&port, "PORT");
+        _ = write!(told, "> {}\n{said}\n\n", args.join(" "));
     }
     insta::assert_snapshot!(told, @r#"
     > report checkout
-    stderr: Error from server (Forbidden): pods is forbidden: User "system:serviceaccount:growth:reader" cannot list resource "pods" in API group "" at the cluster scope
-    hint: name the operator's namespace by --operator-namespace, or a report server by --server
-    exit: 1
-
-    > report checkout --operator-namespace growth
     stderr: error: no way to the report server: Pod growth/sumsq port PORT: pods "sumsq" is forbidden: User "system:serviceaccount:growth:reader" cannot get resource "pods/portforward" in API group "" in the namespace "growth"; it needs `create` and `get` on pods/portforward there
     hint: where it has an address of its own, name it by --server
     exit: 1
+
+    > report checkout --operator-namespace sumsq-system
+    stderr: Error from server (Forbidden): pods is forbidden: User "system:serviceaccount:growth:reader" cannot list resource "pods" in API group "" in the namespace "sumsq-system"
+    hint: --operator-namespace says where the operator is, and --server names a report server by its address
+    exit: 1
     "#);
+    assert!(decoy.accept().now_or_never().is_none(), "somebody came");
+    kubelet.remove(cluster, &tenant).await;
     kubelet.stop(cluster, &namespace).await;
 }
 
