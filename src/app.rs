@@ -42,6 +42,15 @@ pub use self::store::{open_store, open_store_read_only};
 /// 30 s by default; ours is over within 10.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
 
+/// Why a process ends whose database has let it in before: a container's environment is read at its
+/// start, and the kubelet starts again what has ended.
+fn turned_away() -> anyhow::Error {
+    anyhow::anyhow!(
+        "the database no longer takes the user or the password that this process was started with; \
+         it ends, and the next start has what the Secret holds by then"
+    )
+}
+
 /// Runs the command that was asked for.
 ///
 /// # Errors
@@ -57,7 +66,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         Command::Check(args) => Ok(runtime()?.block_on(check::run(&args))),
         Command::Show(args) => show_report(&args),
-        Command::Controller(args) => run_to_end(operator::run(args)),
+        Command::Controller(args) => {
+            args.checked().unwrap_or_else(|error| error.exit());
+            run_to_end(operator::run(args))
+        }
         Command::Report(args) => {
             args.checked().unwrap_or_else(|error| error.exit());
             run_to_end(report::run(*args))

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 mod election;
@@ -178,6 +179,27 @@ pub struct ControllerArgs {
     pub election: ElectionArgs,
 }
 
+impl ControllerArgs {
+    /// What clap cannot say by a declaration.
+    ///
+    /// # Errors
+    /// An election among operators of which an SQLite file lets only one in.
+    pub fn checked(&self) -> Result<(), clap::Error> {
+        if !self.election.leader_election || matches!(self.store.address, StoreAddress::Postgres(_))
+        {
+            return Ok(());
+        }
+        let mut command = Args::command();
+        command.build();
+        let controller = command.find_subcommand("controller").cloned();
+        Err(controller.unwrap_or(command).error(
+            ErrorKind::ArgumentConflict,
+            "--leader-election is for a PostgreSQL store (--store postgres://...); an SQLite file has \
+             one operator, and a lock beside it by which a second one waits",
+        ))
+    }
+}
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 DIR holds DataSource and Agent manifests (*.yaml) and the objects they name, as
@@ -264,8 +286,6 @@ fn time_zone(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

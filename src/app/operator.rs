@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::store::Opening;
 use super::{
     SHUTDOWN_GRACE, Server, defaults, means, plan_settings, shutdown_signal, system_clock,
+    turned_away,
 };
 use crate::args::{ControllerArgs, ElectionArgs};
 use crate::controller;
@@ -113,7 +114,8 @@ impl Process {
         self.metrics.leads(shard, false);
         let shutdown = &self.shutdown;
         let mut lists = controller::Lists::new(&self.client, &self.scope());
-        let leading = lists.while_waiting(shutdown.run_until_cancelled(self.lead()));
+        let leading = Box::pin(self.unless_turned_away(self.lead()));
+        let leading = lists.while_waiting(shutdown.run_until_cancelled(leading));
         let Some(post) = leading.await else {
             return Ok(());
         };
@@ -134,12 +136,24 @@ impl Process {
         self.stage.opened.store(true, Ordering::Release);
         self.metrics.leads(shard, true);
         let post = post.keep();
-        tokio::select! {
-            worked = self.work(lists, &store, post.leadership.clone()) => worked?,
-            () = post.lost.cancelled() => {}
-        }
+        let worked = tokio::select! {
+            worked = self.work(lists, &store, post.leadership.clone()) => worked,
+            () = post.lost.cancelled() => Ok(()),
+        };
         self.metrics.leads(shard, false);
-        post.leave().await
+        let left = post.leave().await;
+        worked.and(left)
+    }
+
+    /// One that stands by with a password of old is of no use: it could not take over.
+    async fn unless_turned_away<T>(&self, waiting: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(store) = self.opening.at_rest() else {
+            return waiting.await;
+        };
+        tokio::select! {
+            done = waiting => done,
+            () = store.turned_away() => Err(turned_away()),
+        }
     }
 
     /// Until the shutdown, then until everything under way has ended.
@@ -179,6 +193,7 @@ impl Process {
             shutdown: self.shutdown.clone(),
         });
         let shutdown = &self.shutdown;
+        let mut worked = Ok(());
         tokio::select! {
             () = looks => {}
             // A look that hangs is cut off: what it has not said, the next start says.
@@ -188,11 +203,13 @@ impl Process {
                 bail!("another operator writes to this store: run one at a time, or have all of \
                        them elect a leader (--leader-election)");
             }
+            // What is under way may still end, on connections that were made before.
+            () = store.turned_away() => worked = Err(turned_away()),
         }
         tracing::info!("shutting down");
         engine.shut_down(SHUTDOWN_GRACE).await;
         tokio::time::timeout(LAST_LOOKS, store.close()).await.ok();
-        Ok(())
+        worked
     }
 
     /// What this operator does for whom.
@@ -261,7 +278,7 @@ impl Process {
         let store = self.opening.open().await?;
         // A file has its lock. Of two operators on one database that elect none the older one is
         // refused, and ends.
-        if self.args.election.leader_election || self.opening.is_shared() {
+        if self.opening.is_shared() {
             let term = store.begin_term().await?;
             tracing::info!(term, "writes in a term of its own");
         }

@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use axum::http::HeaderName;
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, open_store_read_only, shutdown_signal, system_clock, tell_who_reads};
+use super::{
+    Server, open_store_read_only, shutdown_signal, system_clock, tell_who_reads, turned_away,
+};
 use crate::args::{AccessMode, ProxyArgs, ReportArgs, StoreAddress};
 use crate::http::access::{
     self, Access, KubeReviews, LEAST_KEY_BYTES, LEAST_SECRET_BYTES, Proxy, Secret, SessionKey,
@@ -49,7 +51,10 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
         }
         () = shutdown.cancelled() => {}
     }
-    shutdown.cancelled().await;
+    let served = tokio::select! {
+        () = shutdown.cancelled() => Ok(ExitCode::SUCCESS),
+        () = is_turned_away(&store) => Err(turned_away()),
+    };
     reports.stop().await;
     probes.stop().await;
     if let Some(following) = following {
@@ -58,7 +63,15 @@ pub(super) async fn run(args: ReportArgs) -> Result<ExitCode> {
     if let Some(store) = store.get() {
         store.close().await;
     }
-    Ok(ExitCode::SUCCESS)
+    served
+}
+
+/// Never, where the store was not opened before the shutdown.
+async fn is_turned_away(store: &StoreSlot) {
+    match store.get() {
+        Some(store) => store.turned_away().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn tls(args: &ReportArgs, metrics: &Arc<Metrics>) -> Result<Option<Arc<Tls>>> {
@@ -141,9 +154,12 @@ async fn open(
                 tracing::info!(?address, "the store is open");
                 return Ok(());
             }
-            Err(error @ (StoreError::Newer { .. } | StoreError::Address { .. })) => {
-                return Err(error).context("cannot go on");
-            }
+            // Another password is read by another start only.
+            Err(
+                error @ (StoreError::Newer { .. }
+                | StoreError::Address { .. }
+                | StoreError::Refused { login: true, .. }),
+            ) => return Err(error).context("cannot go on"),
             Err(error) => {
                 // Once per reason: it is tried twice a second.
                 if told != error.to_string() {

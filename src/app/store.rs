@@ -115,6 +115,8 @@ pub(super) async fn run(args: StoreArgs) -> Result<ExitCode> {
                 bail!("--from and --to are the same store");
             }
             let from = open_to_read(&from).await.context("--from")?;
+            // Held to the end: whoever starts meanwhile waits for it.
+            let _lock = lock_out_operators(&to)?;
             let to = open_to_write(&to).await.context("--to")?;
             let code = copy::run(from.as_ref(), to.as_ref(), replace, output).await?;
             to.close().await;
@@ -153,6 +155,21 @@ async fn open_to_write(address: &StoreAddress) -> Result<Box<dyn Relational>, St
         StoreAddress::Sqlite(path) => Box::new(Sqlite::open(path).await?),
         StoreAddress::Postgres(url) => Box::new(Postgres::open(url.reveal()).await?),
     })
+}
+
+/// An operator that runs knows its cursors by heart and would go on beside what arrives. A file tells
+/// of one by its lock; a database does not, since it knows connections, and no operators.
+fn lock_out_operators(address: &StoreAddress) -> Result<Option<WriterLock>> {
+    let StoreAddress::Sqlite(path) = address else {
+        return Ok(None);
+    };
+    match WriterLock::take(path) {
+        Err(StoreError::InUse { path }) => bail!(
+            "--to: an operator, or another copy, has the store at {path} open; stop it first, as \
+             what it writes and what is copied would mix"
+        ),
+        taken => Ok(Some(taken.context("--to")?)),
+    }
 }
 
 /// To write into a store that is there and of this version: an operator may be running on it, so it

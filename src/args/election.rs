@@ -8,8 +8,8 @@ use crate::domain::shard::Shard;
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Replicas")]
 pub struct ElectionArgs {
-    /// Of all replicas, have the one that holds a Lease do the work, while the others stand by; for
-    /// PostgreSQL
+    /// Of all replicas, have the one that holds a Lease do the work, while the others stand by; with a
+    /// PostgreSQL store only
     #[arg(
         long,
         env = "SUMSQ_LEADER_ELECTION",
@@ -69,6 +69,40 @@ mod tests {
         match args.command {
             Command::Controller(args) => args.election,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_election_is_for_postgresql() {
+        for (flags, taken) in [
+            (&[][..], true),
+            (&["--leader-election"], false),
+            (&["--leader-election=false"], true),
+            (
+                &["--leader-election", "--store", "sqlite:/x/sumsq.db"],
+                false,
+            ),
+            (
+                &["--leader-election", "--store", "postgres://sumsq@db/sumsq"],
+                true,
+            ),
+        ] {
+            let args = Args::parse_from([&["sumsq", "controller"], flags].concat());
+            let Command::Controller(args) = args.command else {
+                panic!("it is the controller's");
+            };
+            let Err(refused) = args.checked() else {
+                assert!(taken, "{flags:?}");
+                continue;
+            };
+            assert!(!taken, "{flags:?}: {refused}");
+            assert_eq!(refused.exit_code(), 2);
+            let told = refused.to_string();
+            assert!(
+                told.starts_with("error: --leader-election is for a PostgreSQL store"),
+                "{told}"
+            );
+            assert!(told.contains("Usage: sumsq controller"), "{told}");
         }
     }
 

@@ -49,8 +49,14 @@ the same command: what is there already is compared, not sent again. At the end 
 read back from the new store, every block against its hash, and must have the digest that it
 has in the old one; the old store is only read.
 
+An SQLite store that an operator has open is refused as --to. A PostgreSQL database does not tell
+whether one is at work: see to it that none is, or its fetches and the copy mix.
+
 A source that the new store knows more of (it has fetched since) is left alone and told;
---replace puts the old store's in its place.
+--replace puts the old store's in its place. That is no single step: the source is removed
+first, then sent. A kill in between leaves it out of the new store, or there in part and listed as
+gone, so that reports show nothing of it; the same command goes on from there, also without
+--replace.
 
 Example:
   sumsq store copy --from sqlite:/var/lib/sumsq/sumsq.db \\

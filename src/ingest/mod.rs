@@ -161,7 +161,12 @@ impl Ingest {
                     Ok(import) => return Ok(Ended::Logged(Outcome::Imported(import))),
                     // There is nothing to log: the log is another operator's by now.
                     Err(error @ StoreError::Fenced { .. }) => return Err(error),
-                    Err(error) => Outcome::Failed(unstored(&error)),
+                    Err(error) => {
+                        // The status has what is for everybody's eyes; the cause is here alone.
+                        let cause = &error as &dyn std::error::Error;
+                        tracing::warn!(source = %source.key, error = cause, "not stored");
+                        Outcome::Failed(unstored(&error))
+                    }
                 }
             }
             Err(error) => Outcome::Failed(error),

@@ -4,6 +4,7 @@
 //! one, and on [`postgres`], where one machine is outgrown.
 
 pub mod block;
+mod cause;
 pub mod postgres;
 pub mod relational;
 pub mod report_data;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use self::cause::Cause;
 pub use self::relational::EncodedDay;
 
 use crate::domain::agent::AgentResource;
@@ -158,6 +160,10 @@ pub trait Store: Send + Sync + 'static {
         before: Option<Uuid>,
     ) -> Result<Vec<FetchRecord>, StoreError>;
 
+    /// Until the database refuses this process's login: a password that was changed reaches a process
+    /// only by its next start. Never, where there is no login.
+    async fn turned_away(&self);
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -241,7 +247,7 @@ pub struct AgentRow {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the store has no room left")]
-    Full(#[source] sqlx::Error),
+    Full(#[source] Cause<sqlx::Error>),
     #[error(
         "the store was written by a newer version of sumsq (schema {found}, this one knows {known})"
     )]
@@ -280,7 +286,7 @@ pub enum StoreError {
     Open {
         path: String,
         #[source]
-        source: sqlx::Error,
+        source: Cause<sqlx::Error>,
     },
     #[error(
         "the store's address is not understood ({reason}); write sqlite:PATH or \
@@ -291,35 +297,37 @@ pub enum StoreError {
     Unreachable {
         address: String,
         #[source]
-        source: sqlx::Error,
+        source: Cause<sqlx::Error>,
     },
     #[error("the database at {address} refuses the user, the password, or what the user may do")]
     Refused {
         address: String,
+        /// It does not let this user in with this password, whatever is asked of it.
+        login: bool,
         #[source]
-        source: sqlx::Error,
+        source: Cause<sqlx::Error>,
     },
     #[error("there is no database at {address}")]
     NoDatabase {
         address: String,
         #[source]
-        source: sqlx::Error,
+        source: Cause<sqlx::Error>,
     },
     #[error("the database at {address} takes no changes: it is a standby, or set to read only")]
     ReadOnly {
         address: String,
         #[source]
-        source: sqlx::Error,
+        source: Cause<sqlx::Error>,
     },
     #[error("the database at {address} did not answer in time")]
     TooSlow {
         address: String,
         /// None where it did not say so itself.
         #[source]
-        source: Option<sqlx::Error>,
+        source: Option<Cause<sqlx::Error>>,
     },
     #[error("the store failed")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Cause<sqlx::Error>),
     #[error("the store could not be brought to this version's schema")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(#[source] Cause<sqlx::migrate::MigrateError>),
 }

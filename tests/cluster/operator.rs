@@ -65,6 +65,24 @@ impl Operator {
         operator.launched().await
     }
 
+    /// One that is launched later, with more in its environment.
+    pub async fn prepared(
+        cluster: &'static Cluster,
+        namespace: &Namespace,
+        flags: &[&str],
+        more: &[(&str, &str)],
+    ) -> Self {
+        let mut operator = Self::new(cluster, namespace, flags).await;
+        operator.environment.extend(owned(more));
+        operator
+    }
+
+    /// From the next launch on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.extend(owned(&[(name, value)]));
+    }
+
     /// Starts it again in another environment, on the same store.
     pub async fn restart_in(&mut self, environment: &[(&str, &str)]) {
         self.kill();

@@ -2,6 +2,7 @@
 
 mod backup;
 mod catalogue;
+mod copy_into;
 mod crash;
 mod distributed;
 mod fence;

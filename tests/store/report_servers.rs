@@ -107,3 +107,48 @@ async fn alike(first: &str, second: &str) -> Vec<Answer> {
     assert!(with_etag.count() >= 4, "{answers:?}");
     answers
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_server_whose_password_is_refused_ends() {
+    let server = Server::shared().await;
+    let database = server.database();
+    open(&server.url(&database)).await.close().await;
+    let grants = "CREATE ROLE reads LOGIN PASSWORD 'first'; \
+                  GRANT SELECT ON ALL TABLES IN SCHEMA public TO reads";
+    server.say(&database, grants);
+    let address = |password: &str| {
+        let port = server.port;
+        format!("postgres://reads:{password}@127.0.0.1:{port}/{database}")
+    };
+    let (wrong, _) = start(&address("wr0ng"));
+    assert_eq!(wrong.ended(PATIENCE).await.code(), Some(1));
+    let told = wrong.log_tail();
+    assert!(
+        told.contains("error: cannot go on: the database at "),
+        "{told}"
+    );
+    assert!(
+        told.contains("password authentication failed for user"),
+        "{told}"
+    );
+    assert!(!told.contains("wr0ng"), "{told}");
+
+    let (reports, listen) = start(&address("first"));
+    let is_there = async || {
+        let answer = get(&listen, "/api/v1/agents", None).await;
+        answer.map(|answer| answer.0) == Some(200)
+    };
+    reports.ready(PATIENCE, is_there).await;
+    let change = "ALTER ROLE reads PASSWORD 'second'; SELECT count(pg_terminate_backend(pid)) \
+                  FROM pg_stat_activity WHERE usename = 'reads'";
+    server.say(&database, change);
+    process::wait_for("the end", PATIENCE, async || {
+        let gone = !is_there().await;
+        (gone && reports.log_tail().contains("no longer takes the user")).then_some(())
+    })
+    .await;
+    assert_eq!(reports.ended(PATIENCE).await.code(), Some(1));
+    let (reports, listen) = start(&address("second"));
+    let is_there = async || get(&listen, "/api/v1/agents", None).await.is_some();
+    reports.ready(PATIENCE, is_there).await;
+}

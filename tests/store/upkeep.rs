@@ -20,14 +20,14 @@ use crate::support::postgres::Postgres as Server;
 use crate::{begin, chain, denied, end, now, open, plan, source};
 
 /// Addresses of two new stores, of either kind.
-struct Addresses {
+pub struct Addresses {
     folder: tempfile::TempDir,
-    sqlite: String,
-    postgres: String,
+    pub sqlite: String,
+    pub postgres: String,
 }
 
 impl Addresses {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::shared().await;
         Self {
@@ -37,7 +37,7 @@ impl Addresses {
         }
     }
 
-    fn another_sqlite(&self) -> String {
+    pub fn another_sqlite(&self) -> String {
         format!("sqlite:{}", self.folder.path().join("other.db").display())
     }
 }
@@ -52,7 +52,7 @@ fn sumsq(arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn succeeds(arguments: &[&str]) -> String {
+pub fn succeeds(arguments: &[&str]) -> String {
     let output = sumsq(arguments);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {told}");
@@ -61,7 +61,7 @@ fn succeeds(arguments: &[&str]) -> String {
 
 /// What it says on standard error.
 #[track_caller]
-fn fails(arguments: &[&str]) -> String {
+pub fn fails(arguments: &[&str]) -> String {
     let output = sumsq(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     String::from_utf8(output.stderr).unwrap()
@@ -74,7 +74,7 @@ fn json(arguments: &[&str]) -> Value {
 
 /// Everything that a store can hold: a source with a past, one that is gone, one in the middle of
 /// its first fetch, and an Agent.
-async fn fill(store: &dyn Store) -> [SourceRef; 3] {
+pub async fn fill(store: &dyn Store) -> [SourceRef; 3] {
     let (full, gone, begun) = (source("full"), source("gone"), source("begun"));
     let days = (0..1500).map(|number| ("a", number, 3));
     let others = [("b/ü", 7, 1), ("Z", -3, 1)];
@@ -206,7 +206,7 @@ async fn everything_is_copied_there_and_back() {
     assert!(resumed.is_some());
 }
 
-async fn relational(address: &str) -> Arc<dyn Relational> {
+pub async fn relational(address: &str) -> Arc<dyn Relational> {
     match address.strip_prefix("sqlite:") {
         Some(path) => Arc::new(Sqlite::open(path.as_ref()).await.unwrap()),
         None => Arc::new(Postgres::open(address).await.unwrap()),

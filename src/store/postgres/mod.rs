@@ -241,7 +241,7 @@ impl Postgres {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
                 self.server.failure(error)
             }
-            other => StoreError::Migrate(other),
+            other => StoreError::Migrate(other.into()),
         }
     }
 }
@@ -285,6 +285,10 @@ impl Relational for Postgres {
 
     fn tenure(&self) -> &Tenure {
         &self.tenure
+    }
+
+    async fn turned_away(&self) {
+        self.server.turned_away().await;
     }
 
     async fn close(&self) {

@@ -47,6 +47,11 @@ pub trait Relational: Send + Sync + 'static {
     /// The term in which this process writes.
     fn tenure(&self) -> &Tenure;
 
+    /// As [`Store::turned_away`].
+    async fn turned_away(&self) {
+        std::future::pending::<()>().await;
+    }
+
     /// Writes everything out and closes.
     async fn close(&self);
 }

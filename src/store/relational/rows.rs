@@ -107,10 +107,11 @@ pub(super) fn decode(
     column: &str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> StoreError {
-    StoreError::Database(sqlx::Error::ColumnDecode {
+    let undecoded = sqlx::Error::ColumnDecode {
         index: column.into(),
         source: source.into(),
-    })
+    };
+    StoreError::Database(undecoded.into())
 }
 
 /// Fits until the year 2262; times beyond are of no clock.

@@ -59,7 +59,7 @@ pub(super) async fn stored(
         &[source.id.into()],
     )
     .await?
-    .ok_or(StoreError::Database(sqlx::Error::RowNotFound))?;
+    .ok_or(StoreError::Database(sqlx::Error::RowNotFound.into()))?;
     let records = log::completed(reading, source.id, &source.uid, history.max(1)).await?;
     let unfinished = row(
         reading,

@@ -174,6 +174,10 @@ impl<R: Relational + ?Sized> Store for R {
         log::fetches(self.reading().await?.as_mut(), id, limit, before).await
     }
 
+    async fn turned_away(&self) {
+        Relational::turned_away(self).await;
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         let mut reading = self.reading().await?;
         reading.rows("SELECT 1 AS one", &[]).await.map(drop)

@@ -111,6 +111,6 @@ impl Row {
             Self::Sqlite(row) => row.try_get(column),
             Self::Postgres(row) => row.try_get(column),
         }
-        .map_err(StoreError::Database)
+        .map_err(|error| StoreError::Database(error.into()))
     }
 }

@@ -57,6 +57,6 @@ async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
         .await
         .map_err(|source| StoreError::Open {
             path: shown(path),
-            source,
+            source: source.into(),
         })
 }

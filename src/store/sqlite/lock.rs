@@ -7,7 +7,8 @@ use super::super::StoreError;
 use super::shown;
 
 /// The right to run the one operator on a store: a lock on a file beside it, which the kernel gives
-/// back when the process ends, however that happens. Readers and `sumsq store` need none.
+/// back when the process ends, however that happens. `sumsq store copy --to` takes it as well; readers,
+/// `adopt` and `purge` need none.
 #[derive(Debug)]
 pub struct WriterLock(#[allow(dead_code, reason = "held open")] File);
 
@@ -19,7 +20,7 @@ impl WriterLock {
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: std::io::Error| StoreError::Open {
             path: shown(path),
-            source: error.into(),
+            source: sqlx::Error::from(error).into(),
         };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;

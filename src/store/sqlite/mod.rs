@@ -108,7 +108,7 @@ impl Sqlite {
     ) -> Result<Self, StoreError> {
         let failed = |source: sqlx::Error| StoreError::Open {
             path: shown(path),
-            source,
+            source: source.into(),
         };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
@@ -175,7 +175,7 @@ impl Sqlite {
     pub async fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         let failed = |source: sqlx::Error| StoreError::Open {
             path: shown(path),
-            source,
+            source: source.into(),
         };
         if !path.exists() {
             return Err(StoreError::Missing { path: shown(path) });
@@ -270,9 +270,9 @@ fn unsynced(error: std::io::Error) -> StoreError {
     let full = error.kind() == std::io::ErrorKind::StorageFull;
     let error = sqlx::Error::Io(error);
     if full {
-        StoreError::Full(error)
+        StoreError::Full(error.into())
     } else {
-        StoreError::Database(error)
+        StoreError::Database(error.into())
     }
 }
 
@@ -285,9 +285,9 @@ fn database(error: sqlx::Error) -> StoreError {
         .and_then(|code| code.parse::<i64>().ok());
     // Extended codes carry the primary one in their lowest byte.
     if code.is_some_and(|code| code & 0xff == SQLITE_FULL) {
-        StoreError::Full(error)
+        StoreError::Full(error.into())
     } else {
-        StoreError::Database(error)
+        StoreError::Database(error.into())
     }
 }
 
@@ -298,9 +298,9 @@ fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> StoreErro
         MigrateError::VersionMissing(found) => StoreError::Newer { found, known },
         MigrateError::Execute(source) => StoreError::Open {
             path: shown(path),
-            source,
+            source: source.into(),
         },
-        other => StoreError::Migrate(other),
+        other => StoreError::Migrate(other.into()),
     }
 }
 

@@ -101,6 +101,12 @@ impl Fleet {
         self.join_by(&account, flags)
     }
 
+    /// One more, which reaches the database in a way of its own.
+    pub async fn join_by_address(&self, address: &str, flags: &[&str]) -> Member {
+        let account = self.account().await;
+        self.join_to(address, &account, flags)
+    }
+
     /// The same, to which the API server is at this port.
     pub async fn join_through(&self, port: u16, flags: &[&str]) -> Member {
         let account = self.account().await;
@@ -123,9 +129,13 @@ impl Fleet {
     }
 
     fn join_by(&self, account: &Path, flags: &[&str]) -> Member {
+        let address = self.postgres.socket_url(&self.database);
+        self.join_to(&address, account, flags)
+    }
+
+    fn join_to(&self, address: &str, account: &Path, flags: &[&str]) -> Member {
         let number = self.members.fetch_add(1, Ordering::Relaxed);
         let name = format!("sumsq-{number}");
-        let address = self.postgres.socket_url(&self.database);
         let address = format!("{address}?application_name={name}");
         let own = [
             "--leader-election",

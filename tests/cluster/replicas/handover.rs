@@ -58,6 +58,39 @@ async fn a_clean_stop_hands_over_at_once() {
 }
 
 #[tokio::test]
+async fn one_that_stands_by_with_a_password_of_old_ends_as_well() {
+    let fleet = Fleet::new(cluster_with_crds().await, "old-password").await;
+    let leader = fleet.join(&[]).await;
+    leader.leads_since(Instant::now()).await;
+    let role = "CREATE ROLE stands_by SUPERUSER LOGIN PASSWORD 'first'";
+    fleet.say(role);
+    let port = fleet.postgres.port;
+    let address = format!(
+        "postgres://stands_by:first@127.0.0.1:{port}/{}",
+        fleet.database
+    );
+    let mut stands_by = fleet.join_by_address(&address, &[]).await;
+    stands_by.operator.is_ready().await;
+    assert!(!stands_by.leads().await);
+    fleet.say(
+        "ALTER ROLE stands_by PASSWORD 'second'; SELECT count(pg_terminate_backend(pid)) \
+         FROM pg_stat_activity WHERE usename = 'stands_by'",
+    );
+    // The kubelet asks whether it is ready, again and again.
+    wait_for("the end", PATIENCE, async || {
+        let ready = stands_by.operator.get("readyz").await;
+        let told = stands_by
+            .operator
+            .log()
+            .contains("no longer takes the user");
+        (ready.is_none() && told).then_some(())
+    })
+    .await;
+    assert_eq!(stands_by.operator.ended(PATIENCE).await, 1);
+    assert!(leader.leads().await, "whose password nobody has changed");
+}
+
+#[tokio::test]
 async fn an_operator_waits_for_a_database_that_is_down() {
     let cluster = cluster_with_crds().await;
     let namespace = cluster.namespace("down").await;

@@ -12,7 +12,7 @@ mod wire;
 use std::fmt::Write;
 
 /// What a file of this version holds: every number is made of it, so that a mixture shows.
-fn counts(version: u32, agents: u32, days: u32) -> String {
+pub fn counts(version: u32, agents: u32, days: u32) -> String {
     let mut file =
         "Date,Agent,Variation,Sels,sales,sales_sumsq,sales_val,sales_val_sumsq\n".to_owned();
     for day in 0..days {

@@ -1,4 +1,4 @@
-//! Two shards become three while fetches are asked for and slots fall due: namespaces move, and no
+//! The count of shards changes while fetches are asked for and slots fall due: namespaces move, and no
 //! fetch is lost or doubled by it.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,9 @@ use crate::operator::PATIENCE;
 use crate::support::kubernetes::{Cluster, Namespace};
 use crate::support::process::wait_for;
 
-/// At least so many namespaces move, and so many stay.
+/// From how many shards to how many, one after the other.
+const MOVES: [(u32, u32); 3] = [(1, 2), (2, 3), (3, 2)];
+/// At least so many namespaces move each time, and so many stay.
 const OF_EITHER: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,12 +25,12 @@ async fn namespaces_move_between_shards_and_nothing_is_lost_or_doubled() {
     // Operators that watch all namespaces want a cluster of their own.
     let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start().await));
     install_chart(cluster).await;
-    let fleet = Fleet::sharded(cluster, "shards", 2).await;
+    let fleet = Fleet::sharded(cluster, "shards", MOVES[0].0).await;
     let bucket = Bucket::create("shards").await;
     bucket.put("counts.csv", counts(1, 2, 10)).await;
     // Their names are drawn: as many as it takes.
     let mut teams = Vec::new();
-    while moving(&teams) < OF_EITHER || teams.len() - moving(&teams) < OF_EITHER {
+    while !MOVES.iter().all(|&of| is_told_apart(&teams, of)) {
         let team = cluster.namespace("team").await;
         let mut source = bucket.data_source("counts").await;
         source["spec"]["schedule"] = json!("* * * * *");
@@ -38,30 +40,16 @@ async fn namespaces_move_between_shards_and_nothing_is_lost_or_doubled() {
             .expect_success();
         teams.push(team);
     }
-    let mut two = shards(&fleet, 2).await;
+    let mut members = shards(&fleet, MOVES[0].0).await;
     all_have(&fleet, teams.len(), "imported_at IS NOT NULL").await;
-    each_has_its_own(&two, &teams, 2).await;
-
-    fleet.upgrade("shards=3").await;
-    request(&fleet, "before").await;
-    let three = shards(&fleet, 3).await;
-    request(&fleet, "between").await;
-    all_have(&fleet, teams.len(), "handled_request = 'between'").await;
-    // A slot falls due while operators of both counts are there.
-    all_have(
-        &fleet,
-        teams.len(),
-        "EXISTS (SELECT FROM slot WHERE source = id)",
-    )
-    .await;
-    request(&fleet, "while the old ones end").await;
-    for old in &mut two {
-        old.operator.signal("TERM");
-        assert_eq!(old.operator.ended(PATIENCE).await, 0);
+    each_has_its_own(&members, &teams, MOVES[0].0).await;
+    for (from, to) in MOVES {
+        let begun = Instant::now();
+        members = change_count(&fleet, &teams, members, (from, to)).await;
+        let (moved, all) = (moving(&teams, (from, to)), teams.len());
+        let took = begun.elapsed();
+        println!("{from} to {to} shards: {moved} of {all} namespaces moved, in {took:.1?}");
     }
-    request(&fleet, "after").await;
-    all_have(&fleet, teams.len(), "handled_request = 'after'").await;
-    each_has_its_own(&three, &teams, 3).await;
     wait_for("rest", PATIENCE, async || {
         (fleet.say("SELECT count(*) FROM \"fetch\" WHERE completed_at IS NULL") == "0")
             .then_some(())
@@ -74,13 +62,47 @@ async fn namespaces_move_between_shards_and_nothing_is_lost_or_doubled() {
         gone, "0",
         "retired by a shard that does not look after them"
     );
-    let (moved, all) = (moving(&teams), teams.len());
-    println!("{moved} of {all} namespaces moved, {slots} slots, each fetched once");
+    println!("{slots} slots, each fetched once");
 }
 
-/// How many are of another shard where there are three than where there are two.
-fn moving(teams: &[Namespace]) -> usize {
-    let moves = |team: &&Namespace| shard_of(team, 2) != shard_of(team, 3);
+/// Operators of the new count come, those of the old one go; whoever is there in the end.
+async fn change_count(
+    fleet: &Fleet,
+    teams: &[Namespace],
+    mut old: Vec<Member>,
+    (from, to): (u32, u32),
+) -> Vec<Member> {
+    let at = |when: &str| format!("{from}-{to}-{when}");
+    let handled = |when: &str| format!("handled_request = '{}'", at(when));
+    let newest = fleet.say("SELECT coalesce(max(slot), 0) FROM slot");
+    fleet.upgrade(&format!("shards={to}")).await;
+    request(fleet, &at("before")).await;
+    let new = shards(fleet, to).await;
+    request(fleet, &at("between")).await;
+    all_have(fleet, teams.len(), &handled("between")).await;
+    // A slot falls due while operators of both counts are there.
+    let slot = format!("EXISTS (SELECT FROM slot WHERE source = id AND slot > {newest})");
+    all_have(fleet, teams.len(), &slot).await;
+    request(fleet, &at("while-the-old-ones-end")).await;
+    for old in &mut old {
+        old.operator.signal("TERM");
+        assert_eq!(old.operator.ended(PATIENCE).await, 0);
+    }
+    request(fleet, &at("after")).await;
+    all_have(fleet, teams.len(), &handled("after")).await;
+    each_has_its_own(&new, teams, to).await;
+    new
+}
+
+/// Whether enough of them move, and enough stay.
+fn is_told_apart(teams: &[Namespace], of: (u32, u32)) -> bool {
+    let moving = moving(teams, of);
+    moving >= OF_EITHER && teams.len() - moving >= OF_EITHER
+}
+
+/// How many are of another shard in the new count than in the old one.
+fn moving(teams: &[Namespace], (from, to): (u32, u32)) -> usize {
+    let moves = |team: &&Namespace| shard_of(team, from) != shard_of(team, to);
     teams.iter().filter(moves).count()
 }
 
@@ -94,7 +116,11 @@ async fn shards(fleet: &Fleet, count: u32) -> Vec<Member> {
     }
     for (member, number) in members.iter().zip(1..) {
         member.leads_since(begun).await;
-        let lease = format!("sumsq-{number}-of-{count}");
+        let lease = if count == 1 {
+            "sumsq".to_owned()
+        } else {
+            format!("sumsq-{number}-of-{count}")
+        };
         assert_eq!(fleet.holder(&lease).await, member.name);
     }
     members
