@@ -28,7 +28,7 @@ fn upload(command: &str) -> (String, String) {
 
 /// What makes the image and publishes it, which tests/image is about, and what a kubelet does.
 const ELSEWHERE: [&str; 5] = [
-    "cargo install --locked cargo-cyclonedx cargo-bundle-licenses",
+    "cargo install --locked cargo-cyclonedx@0.5.9 cargo-bundle-licenses@5.0.0",
     "release/build dist",
     "buildah login REGISTRY",
     "release/publish-image dist REGISTRY/sumsq 0.1.0",
