@@ -54,7 +54,7 @@ impl Story<'_> {
         .await;
     }
 
-    /// One fetch, to its end.
+    /// One fetch is begun.
     async fn fetch(&self, token: &str) {
         let annotation = format!("sumsq.dev/fetch-requested-at={token}");
         let args = ["annotate", "--overwrite", "datasource/counts", &annotation];
@@ -92,10 +92,14 @@ impl Story<'_> {
         self.until("agent/experiment", "Ready", "InForce").await;
         // The same news twice: the second time on the event that is there.
         for attempt in ["one", "two"] {
-            self.bucket.put("counts.csv", "nonsense").await;
-            self.fetch(&format!("bad-{attempt}")).await;
-            self.bucket.put("counts.csv", DOCUMENT).await;
-            self.fetch(&format!("good-{attempt}")).await;
+            for (what, file, ready) in [("bad", "nonsense", "false"), ("good", DOCUMENT, "true")] {
+                self.bucket.put("counts.csv", file).await;
+                self.fetch(&format!("{what}-{attempt}")).await;
+                // A request is handled when its fetch begins.
+                let ended = format!("--for=condition=Ready={ready}");
+                let wait = ["wait", "datasource/counts", &ended, "--timeout=60s"];
+                self.kubectl(&wait).await;
+            }
         }
         // Data that go with their object are held by a finalizer.
         let deletes = json!({"spec": {"deletionPolicy": "Delete"}}).to_string();
